@@ -1,0 +1,76 @@
+# Two commands do all the set-up: `make run` and `make test`. `uv` is used when it is there, else pip.
+PYTHON ?= python3
+VENV := .venv
+PEERS := .venv-peers
+BIN := $(VENV)/bin
+ARGS ?=
+RUNS ?= 1
+ROW ?=
+UV := $(shell command -v uv 2>/dev/null)
+
+ifeq ($(UV),)
+install = $(1)/bin/pip install -qq --disable-pip-version-check
+else
+install = $(UV) pip install --quiet --python $(1)/bin/python
+endif
+
+export OPENBLAS_NUM_THREADS ?= 1
+
+.PHONY: run test check fuzz conformance bench lock clean format
+.DELETE_ON_ERROR:
+
+$(VENV)/.runtime: requirements/runtime.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing runtime dependencies into $(VENV) (about a minute the first time)" >&2
+	@$(call install,$(VENV)) --require-hashes -r requirements/runtime.lock
+	@$(call install,$(VENV)) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock $(VENV)/.runtime
+	@echo "installing development dependencies into $(VENV)" >&2
+	@$(call install,$(VENV)) --require-hashes -r requirements/dev.lock
+	@touch $@
+
+$(PEERS)/.ready: requirements/peers.lock
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@echo "installing the real Bybit clients into $(PEERS)" >&2
+	@$(call install,$(PEERS)) --require-hashes -r requirements/peers.lock
+	@touch $@
+
+run: $(VENV)/.runtime
+	@exec $(BIN)/trading-system start $(ARGS)
+
+test: $(VENV)/.dev
+	@$(BIN)/python -m trading_system.market.warm
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+fuzz: $(VENV)/.dev
+	FUZZ=1 $(BIN)/python -m pytest -n 2 tests/property $(ARGS)
+
+conformance: $(VENV)/.runtime $(PEERS)/.ready
+	$(PEERS)/bin/python tests/conformance/run.py --venue $(BIN)/trading-system --runs $(RUNS) $(ARGS)
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks $(if $(ROW),--row $(ROW)) $(ARGS)
+
+# Resolve the exact, hashed dependency sets anew; needs uv. The files name no package index.
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  requirements/runtime.in requirements/dev.in -o requirements/dev.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  requirements/runtime.in -c requirements/dev.lock -o requirements/runtime.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  requirements/peers.in -o requirements/peers.lock
+
+clean:
+	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

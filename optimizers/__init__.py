@@ -1,0 +1,3 @@
+"""Execution, latency and signal optimizers."""
+
+__all__: list[str] = []

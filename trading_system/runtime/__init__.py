@@ -1,0 +1,1 @@
+"""What every layer runs on: clocks, cache, limiter, channels, back-off, supervision."""
