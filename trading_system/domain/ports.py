@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from trading_system.domain.orders import OrderAck, OrderIntent
 
@@ -40,4 +40,20 @@ class OrderGateway(Protocol):
 
     async def cancel_all(self, symbol: str, *, timeout_s: float) -> None:
         """Ask for the cancellation of every order of ``symbol``."""
+        ...
+
+
+class StatusSource(Protocol):
+    """Something that can say how the system is doing."""
+
+    def get_system_status(self) -> dict[str, Any]:
+        """Return the full status, JSON-safe, every documented key present."""
+        ...
+
+
+class Control(Protocol):
+    """Commands of the control API."""
+
+    def request_stop(self, reason: str) -> None:
+        """Ask for an ordered stop; returns at once, the first reason is kept."""
         ...

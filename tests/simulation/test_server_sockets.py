@@ -1,0 +1,444 @@
+"""The protocol server over real loopback sockets, with a hand-made book and no market flow."""
+
+import asyncio
+import io
+import json
+import socket
+from contextlib import asynccontextmanager
+from decimal import Decimal
+
+import aiohttp
+import pytest
+
+from trading_system.domain.errors import ConfigurationError
+from trading_system.domain.instruments import Instrument
+from trading_system.domain.orders import Side
+from trading_system.runtime.clock import SystemClock
+from trading_system.simulation.bybit_server.options import ServerOptions
+from trading_system.simulation.bybit_server.server import BybitServer
+from trading_system.simulation.bybit_server.signing import request_text, sign, stream_text
+from trading_system.simulation.exchange import Exchange
+from trading_system.simulation.records import AccountSpec
+from trading_system.simulation.statistics import MarketStatistics
+from trading_system.simulation.venue import SimulatedVenue
+
+ABC = Instrument(
+    symbol="ABCUSDT",
+    base_coin="ABC",
+    quote_coin="USDT",
+    tick_size=Decimal("0.01"),
+    qty_step=Decimal("0.1"),
+    min_price=Decimal("0.01"),
+    max_price=Decimal("199999.98"),
+    min_qty=Decimal("0.1"),
+    max_qty=Decimal(5000),
+    max_market_qty=Decimal(1000),
+    min_notional=Decimal(5),
+    max_leverage=Decimal(50),
+)
+TRADER = AccountSpec(
+    account_id=1, uid=101, api_key="demoKey", api_secret="demoSecret", balance=Decimal(10_000)
+)
+READER = AccountSpec(
+    account_id=2, uid=102, api_key="readKey", api_secret="readSecret", read_only=True
+)
+PLAIN = {"category": "linear", "symbol": "ABCUSDT"}
+
+
+class QuietMarket:
+    is_finished = False
+
+    def __init__(self, exchange):
+        self.exchange = exchange
+
+    def prepare(self, now_ms):
+        price = Decimal("10.01")
+        self.exchange.set_reference("ABCUSDT", index_price=price, mark_price=price)
+        self.house(Side.BUY, 1000, 300, now_ms)
+        self.house(Side.SELL, 1002, 20, now_ms)
+        self.house(Side.SELL, 1003, 500, now_ms)
+
+    def house(self, side, ticks, lots, now_ms):
+        self.exchange.house_limit("ABCUSDT", side, ticks, lots, now_ms=now_ms)
+
+    def advance(self, now_ms):
+        pass
+
+    def description(self):
+        return {}
+
+
+class Client:
+    def __init__(self, server, http):
+        self.server = server
+        self.http = http
+        self.clock = SystemClock()
+
+    def now_ms(self):
+        return self.clock.utc_ns() // 1_000_000
+
+    def headers(self, payload, *, account=TRADER, shift_ms=0, secret=None):
+        stamp = str(self.now_ms() + shift_ms)
+        text = request_text(
+            timestamp=stamp, api_key=account.api_key, window="5000", payload=payload
+        )
+        return {
+            "x-bapi-api-key": account.api_key,
+            "X-BAPI-TIMESTAMP": stamp,
+            "X-BAPI-RECV-WINDOW": "5000",
+            "X-BAPI-SIGN": sign(secret or account.api_secret, text),
+        }
+
+    async def get(self, path, query="", **how):
+        url = f"{self.server.rest_url}{path}?{query}"
+        headers = self.headers(query.encode(), **how)
+        async with self.http.get(url, headers=headers) as reply:
+            return await reply.json()
+
+    async def post(self, path, body, **how):
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = self.headers(raw, **how)
+        async with self.http.post(self.server.rest_url + path, data=raw, headers=headers) as reply:
+            self.last_headers = reply.headers
+            self.last_status = reply.status
+            return await reply.json()
+
+    async def create(self, **fields):
+        body = {**PLAIN, "side": "Buy", "orderType": "Limit", "qty": "5", **fields}
+        return await self.post("/v5/order/create", body)
+
+    @asynccontextmanager
+    async def stream(self, path):
+        async with self.http.ws_connect(self.server.ws_url + path) as ws:
+            yield ws
+
+    @asynccontextmanager
+    async def private(self, *topics):
+        async with self.stream("/v5/private") as ws:
+            await ws.send_json(auth(self.now_ms()))
+            await ws.send_json({"op": "subscribe", "args": list(topics), "req_id": "s"})
+            assert (await ws.receive_json())["op"] == "auth"
+            assert (await ws.receive_json())["req_id"] == "s"
+            yield ws
+
+
+def auth(now_ms, **extra):
+    expires = now_ms + 5000
+    signature = sign("demoSecret", stream_text(str(expires)))
+    return {"op": "auth", "args": ["demoKey", expires, signature], **extra}
+
+
+@asynccontextmanager
+async def serving(**options):
+    clock = SystemClock()
+    exchange = Exchange([ABC], [TRADER, READER], seed=1)
+    statistics = MarketStatistics(exchange)
+    venue = SimulatedVenue(exchange, statistics, QuietMarket(exchange))
+    venue.prepare(clock.utc_ns() // 1_000_000)
+    async with (
+        BybitServer(venue, clock=clock, options=ServerOptions(**options)) as server,
+        aiohttp.ClientSession() as http,
+    ):
+        client = Client(server, http)
+        client.exchange = exchange
+        client.market = venue.market
+        yield client
+
+
+@pytest.fixture
+async def client():
+    async with serving() as running:
+        yield running
+
+
+async def frames(ws, count):
+    return [await ws.receive_json(timeout=5) for _ in range(count)]
+
+
+async def until(ws, topic):
+    while True:
+        frame = await ws.receive_json(timeout=5)
+        if frame.get("topic") == topic:
+            return frame
+
+
+async def test_post_only_order_lives_as_in_the_worked_example(client):
+    async with client.private("order", "wallet") as ws:
+        reply = await client.create(price="9.90", timeInForce="PostOnly", orderLinkId="lk-1")
+        assert (reply["retCode"], reply["result"]["orderLinkId"]) == (0, "lk-1")
+        order, wallet = await frames(ws, 2)
+        row = order["data"][0]
+        assert (row["orderStatus"], row["leavesValue"], row["tpslMode"]) == ("New", "49.5", "")
+        assert wallet["data"][0]["coin"][0]["totalOrderIM"] == "4.977225"
+        await client.post(
+            "/v5/order/amend", {**PLAIN, "orderLinkId": "lk-1", "price": "9.95", "qty": "6"}
+        )
+        order, wallet = await frames(ws, 2)
+        assert (order["data"][0]["price"], order["data"][0]["leavesValue"]) == ("9.95", "59.7")
+        assert wallet["data"][0]["coin"][0]["totalOrderIM"] == "6.002835"
+        await client.post("/v5/order/cancel", {**PLAIN, "orderLinkId": "lk-1"})
+        row = (await ws.receive_json())["data"][0]
+        assert (row["orderStatus"], row["cancelType"]) == ("Cancelled", "CancelByUser")
+    again = await client.post("/v5/order/cancel", {**PLAIN, "orderLinkId": "lk-1"})
+    assert again["retCode"] == 110001
+
+
+async def test_market_buy_fills_and_closes_as_in_the_worked_example(client):
+    async with client.private("execution.linear", "order", "position") as ws:
+        await client.create(orderType="Market", qty="3")
+        seen = {frame["topic"]: frame["data"] for frame in await frames(ws, 3)}
+        assert [row["execFee"] for row in seen["execution.linear"]] == ["0.011022", "0.0055165"]
+        assert seen["order"][0]["avgPrice"] == "10.02333333"
+        assert seen["order"][0]["cumFeeDetail"] == {"USDT": "0.0165385"}
+        position = seen["position"][0]
+        assert (position["entryPrice"], position["positionIM"]) == ("10.02333333", "3.0195165")
+        await client.create(side="Sell", orderType="Market", qty="3", reduceOnly=True)
+        seen = {frame["topic"]: frame["data"] for frame in await frames(ws, 3)}
+        assert seen["order"][0]["closedPnl"] == "-0.1030385"
+        assert (seen["position"][0]["side"], seen["position"][0]["size"]) == ("", "0")
+    again = await client.create(side="Sell", orderType="Market", qty="3", reduceOnly=True)
+    assert again["retCode"] == 110017
+    closed = await client.get("/v5/position/closed-pnl", "category=linear")
+    assert closed["result"]["list"][0]["closedPnl"] == "-0.1030385"
+
+
+async def test_book_stream_follows_orders_by_snapshot_and_delta(client):
+    async with client.stream("/v5/public/linear") as ws:
+        await ws.send_json({"op": "subscribe", "args": ["orderbook.50.ABCUSDT"], "req_id": 7})
+        ack, snapshot = await frames(ws, 2)
+        assert (ack["req_id"], ack["success"]) == (7, True)
+        assert snapshot["data"]["b"] == [["10.00", "30.0"]]
+        await client.create(price="9.90")
+        delta = await ws.receive_json(timeout=5)
+        assert delta["data"]["b"] == [["9.90", "5.0"]]
+        assert delta["data"]["a"] == []
+        assert delta["data"]["u"] == snapshot["data"]["u"] + 1
+
+
+async def test_every_public_topic_begins_with_a_snapshot(client):
+    topics = ["tickers.ABCUSDT", "kline.1.ABCUSDT", "orderbook.1.ABCUSDT", "publicTrade.ABCUSDT"]
+    async with client.stream("/v5/public/linear?max_active_time=30s&x=1") as ws:
+        await ws.send_json({"op": "subscribe", "args": topics, "req_id": "a"})
+        ack, *first = await frames(ws, 3)
+        assert ack["success"]
+        assert all(frame["type"] == "snapshot" for frame in first)
+        await client.create(orderType="Market", qty="2.5")
+        trades = (await until(ws, "publicTrade.ABCUSDT"))["data"]
+        assert [(row["p"], row["v"], row["S"]) for row in trades] == [
+            ("10.02", "2.0", "Buy"),
+            ("10.03", "0.5", "Buy"),
+        ]
+        await ws.send_json({"op": "unsubscribe", "args": topics, "req_id": "a"})
+        while (await ws.receive_json(timeout=5)).get("op") != "unsubscribe":
+            pass
+        await client.create(orderType="Market", qty="1")
+        await ws.send_json({"op": "ping"})
+        assert (await ws.receive_json(timeout=5))["ret_msg"] == "pong"
+
+
+async def test_trade_stream_creates_echoes_and_refuses_duplicates(client):
+    async with client.stream("/v5/trade") as ws:
+        stamp = client.now_ms()
+        await ws.send_json(auth(stamp, reqId="a1"))
+        order = {**PLAIN, "side": "Sell", "orderType": "Limit", "qty": "1", "price": "10.40"}
+        request = {
+            "reqId": "r1",
+            "header": {"X-BAPI-TIMESTAMP": stamp},
+            "op": "order.create",
+            "args": [order],
+        }
+        await ws.send_json(request)
+        await ws.send_json(request)
+        await ws.send_json(
+            {**request, "reqId": "r2", "args": [{**order, "qty": "4999", "price": "25"}]}
+        )
+        batch = {"category": "linear", "request": [order, {**order, "price": "x"}]}
+        await ws.send_json({**request, "reqId": "r3", "op": "order.create-batch", "args": [batch]})
+        login, first, second, third, fourth = await frames(ws, 5)
+        assert (login["reqId"], login["retCode"]) == ("a1", 0)
+        assert (first["reqId"], first["retCode"]) == ("r1", 0)
+        assert first["header"]["X-Bapi-Limit"] == "10"
+        assert [second["retCode"], third["retCode"]] == [20006, 110007]
+        assert [item["code"] for item in fourth["retExtInfo"]["list"]] == [0, 10001]
+        assert fourth["data"]["list"][1]["orderId"] == ""
+
+
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [
+        ({"secret": "wrong"}, 10004),
+        ({"account": AccountSpec(account_id=9, uid=9, api_key="no", api_secret="x")}, 10003),
+        ({"shift_ms": -60_000}, 10002),
+        ({"shift_ms": 2_000}, 10002),
+        ({"account": READER}, 10005),
+    ],
+)
+async def test_bad_credentials_get_their_code(client, how, code):
+    reply = await client.post("/v5/order/create", {**PLAIN}, **how)
+    assert reply["retCode"] == code
+
+
+async def test_storm_is_refused_with_a_reset_in_the_future(client):
+    replies = [await client.create(price="9.90") for _ in range(12)]
+    assert [reply["retCode"] for reply in replies[:10]] == [0] * 10
+    assert replies[-1]["retCode"] == 10006
+    assert int(client.last_headers["X-Bapi-Limit-Reset-Timestamp"]) > client.now_ms()
+    assert client.last_headers["X-Bapi-Limit-Status"] == "0"
+
+
+async def test_written_orders_are_read_back_at_once(client):
+    created = (await client.create(price="9.90", orderLinkId="lk"))["result"]
+    path = "/v5/order/realtime"
+    for query in (f"orderId={created['orderId']}", "orderLinkId=lk", "settleCoin=USDT"):
+        rows = (await client.get(path, f"category=linear&{query}"))["result"]["list"]
+        assert [row["orderId"] for row in rows] == [created["orderId"]]
+    swept = await client.post("/v5/order/cancel-all", {**PLAIN, "orderFilter": None})
+    assert swept["result"] == {"list": [created], "success": "1"}
+    gone = await client.get(path, f"category=linear&orderId={created['orderId']}")
+    assert gone["result"]["list"][0]["orderStatus"] == "Cancelled"
+    history = await client.get("/v5/order/history", "category=linear&orderStatus=Cancelled")
+    assert len(history["result"]["list"]) == 1
+
+
+async def test_every_query_answers_with_code_zero(client):
+    linear = "category=linear&symbol=ABCUSDT"
+    public = [
+        ("time", ""),
+        ("instruments-info", "category=spot"),
+        ("instruments-info", "category=linear&limit=1000&status=PreLaunch"),
+        ("instruments-info", "category=option&baseCoin=BTC"),
+        ("tickers", linear),
+        ("orderbook", linear),
+        ("recent-trade", linear),
+        ("kline", f"{linear}&interval=1"),
+        ("mark-price-kline", f"{linear}&interval=1"),
+        ("index-price-kline", f"{linear}&interval=1"),
+        ("premium-index-price-kline", f"{linear}&interval=1"),
+        ("funding/history", linear),
+        ("open-interest", f"{linear}&intervalTime=5min"),
+        ("account-ratio", f"{linear}&period=5min"),
+        ("risk-limit", linear),
+        ("price-limit", linear),
+    ]
+    signed = [
+        ("user/query-api", ""),
+        ("account/info", ""),
+        ("account/wallet-balance", "accountType=UNIFIED&coin=USDT,BTC"),
+        ("account/fee-rate", "category=spot"),
+        ("account/transaction-log", ""),
+        ("account/query-dcp-info", ""),
+        ("asset/coin/query-info", ""),
+        ("execution/list", "category=linear&execType=Trade"),
+        ("position/list", "category=inverse"),
+        ("position/list", "category=linear&settleCoin=USDT"),
+    ]
+    paths = [(f"/v5/market/{name}", query) for name, query in public]
+    paths += [(f"/v5/{name}", query) for name, query in signed]
+    for path, query in paths:
+        reply = await client.get(path, query)
+        assert (path, query, reply["retCode"]) == (path, query, 0)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        ("/v5/position/switch-mode", {**PLAIN, "mode": 0}, 110025),
+        ("/v5/position/switch-mode", {**PLAIN, "mode": 3}, 10001),
+        ("/v5/position/set-leverage", {**PLAIN, "buyLeverage": "5", "sellLeverage": "5"}, 0),
+        ("/v5/position/set-leverage", {**PLAIN, "buyLeverage": "10", "sellLeverage": "10"}, 110043),
+        ("/v5/position/set-leverage", {**PLAIN, "buyLeverage": "99", "sellLeverage": "99"}, 110013),
+        ("/v5/position/trading-stop", {**PLAIN, "positionIdx": 0, "takeProfit": "0"}, 34040),
+        ("/v5/position/trading-stop", {**PLAIN, "takeProfit": "11"}, 10001),
+        ("/v5/account/set-margin-mode", {"setMarginMode": "REGULAR_MARGIN"}, 0),
+        ("/v5/account/set-margin-mode", {"setMarginMode": "ISOLATED_MARGIN"}, 3400045),
+        ("/v5/order/create", {**PLAIN, "triggerPrice": "9", "qty": "1"}, 10001),
+        ("/v5/order/create", b'{"qty":NaN}', 10001),
+        ("/v5/order/create", b"[" * 100_000, 10001),
+        ("/v5/order/create", b"\xff\xfe", 10001),
+        ("/v5/order/create-batch", {"category": "linear", "request": []}, 10001),
+    ],
+)
+async def test_settings_and_refusals_get_their_code(client, path, body, code):
+    assert (await client.post(path, body))["retCode"] == code
+    assert client.last_status == 200
+
+
+async def test_transport_faults_get_their_status(client):
+    url = client.server.rest_url
+    async with client.http.get(f"{url}/nowhere") as reply:
+        assert (reply.status, (await reply.json())["retCode"]) == (404, 10017)
+    async with client.http.post(f"{url}/v5/market/time") as reply:
+        assert reply.status == 400
+    async with client.http.get(f"{url}/v5/account/info") as reply:
+        assert reply.status == 401
+    body = io.BytesIO(b" " * (5 * 1024 * 1024))
+    headers = client.headers(b"")
+    async with client.http.post(f"{url}/v5/order/create", data=body, headers=headers) as reply:
+        assert reply.status == 413
+
+
+@pytest.mark.parametrize("path", ["/v5/public/linear", "/v5/private", "/v5/trade"])
+@pytest.mark.parametrize("text", ["", "x", "[]", "[" * 9_999, '{"op":[]}', '{"op":"subscribe"}'])
+async def test_odd_frames_end_at_most_their_own_connection(client, path, text):
+    async with client.stream(path) as ws:
+        await ws.send_str(text)
+        answer = await ws.receive(timeout=5)
+        assert answer.type is aiohttp.WSMsgType.TEXT
+    assert (await client.get("/v5/market/time"))["retCode"] == 0
+
+
+async def test_oversized_and_binary_frames_close_the_connection(client):
+    for payload in (b"\x00" * 100, b"x" * (2 * 1024 * 1024)):
+        async with client.stream("/v5/public/linear") as ws:
+            await ws.send_bytes(payload)
+            assert (await ws.receive(timeout=5)).type is aiohttp.WSMsgType.CLOSE
+    assert (await client.get("/v5/market/time"))["retCode"] == 0
+
+
+async def test_protocol_ping_is_answered_with_its_payload(client):
+    async with client.http.ws_connect(client.server.ws_url + "/v5/private", autoping=False) as ws:
+        await ws.ping(b"abc")
+        pong = await ws.receive(timeout=5)
+        assert (pong.type, pong.data) == (aiohttp.WSMsgType.PONG, b"abc")
+
+
+async def test_private_stream_refuses_a_bad_signature_and_closes(client):
+    async with client.stream("/v5/private") as ws:
+        request = auth(client.now_ms(), req_id="q")
+        request["args"][2] = "0" * 64
+        await ws.send_json(request)
+        answer = await ws.receive_json(timeout=5)
+        assert (answer["success"], answer["op"], answer["req_id"]) == (False, "auth", "q")
+        assert (await ws.receive(timeout=5)).type is aiohttp.WSMsgType.CLOSE
+
+
+async def test_client_that_never_reads_is_dropped():
+    async with serving(max_outbox_bytes=200_000) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port, limit=1024)
+        writer.transport.set_write_buffer_limits(high=0)
+        writer.write(
+            b"GET /v5/public/linear HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        ping = b'{"op":"ping","req_id":"' + b"x" * 90 + b'"}'
+        frame = bytes([0x81, 0x80 | len(ping)]) + b"\0\0\0\0" + ping
+        with pytest.raises(ConnectionError):
+            for _ in range(2_000):
+                writer.write(frame * 200)
+                async with asyncio.timeout(5):
+                    await writer.drain()
+        writer.close()
+        assert reader is not None
+        assert (await client.get("/v5/market/time"))["retCode"] == 0
+
+
+async def test_taken_port_is_a_configuration_error_in_one_line():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=f"cannot listen on 127.0.0.1:{port}") as e:
+            async with serving(port=port):
+                pass
+        assert "\n" not in str(e.value)

@@ -1,0 +1,1 @@
+"""Control API on loopback: status for everyone with the token, commands for the same."""

@@ -1,0 +1,73 @@
+"""How commands speak: the result alone on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any
+
+import structlog
+from rich.console import Console
+from rich.table import Table
+
+
+class ExitCode(IntEnum):
+    """Exit codes that scripts may rely on."""
+
+    OK = 0
+    TARGET_MISSED = 1
+    MISUSE = 2
+    NOT_RUNNING = 3
+    FAILED = 4
+
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def configure_logs(level: str) -> None:
+    """Send structured logs of ``level`` and above to standard error."""
+    threshold = _LEVELS[level]
+    logging.basicConfig(stream=sys.stderr, level=threshold, format="%(levelname)s %(message)s")
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def fail(message: str) -> None:
+    """Write one error line to standard error."""
+    line = " ".join(message.split())
+    sys.stderr.write(f"error: {line}\n")
+    sys.stderr.flush()
+
+
+def note(message: str) -> None:
+    """Write one line for people to standard error."""
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
+
+
+def emit_json(result: Mapping[str, Any]) -> None:
+    """Write ``result`` as one JSON document to standard output."""
+    sys.stdout.write(json.dumps(result, allow_nan=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def emit_table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Write a table to standard output."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*row)
+    Console(file=sys.stdout, soft_wrap=False).print(table)

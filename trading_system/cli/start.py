@@ -1,0 +1,95 @@
+"""``trading-system start``: run the system until it is told to stop, then report."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from trading_system.api.server import control_api
+from trading_system.cli.output import ExitCode, note
+from trading_system.config.settings import Settings
+from trading_system.domain.errors import ConfigurationError
+from trading_system.enhanced_trading_system import EnhancedTradingSystem
+
+_LOCK_FILE = "lock"
+
+
+@contextlib.contextmanager
+def exclusive(data_dir: Path) -> Iterator[None]:
+    """Hold the data directory's lock, so that no second system trades the same account.
+
+    Raises
+    ------
+    ConfigurationError
+        If another process holds it, or the directory cannot be written.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(data_dir / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as e:
+        raise ConfigurationError(
+            f"cannot write to the data directory {data_dir}: {e.strerror}; set TRADING_DATA_DIR"
+        ) from e
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as e:
+            raise ConfigurationError(
+                f"another system runs in {data_dir}; stop it with `trading-system stop` "
+                "or set TRADING_DATA_DIR to another directory"
+            ) from e
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def run(settings: Settings) -> tuple[ExitCode, dict[str, Any]]:
+    """Run the system and return the exit code and the final status."""
+    with exclusive(settings.data_dir):
+        return _runner()(_run(settings))
+
+
+def _runner() -> Any:  # noqa: ANN401 - asyncio.run or its uvloop twin, same signature
+    try:
+        import uvloop  # noqa: PLC0415 - optional where it does not install
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
+
+
+async def _run(settings: Settings) -> tuple[ExitCode, dict[str, Any]]:
+    system = EnhancedTradingSystem(settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, system.request_stop, signal.Signals(number).name)
+    await system.start_system()
+    try:
+        async with control_api(
+            system,
+            system,
+            host=settings.api.host,
+            port=settings.api.port,
+            data_dir=settings.data_dir,
+        ) as url:
+            note(f"trading-system runs ({settings.environment}); control API {url}; Ctrl-C stops")
+            if settings.duration_s is not None:
+                loop.call_later(settings.duration_s, system.request_stop, "duration is over")
+            await system.run_forever()
+    finally:
+        await system.stop_system("the command ended")
+    status = system.get_system_status()
+    return _verdict(status), status
+
+
+def _verdict(status: dict[str, Any]) -> ExitCode:
+    """Success means: positions agree, nothing is left open, the state is STOPPED."""
+    position = status["position"]
+    agrees = position["venue"] is not None and position["local"] == position["venue"]
+    is_clean = status["state"] == "STOPPED" and agrees and status["open_orders"] == 0
+    return ExitCode.OK if is_clean else ExitCode.FAILED

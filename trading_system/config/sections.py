@@ -1,0 +1,295 @@
+"""One frozen model per component: every default, bound and unit on one page.
+
+A field is set by ``TRADING_<SECTION>__<FIELD>``; where a field has an alias, the alias is the name.
+"""
+
+from __future__ import annotations
+
+import os
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+
+def _split_paths(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(Path(part) for part in value.split(os.pathsep) if part)
+    return value
+
+
+def _base_url(schemes: tuple[str, ...], url: str) -> str:
+    parts = urlsplit(url)
+    wanted = " or ".join(f"{scheme}://" for scheme in schemes)
+    if parts.scheme not in schemes or not parts.hostname:
+        raise ValueError(f"must be a base address that starts with {wanted}")
+    if parts.username or parts.query or parts.fragment or parts.path.strip("/"):
+        raise ValueError("must be a base address without path, query or credentials")
+    _ = parts.port  # a port out of range raises here
+    return url.rstrip("/")
+
+
+def _rest_url(url: str) -> str:
+    return _base_url(("http", "https"), url)
+
+
+def _ws_url(url: str) -> str:
+    return _base_url(("ws", "wss"), url)
+
+
+PathList = Annotated[tuple[Path, ...], BeforeValidator(_split_paths)]
+RestUrl = Annotated[str, AfterValidator(_rest_url)]
+WsUrl = Annotated[str, AfterValidator(_ws_url)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Money = Annotated[Decimal, Field(gt=0, le=1_000_000_000)]
+
+
+class Section(BaseModel):
+    """What all sections share: frozen, no unknown keys, finite numbers, no input in errors."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        validate_by_alias=True,
+        validate_by_name=True,
+        validate_default=True,
+    )
+
+
+class VenueSettings(Section):
+    """The embedded venue."""
+
+    market: Literal["synthetic", "replay"] = Field(
+        default="synthetic", description="synthetic (seeded participants) or replay (recordings)"
+    )
+    recording: PathList = Field(
+        default=(), description="recordings to replay, separated by the system's path separator"
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(default=1, description="seed of the market")
+    edge_bps: Annotated[float, Field(ge=-1000, le=1000)] = Field(
+        default=25.0,
+        alias="edge",
+        description="expected mid move in bps over 10 s at the signal's 90th percentile; 0 = noise",
+    )
+    activity: Annotated[float, Field(gt=0, le=100)] = Field(
+        default=1.0, description="factor on the participants' order rates"
+    )
+    speed: Annotated[float, Field(gt=0, le=1000)] = Field(
+        default=1.0, description="factor on the pace of time"
+    )
+    fill_model: Literal["queue", "trade-through"] = Field(
+        default="queue", description="replay only: queue (position) or trade-through (pessimistic)"
+    )
+    limits: Literal["documented", "off"] = Field(
+        default="documented", description="request quotas as documented by Bybit, or off"
+    )
+    ack_delay_ms: Annotated[float, Field(ge=0, le=10_000)] = Field(
+        default=2.0, description="delay of subscribe acks, first snapshots and trade acks, ms"
+    )
+
+    @model_validator(mode="after")
+    def _recording_and_market_agree(self) -> Self:
+        if self.market == "replay" and not self.recording:
+            raise ValueError(
+                "TRADING_VENUE__MARKET=replay needs a recording; set TRADING_VENUE__RECORDING"
+            )
+        if self.market == "synthetic" and self.recording:
+            raise ValueError(
+                "TRADING_VENUE__RECORDING needs TRADING_VENUE__MARKET=replay; set it too or unset both"
+            )
+        return self
+
+
+class BybitSettings(Section):
+    """Access to a Bybit host."""
+
+    api_key: SecretStr | None = Field(default=None, description="API key; not used when simulated")
+    api_secret: SecretStr | None = Field(
+        default=None, description="API secret; not used when simulated"
+    )
+    rest_url: RestUrl | None = Field(
+        default=None, description="base address instead of the environment's REST host"
+    )
+    ws_url: WsUrl | None = Field(
+        default=None, description="base address instead of the environment's WebSocket host"
+    )
+    recv_window_ms: Annotated[int, Field(ge=100, le=60_000)] = Field(
+        default=5000, description="age at which the venue refuses a signed request, ms"
+    )
+    request_timeout_s: Annotated[float, Field(gt=0, le=60)] = Field(
+        default=5.0, description="patience with one request, seconds"
+    )
+
+    @field_validator("api_key", "api_secret")
+    @classmethod
+    def _is_not_empty(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().strip():
+            return None
+        return value
+
+    @model_validator(mode="after")
+    def _key_and_secret_come_together(self) -> Self:
+        if (self.api_key is None) != (self.api_secret is None):
+            raise ValueError(
+                "TRADING_BYBIT__API_KEY and TRADING_BYBIT__API_SECRET go together; set both or none"
+            )
+        return self
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether key and secret are there."""
+        return self.api_key is not None
+
+
+class RiskSettings(Section):
+    """Hard limits of the gate that every order passes."""
+
+    collar_bps: Annotated[Decimal, Field(gt=0, le=5000)] = Field(
+        default=Decimal(50), description="largest distance of an order's price from the mid, bps"
+    )
+    max_orders_per_second: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=5, description="new orders per rolling second"
+    )
+    max_order_notional: Money = Field(
+        default=Decimal(10_000), description="largest value of one order, USDT"
+    )
+    max_gross_notional: Money = Field(
+        default=Decimal(50_000), description="largest value of all positions and open orders, USDT"
+    )
+    max_daily_loss_pct: Annotated[Decimal, Field(gt=0, le=100)] = Field(
+        default=Decimal(2), description="loss of a UTC day that halts trading, percent of equity"
+    )
+    max_drawdown_pct: Annotated[Decimal, Field(gt=0, le=100)] = Field(
+        default=Decimal(5), description="fall from the highest equity that halts trading, percent"
+    )
+    stale_book_s: Annotated[float, Field(gt=0, le=60)] = Field(
+        default=3.5, description="age of a book that blocks new orders, seconds"
+    )
+
+    @model_validator(mode="after")
+    def _order_fits_into_gross(self) -> Self:
+        if self.max_order_notional > self.max_gross_notional:
+            raise ValueError(
+                "TRADING_RISK__MAX_ORDER_NOTIONAL must not exceed TRADING_RISK__MAX_GROSS_NOTIONAL"
+                f" ({self.max_gross_notional}); lower the first or raise the second"
+            )
+        return self
+
+
+class StrategySettings(Section):
+    """When the strategy trades and how much."""
+
+    name: Literal["signals", "none"] = Field(
+        default="signals",
+        description="signals (trade on the agents' opinions) or none (watch only)",
+    )
+    min_edge_bps: Annotated[float, Field(ge=-1000, le=1000)] = Field(
+        default=0.0,
+        description="smallest expected move after costs, bps; negative relaxes the cost rule",
+    )
+    confidence: Annotated[float, Field(ge=0, le=10)] = Field(
+        default=1.0,
+        description="standard errors subtracted from an expected move before it is judged",
+    )
+    entry_notional: Money = Field(default=Decimal(1000), description="value of one entry, USDT")
+    max_position_notional: Money = Field(
+        default=Decimal(3000),
+        description="largest value of a position that an entry may lead to, USDT",
+    )
+    horizon_s: Annotated[float, Field(gt=0, le=3600)] = Field(
+        default=10.0, description="time over which agents predict the move of the mid, seconds"
+    )
+    max_hold_s: Seconds = Field(default=60.0, description="longest holding time, seconds")
+    stop_loss_bps: Annotated[float, Field(gt=0, le=5000)] = Field(
+        default=30.0, description="adverse move since the entry that ends a trade, bps"
+    )
+    max_slippage_bps: Annotated[float, Field(gt=0, le=1000)] = Field(
+        default=10.0, description="cost limit of a parent order against its arrival mid, bps"
+    )
+    time_limit_s: Seconds = Field(default=10.0, description="time limit of a parent order, seconds")
+    decision_interval_s: Annotated[float, Field(gt=0, le=3600)] = Field(
+        default=0.5, description="shortest time between two decisions per symbol, seconds"
+    )
+
+    @model_validator(mode="after")
+    def _entry_fits_into_position(self) -> Self:
+        if self.entry_notional > self.max_position_notional:
+            raise ValueError(
+                "TRADING_STRATEGY__ENTRY_NOTIONAL must not exceed TRADING_STRATEGY__MAX_POSITION"
+                f"_NOTIONAL ({self.max_position_notional}); lower the first or raise the second"
+            )
+        return self
+
+    @property
+    def is_relaxed(self) -> bool:
+        """Whether trades that do not pay their costs are allowed."""
+        return self.min_edge_bps < 0
+
+
+class TargetSettings(Section):
+    """Performance targets that compliance is judged by."""
+
+    signal_generation_time_ms: Annotated[float, Field(gt=0, le=3_600_000)] = Field(
+        default=2000.0, description="longest 95th percentile of signal generation, ms"
+    )
+    order_execution_time_ms: Annotated[float, Field(gt=0, le=3_600_000)] = Field(
+        default=500.0, description="longest 95th percentile of order execution, ms"
+    )
+    system_latency_ms: Annotated[float, Field(gt=0, le=3_600_000)] = Field(
+        default=3000.0, description="longest 95th percentile from market data to order, ms"
+    )
+    success_rate_pct: Annotated[float, Field(ge=0, le=100)] = Field(
+        default=60.0,
+        description="smallest share of parent orders completed inside their limits, percent",
+    )
+    system_health_score: Annotated[float, Field(ge=0, le=100)] = Field(
+        default=80.0, description="smallest health score, 0 to 100"
+    )
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the targets by their documented names."""
+        return self.model_dump()
+
+
+class ApiSettings(Section):
+    """The control API."""
+
+    host: Annotated[str, Field(min_length=1, max_length=253)] = Field(
+        default="127.0.0.1", description="listening address, loopback only"
+    )
+    port: Annotated[int, Field(ge=0, le=65_535)] = Field(
+        default=0, description="listening port; 0 takes a free one"
+    )
+
+    @field_validator("host")
+    @classmethod
+    def _is_loopback(cls, value: str) -> str:
+        if value not in {"127.0.0.1", "::1", "localhost"}:
+            raise ValueError(
+                "must be 127.0.0.1, ::1 or localhost: the API is for this machine only"
+            )
+        return value
+
+
+class LogSettings(Section):
+    """Logs, written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="smallest level written: debug, info, warning or error"
+    )
+    format: Literal["console", "json"] = Field(
+        default="console", description="console (for people) or json (for machines)"
+    )

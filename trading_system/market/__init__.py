@@ -1,0 +1,1 @@
+"""Market data: decoding of public frames and the order book built from them."""

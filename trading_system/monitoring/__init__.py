@@ -1,0 +1,1 @@
+"""What the system measures of itself and how it judges it."""

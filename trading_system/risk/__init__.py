@@ -1,0 +1,1 @@
+"""Limits, the gate's decision, and the portfolio they are checked against."""

@@ -1,0 +1,231 @@
+"""The risk gate: a deterministic decision over every order, made before anything is sent."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+
+from trading_system.domain.instruments import Instrument
+from trading_system.domain.orders import OrderIntent, OrderType, Side
+
+_LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
+_BPS = Decimal(10_000)
+
+
+class TradingState(Enum):
+    """What the gate lets through."""
+
+    ACTIVE = "ACTIVE"
+    REDUCING = "REDUCING"
+    HALTED = "HALTED"
+
+
+class DenyReason(Enum):
+    """Why the gate refused; the text is logged and shown."""
+
+    HALTED = "halted"
+    REDUCING = "reducing"
+    UNKNOWN_SYMBOL = "unknown_symbol"
+    NOT_FINITE = "not_finite"
+    OFF_GRID = "off_grid"
+    QUANTITY_RANGE = "quantity_range"
+    MIN_NOTIONAL = "min_notional"
+    PRICE_MISSING = "price_missing"
+    PRICE_COLLAR = "price_collar"
+    STALE_BOOK = "stale_book"
+    ORDER_NOTIONAL = "order_notional"
+    GROSS_NOTIONAL = "gross_notional"
+    ORDER_RATE = "order_rate"
+    LINK_ID = "link_id"
+    REDUCE_ONLY = "reduce_only"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskLimits:
+    """Hard caps of the gate.
+
+    Parameters
+    ----------
+    collar_bps : Decimal
+        How far beyond the mid, in the costly direction, an order may be priced, basis points.
+    max_order_notional, max_gross_notional : Decimal
+        Quote currency.
+    max_book_age_s : float
+        Oldest market data an order may be based on, seconds.
+    """
+
+    collar_bps: Decimal
+    max_order_notional: Decimal
+    max_gross_notional: Decimal
+    max_book_age_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketView:
+    """What the gate knows of the market at the moment of decision; None without a valid book."""
+
+    mid: Decimal | None
+    age_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExposureView:
+    """What is already at risk.
+
+    Parameters
+    ----------
+    position_quantity : Decimal
+        Signed position of the order's symbol, base currency.
+    gross_notional : Decimal
+        Absolute value of all positions, quote currency.
+    open_order_notional : Decimal
+        Value of all resting or unresolved opening orders, quote currency.
+    """
+
+    position_quantity: Decimal
+    gross_notional: Decimal
+    open_order_notional: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskDecision:
+    """The gate's answer; ``reason`` is None when the order may pass."""
+
+    reason: DenyReason | None
+    detail: str = ""
+
+    @property
+    def is_allowed(self) -> bool:
+        """Whether the order may be sent."""
+        return self.reason is None
+
+
+_ALLOW = RiskDecision(reason=None)
+
+
+def _deny(reason: DenyReason, detail: str) -> RiskDecision:
+    return RiskDecision(reason=reason, detail=detail)
+
+
+def collar_price(
+    limits: RiskLimits, instrument: Instrument, *, side: Side, mid: Decimal
+) -> Decimal:
+    """Return the worst price the gate accepts for ``side``, rounded inside the collar."""
+    band = mid * limits.collar_bps / _BPS
+    if side is Side.BUY:
+        return instrument.ticks_to_price(instrument.floor_ticks(mid + band))
+    return instrument.ticks_to_price(instrument.ceil_ticks(mid - band))
+
+
+def decide(
+    intent: OrderIntent,
+    *,
+    state: TradingState,
+    limits: RiskLimits,
+    instrument: Instrument | None,
+    market: MarketView,
+    exposure: ExposureView,
+) -> RiskDecision:
+    """Return whether ``intent`` may be sent; the first broken rule is named.
+
+    The order rate is checked by the caller after this, so that a refused order costs no token.
+    """
+    if instrument is None:
+        return _deny(DenyReason.UNKNOWN_SYMBOL, f"{intent.symbol} is not a configured symbol")
+    # Lazy on purpose: a later check may rely on what an earlier one has established.
+    return (
+        _check_state(intent, state)
+        or _check_form(intent, instrument)
+        or _check_market(intent, limits, instrument, market)
+        or _check_exposure(intent, limits, market, exposure)
+        or _ALLOW
+    )
+
+
+def _check_state(intent: OrderIntent, state: TradingState) -> RiskDecision | None:
+    if state is TradingState.HALTED:
+        return _deny(DenyReason.HALTED, "trading is halted")
+    if state is TradingState.REDUCING and not intent.reduce_only:
+        return _deny(DenyReason.REDUCING, "only reduce-only orders pass while reducing")
+    if not _LINK_ID.fullmatch(intent.link_id):
+        return _deny(DenyReason.LINK_ID, f"link id {intent.link_id!r} is not 1-36 of [A-Za-z0-9_-]")
+    return None
+
+
+def _check_form(intent: OrderIntent, instrument: Instrument) -> RiskDecision | None:
+    quantity, price = intent.quantity, intent.price
+    if not quantity.is_finite() or quantity <= 0:
+        return _deny(DenyReason.NOT_FINITE, f"quantity must be finite and positive, was {quantity}")
+    if quantity % instrument.qty_step:
+        return _deny(
+            DenyReason.OFF_GRID, f"quantity {quantity} is no multiple of {instrument.qty_step}"
+        )
+    is_market = intent.order_type is OrderType.MARKET
+    most = instrument.max_market_qty if is_market else instrument.max_qty
+    if not instrument.min_qty <= quantity <= most:
+        return _deny(
+            DenyReason.QUANTITY_RANGE, f"quantity {quantity} not in {instrument.min_qty}..{most}"
+        )
+    if is_market:
+        return None
+    if price is None:
+        return _deny(DenyReason.PRICE_MISSING, "a limit order needs a price")
+    if not price.is_finite() or price <= 0:
+        return _deny(DenyReason.NOT_FINITE, f"price must be finite and positive, was {price}")
+    if price % instrument.tick_size:
+        return _deny(
+            DenyReason.OFF_GRID, f"price {price} is no multiple of {instrument.tick_size}"
+        )
+    return None
+
+
+def _check_market(
+    intent: OrderIntent, limits: RiskLimits, instrument: Instrument, market: MarketView
+) -> RiskDecision | None:
+    if market.mid is None or market.age_s is None:
+        return _deny(DenyReason.STALE_BOOK, f"no valid {intent.symbol} book")
+    if market.age_s > limits.max_book_age_s:
+        return _deny(
+            DenyReason.STALE_BOOK,
+            f"{intent.symbol} book is {market.age_s:.1f} s old, limit {limits.max_book_age_s} s",
+        )
+    if intent.price is not None:
+        worst = collar_price(limits, instrument, side=intent.side, mid=market.mid)
+        if (intent.price - worst) * intent.side.sign > 0:
+            return _deny(
+                DenyReason.PRICE_COLLAR,
+                f"price {intent.price} beyond {worst}, {limits.collar_bps} bps from {market.mid}",
+            )
+    notional = intent.quantity * (intent.price or market.mid)
+    if notional < instrument.min_notional and not intent.reduce_only:
+        return _deny(
+            DenyReason.MIN_NOTIONAL, f"value {notional} below {instrument.min_notional}"
+        )
+    return None
+
+
+def _check_exposure(
+    intent: OrderIntent, limits: RiskLimits, market: MarketView, exposure: ExposureView
+) -> RiskDecision | None:
+    assert market.mid is not None
+    held = exposure.position_quantity
+    if intent.reduce_only:
+        if held * intent.side.sign >= 0 or intent.quantity > abs(held):
+            return _deny(
+                DenyReason.REDUCE_ONLY,
+                f"reduce-only {intent.side.name} {intent.quantity} against a position of {held}",
+            )
+        return None
+    notional = intent.quantity * max(intent.price or market.mid, market.mid)
+    if notional > limits.max_order_notional:
+        return _deny(
+            DenyReason.ORDER_NOTIONAL, f"order value {notional} above {limits.max_order_notional}"
+        )
+    total = exposure.gross_notional + exposure.open_order_notional + notional
+    if total > limits.max_gross_notional:
+        return _deny(
+            DenyReason.GROSS_NOTIONAL, f"gross value {total} above {limits.max_gross_notional}"
+        )
+    return None

@@ -1,0 +1,203 @@
+"""Positions, cash and profit from own fills, exact to the last decimal.
+
+Cash = start + realised - fees + funding (design, section 10). The entry value of a position is
+kept exactly; on a partial reduction the closed share is rounded to 1e-8 and the rest stays, so
+that no fraction of money appears or vanishes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from trading_system.domain.errors import InvariantViolated
+from trading_system.domain.orders import Fill
+
+_VALUE_STEP = Decimal("0.00000001")
+_ZERO = Decimal(0)
+_SEEN_LIMIT = 100_000
+
+
+@dataclass(slots=True)
+class Position:
+    """One symbol's position; ``quantity`` is signed, ``entry_value`` is its unsigned cost."""
+
+    symbol: str
+    quantity: Decimal = _ZERO
+    entry_value: Decimal = _ZERO
+    realised: Decimal = _ZERO
+    fees: Decimal = _ZERO
+    funding: Decimal = _ZERO
+    trades_closed: int = 0
+    trades_won: int = 0
+    open_fees: Decimal = _ZERO
+    _trip_pnl: Decimal = _ZERO
+
+    @property
+    def entry_price(self) -> Decimal | None:
+        """Average entry price, None while flat."""
+        return self.entry_value / abs(self.quantity) if self.quantity else None
+
+    def unrealised(self, mark: Decimal) -> Decimal:
+        """Return the open profit at ``mark``, before fees."""
+        if not self.quantity:
+            return _ZERO
+        value = abs(self.quantity) * mark
+        gain = value - self.entry_value
+        return gain if self.quantity > 0 else -gain
+
+    def apply(self, fill: Fill) -> Decimal:
+        """Book one fill and return the profit it realised, before fees."""
+        signed = fill.quantity * fill.side.sign
+        self.fees += fill.fee
+        self._trip_pnl -= fill.fee
+        realised = _ZERO
+        closing = min(fill.quantity, abs(self.quantity)) if self._reduces(signed) else _ZERO
+        if closing:
+            realised = self._close(closing, fill.price)
+        opening = fill.quantity - closing
+        if opening:
+            self.entry_value += opening * fill.price
+        self.quantity += signed
+        if closing and not (self.quantity and opening == 0):
+            self._end_trip()
+        return realised
+
+    def _reduces(self, signed: Decimal) -> bool:
+        return bool(self.quantity) and (self.quantity > 0) != (signed > 0)
+
+    def _close(self, closing: Decimal, price: Decimal) -> Decimal:
+        size = abs(self.quantity)
+        if closing == size:
+            cost = self.entry_value
+        else:
+            cost = (self.entry_value * closing / size).quantize(_VALUE_STEP)
+        self.entry_value -= cost
+        gain = closing * price - cost
+        realised = gain if self.quantity > 0 else -gain
+        self.realised += realised
+        self._trip_pnl += realised
+        return realised
+
+    def _end_trip(self) -> None:
+        self.trades_closed += 1
+        self.trades_won += self._trip_pnl > 0
+        self._trip_pnl = _ZERO
+
+
+class Portfolio:
+    """All positions of one account, fed by de-duplicated fills.
+
+    Parameters
+    ----------
+    start_cash : Decimal
+        Wallet balance when the run began, quote currency.
+    """
+
+    def __init__(self, start_cash: Decimal) -> None:
+        self.start_cash = start_cash
+        self._positions: dict[str, Position] = {}
+        self._marks: dict[str, Decimal] = {}
+        self._seen: dict[str, Decimal] = {}
+        self.fills = 0
+        self.duplicate_fills = 0
+        self.peak_equity = start_cash
+
+    def position(self, symbol: str) -> Position:
+        """Return the position of ``symbol``, flat if there was none."""
+        return self._positions.setdefault(symbol, Position(symbol))
+
+    @property
+    def positions(self) -> tuple[Position, ...]:
+        """All positions touched so far, flat ones included."""
+        return tuple(self._positions.values())
+
+    def adopt(self, symbol: str, quantity: Decimal, entry_price: Decimal) -> None:
+        """Take over a position that existed at the venue before this run.
+
+        Raises
+        ------
+        InvariantViolated
+            If fills of the symbol were booked already.
+        """
+        position = self.position(symbol)
+        if position.quantity or position.fees:
+            raise InvariantViolated(f"cannot adopt a {symbol} position over booked fills")
+        position.quantity = quantity
+        position.entry_value = abs(quantity) * entry_price
+
+    def book_fill(self, fill: Fill) -> Decimal | None:
+        """Book ``fill`` once and return the realised profit before fees; None for a duplicate.
+
+        Raises
+        ------
+        InvariantViolated
+            If price or quantity is not positive; nothing was booked.
+        """
+        if fill.exec_id in self._seen:
+            self.duplicate_fills += 1
+            return None
+        if not (fill.price > 0 and fill.quantity > 0 and fill.fee.is_finite()):
+            raise InvariantViolated(f"fill {fill.exec_id} has an impossible price or quantity")
+        self._seen[fill.exec_id] = fill.quantity
+        if len(self._seen) > _SEEN_LIMIT:
+            del self._seen[next(iter(self._seen))]
+        self.fills += 1
+        return self.position(fill.symbol).apply(fill)
+
+    def mark(self, symbol: str, price: Decimal) -> None:
+        """Note the newest mark price of ``symbol`` and update the equity peak."""
+        self._marks[symbol] = price
+        self.peak_equity = max(self.peak_equity, self.equity)
+
+    @property
+    def realised(self) -> Decimal:
+        """Closed profit before fees."""
+        return sum((p.realised for p in self._positions.values()), _ZERO)
+
+    @property
+    def fees(self) -> Decimal:
+        """Fees paid."""
+        return sum((p.fees for p in self._positions.values()), _ZERO)
+
+    @property
+    def funding(self) -> Decimal:
+        """Funding received, negative when paid."""
+        return sum((p.funding for p in self._positions.values()), _ZERO)
+
+    @property
+    def cash(self) -> Decimal:
+        """Start + realised - fees + funding."""
+        return self.start_cash + self.realised - self.fees + self.funding
+
+    @property
+    def unrealised(self) -> Decimal:
+        """Open profit at the newest marks; positions without a mark count as zero."""
+        return sum(
+            (
+                p.unrealised(self._marks[p.symbol])
+                for p in self._positions.values()
+                if p.symbol in self._marks
+            ),
+            _ZERO,
+        )
+
+    @property
+    def equity(self) -> Decimal:
+        """Cash plus open profit."""
+        return self.cash + self.unrealised
+
+    @property
+    def pnl(self) -> Decimal:
+        """Profit of this run: equity less start cash."""
+        return self.equity - self.start_cash
+
+    def gross_notional(self) -> Decimal:
+        """Return the sum of absolute position values at the newest marks (entry if unmarked)."""
+        return sum(
+            (
+                abs(p.quantity) * self._marks[p.symbol] if p.symbol in self._marks else p.entry_value
+                for p in self._positions.values()
+            ),
+            _ZERO,
+        )

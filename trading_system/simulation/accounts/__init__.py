@@ -1,0 +1,1 @@
+"""Accounts of the embedded venue: positions, margin, fees, wallets and their histories."""

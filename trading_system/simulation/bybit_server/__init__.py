@@ -1,0 +1,1 @@
+"""Bybit V5 over REST and WebSocket for the simulated venue: category linear, loopback."""

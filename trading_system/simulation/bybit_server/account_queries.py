@@ -1,0 +1,328 @@
+"""Signed REST queries and position settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+
+from trading_system.domain.instruments import plain
+from trading_system.simulation.bybit_server import account_rows, order_rows
+from trading_system.simulation.bybit_server.envelope import Row
+from trading_system.simulation.bybit_server.paging import DAY_MS, TimeWindow, page, time_window
+from trading_system.simulation.bybit_server.parameters import Fields, bad
+from trading_system.simulation.bybit_server.texts import GridText
+from trading_system.simulation.exchange import Exchange
+from trading_system.simulation.records import AccountSpec, OrderRecord, VenueReject
+
+_STOP_FILTERS = frozenset({"StopOrder", "tpslOrder", "OcoOrder", "BidirectionalTpslOrder"})
+_OPEN_ONLY = {"0": False, "1": True, "2": True}
+_MAX_RECENT = 500
+_SPOT_FEE = "0.001"
+_STOP_FIELDS = (
+    "takeProfit",
+    "stopLoss",
+    "trailingStop",
+    "activePrice",
+    "tpSize",
+    "slSize",
+    "tpLimitPrice",
+    "slLimitPrice",
+)
+
+
+class AccountQueries:
+    """Answers about one account; every method takes the account, the fields and the time."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._texts = {
+            symbol: GridText(instrument) for symbol, instrument in exchange.instruments.items()
+        }
+
+    def order_realtime(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
+        """Return ``order/realtime``: open orders, one order by id, or the recent closed ones."""
+        del now_ms
+        category = fields.category()
+        limit = fields.limit(default=20, highest=50)
+        if category != "linear":
+            return _listing(category, [], "")
+        order_id, link_id = fields.text("orderId"), fields.text("orderLinkId")
+        if order_id or link_id:
+            orders = self._by_id(account, order_id, link_id)
+        else:
+            orders = self._in_scope(account, fields)
+        return self._order_page(fields, orders, limit)
+
+    def order_history(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
+        """Return ``order/history``: closed orders, newest first."""
+        category = fields.category()
+        limit = fields.limit(default=20, highest=50)
+        if category != "linear" or fields.text("orderFilter") in _STOP_FILTERS:
+            return _listing(category, [], "")
+        window = time_window(fields, now_ms=now_ms)
+        status = fields.text("orderStatus")
+        order_id, link_id = fields.text("orderId"), fields.text("orderLinkId")
+        is_wanted = self._scope(fields)
+        orders = [
+            order
+            for order in reversed(self._exchange.closed_orders(account.account_id))
+            if (
+                _matches(order.order_id, order.link_id, order_id, link_id)
+                if order_id or link_id
+                else is_wanted(order.symbol)
+            )
+            and (not status or order.state.value == status)
+            and _is_kept(order, window, now_ms)
+        ]
+        return self._order_page(fields, orders, limit)
+
+    def execution_list(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
+        """Return ``execution/list``, newest first; an id overrides every other filter."""
+        category = fields.category()
+        limit = fields.limit(default=50, highest=100)
+        if category != "linear":
+            return _listing(category, [], "")
+        order_id, link_id = fields.text("orderId"), fields.text("orderLinkId")
+        everything = reversed(self._exchange.executions(account.account_id))
+        if order_id or link_id:
+            chosen = [
+                each
+                for each in everything
+                if _matches(each.order_id, each.link_id, order_id, link_id)
+            ]
+        else:
+            window = time_window(fields, now_ms=now_ms)
+            kind, is_wanted = fields.text("execType"), self._scope(fields)
+            chosen = [
+                each
+                for each in everything
+                if is_wanted(each.symbol)
+                and (not kind or each.exec_type == kind)
+                and window.holds(each.time_ms)
+            ]
+        items, cursor = page(
+            chosen, fields, limit=limit, key=lambda each: (each.time_ms, each.exec_id)
+        )
+        rows = [order_rows.execution_row(each, self._texts[each.symbol]) for each in items]
+        return _listing(category, rows, cursor)
+
+    def position_list(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
+        """Return ``position/list``: by symbol always a row, by coin only open positions."""
+        del now_ms
+        category = fields.category()
+        limit = fields.limit(default=20, highest=200)
+        if category != "linear":
+            return _listing(category, [], "")
+        symbol = fields.text("symbol")
+        settle, base = fields.text("settleCoin"), fields.text("baseCoin")
+        if not (symbol or settle or base):
+            raise bad("params error: symbol or settleCoin is required")
+        is_wanted = self._scope(fields)
+        views = [
+            self._exchange.position(account.account_id, name)
+            for name in self._exchange.instruments
+            if is_wanted(name)
+        ]
+        chosen = [view for view in views if symbol or view.lots]
+        items, cursor = page(chosen, fields, limit=limit, key=lambda view: (0, view.symbol))
+        rows = [account_rows.position_row(view, self._texts[view.symbol]) for view in items]
+        return _listing(category, rows, cursor)
+
+    def closed_pnl(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
+        """Return ``position/closed-pnl``, newest first."""
+        category = fields.category()
+        limit = fields.limit(default=50, highest=100)
+        if category != "linear":
+            return _listing(category, [], "")
+        window, is_wanted = time_window(fields, now_ms=now_ms), self._scope(fields)
+        records = [
+            record
+            for record in reversed(self._exchange.closed_pnls(account.account_id))
+            if is_wanted(record.symbol) and window.holds(record.updated_ms)
+        ]
+        items, cursor = page(
+            records,
+            fields,
+            limit=limit,
+            key=lambda record: (record.updated_ms, f"{record.order_id}.{record.created_ms}"),
+        )
+        rows = [order_rows.closed_pnl_row(each, self._texts[each.symbol]) for each in items]
+        return _listing(category, rows, cursor)
+
+    def wallet_balance(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
+        """Return ``account/wallet-balance``; coins not held appear only when named."""
+        del now_ms
+        if fields.required("accountType") != "UNIFIED":
+            raise bad("accountType only support UNIFIED")
+        view = self._exchange.wallet(account.account_id)
+        names = [name for name in fields.text("coin").split(",") if name] or [view.coin]
+        coins = [
+            account_rows.coin_row(view) if name == view.coin else account_rows.zero_coin_row(name)
+            for name in dict.fromkeys(names)
+        ]
+        return {"list": [account_rows.wallet_row(view, coins=coins)]}
+
+    def fee_rate(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
+        """Return ``account/fee-rate`` of one symbol or of all."""
+        del now_ms
+        category = fields.category()
+        if category not in {"linear", "spot"}:
+            return {"category": category, "list": []}
+        is_wanted = self._scope(fields)
+        symbols = [name for name in self._exchange.instruments if is_wanted(name)]
+        if category == "spot":
+            spot = [_fee_row(name, _SPOT_FEE, _SPOT_FEE) for name in symbols]
+            return {"category": category, "list": spot}
+        rows = []
+        for name in symbols:
+            taker, maker = self._exchange.fee_rates(account.account_id, name)
+            rows.append(_fee_row(name, plain(taker), plain(maker)))
+        return {"list": rows}
+
+    def account_info(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
+        """Return ``account/info``."""
+        del account, fields
+        return account_rows.account_info(updated_ms=now_ms)
+
+    def transaction_log(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
+        """Return ``account/transaction-log``, newest first."""
+        limit = fields.limit(default=20, highest=50)
+        window = time_window(fields, now_ms=now_ms, default_ms=DAY_MS)
+        kind, currency = fields.text("type"), fields.text("currency")
+        is_ours = fields.text("category", default="linear") == "linear"
+        is_wanted = self._scope(fields)
+        entries = [
+            entry
+            for entry in reversed(self._exchange.ledger(account.account_id))
+            if is_ours
+            and (not kind or entry.entry_type == kind)
+            and currency in {"", order_rows.COIN}
+            and (not entry.symbol or is_wanted(entry.symbol))
+            and window.holds(entry.time_ms)
+        ]
+        items, cursor = page(
+            entries, fields, limit=limit, key=lambda entry: (entry.time_ms, entry.entry_id)
+        )
+        rows = [order_rows.ledger_row(entry, self._texts[entry.symbol]) for entry in items]
+        return {"list": rows, "nextPageCursor": cursor}
+
+    def query_api(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
+        """Return ``user/query-api``."""
+        del fields, now_ms
+        return account_rows.key_info(account)
+
+    def coin_info(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
+        """Return ``asset/coin/query-info``: this venue moves no coins."""
+        del account, fields, now_ms
+        return {"rows": []}
+
+    def dcp_info(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
+        """Return ``account/query-dcp-info``: no product has it enabled."""
+        del account, fields, now_ms
+        return {"dcpInfos": []}
+
+    def set_leverage(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
+        """Perform ``position/set-leverage``."""
+        del now_ms
+        symbol = self._traded_symbol(fields)
+        buy, sell = fields.amount("buyLeverage"), fields.amount("sellLeverage")
+        if buy is None or sell is None or buy != sell:
+            raise bad("params error: buyLeverage must equal sellLeverage")
+        if buy < Decimal(1):
+            raise bad("params error: leverage must be at least 1")
+        self._exchange.set_leverage(account.account_id, symbol, buy)
+        return {}
+
+    def switch_mode(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
+        """Perform ``position/switch-mode``: one-way is all there is."""
+        del account, now_ms
+        if fields.category() != "linear" or not (fields.text("symbol") or fields.text("coin")):
+            raise bad("params error: category linear and symbol or coin are required")
+        if fields.text("symbol"):
+            self._traded_symbol(fields)
+        if fields.integer("mode") == 0:
+            raise VenueReject(110025, "Position mode is not modified")
+        if fields.integer("mode") == 3:
+            raise bad("hedge mode is not supported by this venue")
+        raise bad("params error: mode invalid")
+
+    def trading_stop(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
+        """Refuse ``position/trading-stop``: take profit and stop loss are not supported."""
+        del account, now_ms
+        self._traded_symbol(fields)
+        if not any(fields.is_set(name) for name in _STOP_FIELDS):
+            raise VenueReject(34040, "not modified")
+        raise bad("take profit, stop loss and trailing stop are not supported by this venue")
+
+    def set_margin_mode(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
+        """Perform ``account/set-margin-mode``: regular (cross) margin is all there is."""
+        del account, now_ms
+        mode = fields.required("setMarginMode")
+        if mode == "REGULAR_MARGIN":
+            return {"reasons": []}
+        if mode not in {"ISOLATED_MARGIN", "PORTFOLIO_MARGIN"}:
+            raise bad("params error: setMarginMode invalid")
+        raise VenueReject(3400045, f"Set margin mode failed: {mode} is not supported")
+
+    def _traded_symbol(self, fields: Fields) -> str:
+        symbol = fields.required("symbol")
+        if fields.category() != "linear" or symbol not in self._exchange.instruments:
+            raise bad(f"Not supported symbols: {symbol}")
+        return symbol
+
+    def _by_id(self, account: AccountSpec, order_id: str, link_id: str) -> list[OrderRecord]:
+        order = self._exchange.find_order(
+            account.account_id, order_id=order_id, link_id="" if order_id else link_id
+        )
+        return [] if order is None else [order]
+
+    def _in_scope(self, account: AccountSpec, fields: Fields) -> list[OrderRecord]:
+        if not any(fields.text(name) for name in ("symbol", "baseCoin", "settleCoin")):
+            raise bad("params error: symbol, baseCoin, settleCoin or an order id is required")
+        is_wanted = self._scope(fields)
+        wants_closed = fields.choice("openOnly", _OPEN_ONLY, default=False)
+        if fields.text("orderFilter") in _STOP_FILTERS:
+            return []
+        orders: Iterable[OrderRecord]
+        if wants_closed:
+            orders = list(reversed(self._exchange.closed_orders(account.account_id)))[:_MAX_RECENT]
+        else:
+            orders = self._exchange.open_orders(account.account_id)
+        return [order for order in orders if is_wanted(order.symbol)]
+
+    def _order_page(self, fields: Fields, orders: list[OrderRecord], limit: int) -> Row:
+        items, cursor = page(
+            orders, fields, limit=limit, key=lambda order: (order.created_ms, order.order_id)
+        )
+        rows = [order_rows.order_row(order, self._texts[order.symbol]) for order in items]
+        return _listing("linear", rows, cursor)
+
+    # Which symbols ``symbol`` > ``baseCoin`` > ``settleCoin`` select; all if none is given.
+    def _scope(self, fields: Fields) -> Callable[[str], bool]:
+        symbol, base = fields.text("symbol"), fields.text("baseCoin")
+        settle, instruments = fields.text("settleCoin"), self._exchange.instruments
+        if symbol:
+            if symbol not in instruments:
+                raise bad(f"Not supported symbols: {symbol}")
+            return lambda name: name == symbol
+        if base:
+            return lambda name: instruments[name].base_coin == base
+        return lambda name: not settle or instruments[name].quote_coin == settle
+
+
+def _listing(category: str, rows: list[Row], cursor: str) -> Row:
+    return {"category": category, "list": rows, "nextPageCursor": cursor}
+
+
+def _matches(order_id: str, link_id: str, wanted_id: str, wanted_link: str) -> bool:
+    return order_id == wanted_id if wanted_id else link_id == wanted_link
+
+
+def _is_kept(order: OrderRecord, window: TimeWindow, now_ms: int) -> bool:
+    # Closed orders without a fill are listed for one day only.
+    is_recent = order.cum_lots > 0 or order.updated_ms > now_ms - DAY_MS
+    return is_recent and window.holds(order.updated_ms)
+
+
+def _fee_row(symbol: str, taker: str, maker: str) -> Row:
+    return {"symbol": symbol, "takerFeeRate": taker, "makerFeeRate": maker, "baseCoin": ""}

@@ -1,0 +1,213 @@
+"""Rows of positions, wallets and the account's own description."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from trading_system.domain.instruments import plain
+from trading_system.simulation.bybit_server.envelope import Row
+from trading_system.simulation.bybit_server.texts import GridText, rounded
+from trading_system.simulation.records import AccountSpec, PositionView, WalletView
+
+_RATE = Decimal("0.0001")
+_RISK_LIMIT = "2000000"
+_PERMISSIONS: dict[str, list[str]] = {
+    "ContractTrade": ["Order", "Position"],
+    "Spot": [],
+    "Wallet": [],
+    "Options": [],
+    "Derivatives": ["DerivativesTrade"],
+    "Exchange": ["ExchangeHistory"],
+    **{
+        name: []
+        for name in (
+            "CopyTrading",
+            "BlockTrade",
+            "NFT",
+            "Affiliate",
+            "Earn",
+            "FiatP2P",
+            "FiatBitPay",
+            "FiatBybitPay",
+            "FiatGlobalPay",
+            "FiatConvertBroker",
+            "BitCard",
+            "ByXPost",
+        )
+    },
+}
+
+
+def position_row(view: PositionView, texts: GridText) -> Row:
+    """Return the REST row of a position; a flat one keeps its leverage."""
+    is_flat = view.lots == 0
+    side = "" if is_flat else "Buy" if view.lots > 0 else "Sell"
+    margin, maintenance = rounded(view.initial_margin), rounded(view.maintenance_margin)
+    even = view.break_even_price
+    return {
+        "symbol": view.symbol,
+        "side": side,
+        "size": texts.amount(abs(view.lots)),
+        "avgPrice": "0" if is_flat else rounded(view.entry_price),
+        "positionValue": "0" if is_flat else rounded(view.position_value),
+        "positionStatus": "Normal",
+        "leverage": plain(view.leverage),
+        "breakEvenPrice": "" if even is None else rounded(even),
+        "markPrice": texts.near(view.mark_price),
+        "liqPrice": "",
+        "bustPrice": "",
+        "positionIM": margin,
+        "positionIMByMp": margin,
+        "positionMM": maintenance,
+        "positionMMByMp": maintenance,
+        "positionBalance": margin,
+        "takeProfit": "",
+        "stopLoss": "",
+        "trailingStop": "",
+        "tpslMode": "Full",
+        "sessionAvgPrice": "",
+        "unrealisedPnl": rounded(view.unrealised),
+        "curRealisedPnl": rounded(view.session_realised),
+        "cumRealisedPnl": rounded(view.cumulative_realised),
+        "riskLimitValue": _RISK_LIMIT,
+        "createdTime": str(view.created_ms),
+        "updatedTime": str(view.updated_ms),
+        "mmrSysUpdatedTime": "",
+        "leverageSysUpdatedTime": "",
+        "positionIdx": 0,
+        "riskId": 1,
+        "tradeMode": 0,
+        "autoAddMargin": 0,
+        "adlRankIndicator": 0,
+        "seq": view.sequence,
+        "openTime": 0 if is_flat else view.opened_ms,
+        "isReduceOnly": False,
+    }
+
+
+def stream_position_row(view: PositionView, texts: GridText) -> Row:
+    """Return the row of the ``position`` topic, which says ``entryPrice``."""
+    row = position_row(view, texts)
+    row["category"] = "linear"
+    row["entryPrice"] = row.pop("avgPrice")
+    return row
+
+
+def coin_row(view: WalletView) -> Row:
+    """Return the coin row of the settlement coin.
+
+    ``availableToWithdraw`` is empty on purpose: clients then compute the free balance themselves.
+    """
+    return {
+        **zero_coin_row(view.coin),
+        "equity": plain(view.equity),
+        "usdValue": plain(view.equity),
+        "walletBalance": plain(view.wallet_balance),
+        "totalOrderIM": plain(view.order_margin),
+        "totalPositionIM": plain(view.position_margin),
+        "totalPositionMM": plain(view.maintenance_margin),
+        "unrealisedPnl": plain(view.unrealised),
+        "cumRealisedPnl": plain(view.wallet_balance - view.start_balance),
+    }
+
+
+def zero_coin_row(coin: str) -> Row:
+    """Return the coin row of a coin the account does not hold."""
+    return {
+        "coin": coin,
+        "equity": "0",
+        "usdValue": "0",
+        "walletBalance": "0",
+        "locked": "0",
+        "spotHedgingQty": "0",
+        "borrowAmount": "0",
+        "spotBorrow": "0",
+        "accruedInterest": "0",
+        "totalOrderIM": "0",
+        "totalPositionIM": "0",
+        "totalPositionMM": "0",
+        "unrealisedPnl": "0",
+        "cumRealisedPnl": "0",
+        "bonus": "0",
+        "availableToWithdraw": "",
+        "availableToBorrow": "",
+        "marginCollateral": True,
+        "collateralSwitch": True,
+    }
+
+
+def wallet_row(view: WalletView, *, coins: list[Row]) -> Row:
+    """Return the account row with the given coin rows."""
+    margin = view.order_margin + view.position_margin
+    initial, maintenance = plain(margin), plain(view.maintenance_margin)
+    initial_rate = _margin_rate(margin, view.equity)
+    maintenance_rate = _margin_rate(view.maintenance_margin, view.equity)
+    equity = plain(view.equity)
+    return {
+        "accountType": "UNIFIED",
+        "accountIMRate": initial_rate,
+        "accountIMRateByMp": initial_rate,
+        "accountMMRate": maintenance_rate,
+        "accountMMRateByMp": maintenance_rate,
+        "accountLTV": "0",
+        "totalEquity": equity,
+        "totalWalletBalance": plain(view.wallet_balance),
+        "totalMarginBalance": equity,
+        "totalAvailableBalance": plain(view.available),
+        "totalPerpUPL": plain(view.unrealised),
+        "totalInitialMargin": initial,
+        "totalInitialMarginByMp": initial,
+        "totalMaintenanceMargin": maintenance,
+        "totalMaintenanceMarginByMp": maintenance,
+        "coin": coins,
+    }
+
+
+def account_info(*, updated_ms: int) -> Row:
+    """Return ``account/info`` of a unified account with regular margin."""
+    return {
+        "unifiedMarginStatus": 6,
+        "marginMode": "REGULAR_MARGIN",
+        "updatedTime": str(updated_ms),
+        "isMasterTrader": False,
+        "spotHedgingStatus": "OFF",
+        "dcpStatus": "OFF",
+        "timeWindow": 0,
+        "smpGroup": 0,
+    }
+
+
+def key_info(account: AccountSpec) -> Row:
+    """Return ``user/query-api``; ``uta`` 1 is what clients test for a unified account."""
+    return {
+        "id": str(account.uid),
+        "note": "simulated",
+        "apiKey": account.api_key,
+        "readOnly": int(account.read_only),
+        "secret": "",
+        "permissions": _PERMISSIONS,
+        "ips": ["*"],
+        "type": 1,
+        "deadlineDay": 3650,
+        "expiredAt": "2100-01-01T00:00:00Z",
+        "createdAt": "2024-01-01T00:00:00Z",
+        "unified": 0,
+        "uta": 1,
+        "userID": account.uid,
+        "inviterID": 0,
+        "vipLevel": f"VIP-{account.vip_level}" if account.vip_level else "No VIP",
+        "mktMakerLevel": "0",
+        "affiliateID": 0,
+        "rsaPublicKey": "",
+        "isMaster": True,
+        "parentUid": "0",
+        "kycLevel": "LEVEL_DEFAULT",
+        "kycRegion": "",
+        "userIDInt64": str(account.uid),
+        "inviterIDInt64": "0",
+        "affiliateIDInt64": "0",
+    }
+
+
+def _margin_rate(margin: Decimal, equity: Decimal) -> str:
+    return plain((margin / equity).quantize(_RATE)) if equity > 0 else "0"

@@ -1,0 +1,172 @@
+"""The private topics: account events to the sessions that asked for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import count
+from typing import Protocol
+
+from trading_system.simulation.bybit_server import account_rows, order_rows
+from trading_system.simulation.bybit_server.envelope import Row, encode
+from trading_system.simulation.bybit_server.texts import GridText
+from trading_system.simulation.exchange import Exchange
+from trading_system.simulation.records import ExecutionRecord, OrderRecord, PublicTrade
+
+_LINEAR = {
+    "order": ("order", "order.linear"),
+    "execution": ("execution", "execution.linear"),
+    "execution.fast": ("execution.fast", "execution.fast.linear"),
+    "position": ("position", "position.linear"),
+    "wallet": ("wallet",),
+}
+_SILENT = frozenset(
+    {
+        "order.spot",
+        "order.inverse",
+        "order.option",
+        "execution.spot",
+        "execution.inverse",
+        "execution.option",
+        "execution.fast.spot",
+        "execution.fast.inverse",
+        "position.inverse",
+        "position.option",
+        "greeks",
+        "dcp",
+        "dcp.future",
+        "dcp.spot",
+        "dcp.option",
+        "spread.order",
+        "spread.execution",
+    }
+)
+TOPICS = _SILENT | {text for texts in _LINEAR.values() for text in texts}
+"""Every topic a client may name."""
+
+
+class PrivateSubscriber(Protocol):
+    """A session of one account."""
+
+    topics: dict[str, None]
+
+    def deliver(self, payload: bytes, text: str) -> None:
+        """Queue one frame of topic ``text``, not before that topic's acknowledgement."""
+        ...
+
+
+class PrivateFeeds:
+    """Turns the exchange's events into pushes; hears everything, encodes only what is wanted.
+
+    Parameters
+    ----------
+    exchange : Exchange
+        Asked for positions and wallets.
+    on_trades : callable
+        Receives public trades (symbol, trades).
+    now_ms : callable
+        The venue's time.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        *,
+        on_trades: Callable[[str, list[PublicTrade]], None],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._exchange = exchange
+        self._on_trades = on_trades
+        self._now_ms = now_ms
+        self._texts = {
+            symbol: GridText(instrument) for symbol, instrument in exchange.instruments.items()
+        }
+        self._sessions: dict[int, dict[PrivateSubscriber, None]] = {}
+        self._numbers = count(1)
+
+    def join(self, account_id: int, session: PrivateSubscriber) -> None:
+        """Let a session hear its account's events."""
+        self._sessions.setdefault(account_id, {})[session] = None
+
+    def leave(self, account_id: int, session: PrivateSubscriber) -> None:
+        """Forget a session."""
+        sessions = self._sessions.get(account_id, {})
+        sessions.pop(session, None)
+        if not sessions:
+            self._sessions.pop(account_id, None)
+
+    def on_order(self, order: OrderRecord) -> None:
+        """Push an order's state."""
+        texts = self._texts[order.symbol]
+        self._push(order.account_id, "order", lambda: [order_rows.stream_order_row(order, texts)])
+
+    def on_executions(self, executions: list[ExecutionRecord]) -> None:
+        """Push fills of one account: the fast rows first."""
+        if not executions:
+            return
+        account_id = executions[0].account_id
+        trades = [each for each in executions if each.exec_type == "Trade"]
+        if trades:
+            self._push(
+                account_id,
+                "execution.fast",
+                lambda: self._execution_rows(order_rows.fast_execution_row, trades),
+            )
+        self._push(
+            account_id,
+            "execution",
+            lambda: self._execution_rows(order_rows.stream_execution_row, executions),
+        )
+
+    def on_position(self, account_id: int, symbol: str) -> None:
+        """Push a position."""
+        self._push(
+            account_id,
+            "position",
+            lambda: [
+                account_rows.stream_position_row(
+                    self._exchange.position(account_id, symbol), self._texts[symbol]
+                )
+            ],
+        )
+
+    def on_wallet(self, account_id: int) -> None:
+        """Push a wallet."""
+        self._push(account_id, "wallet", lambda: [self._wallet_row(account_id)])
+
+    def on_trades(self, symbol: str, trades: list[PublicTrade]) -> None:
+        """Pass public trades on."""
+        self._on_trades(symbol, trades)
+
+    def _wallet_row(self, account_id: int) -> Row:
+        view = self._exchange.wallet(account_id)
+        return account_rows.wallet_row(view, coins=[account_rows.coin_row(view)])
+
+    def _execution_rows(
+        self,
+        make: Callable[[ExecutionRecord, GridText], Row],
+        executions: Iterable[ExecutionRecord],
+    ) -> list[Row]:
+        return [make(each, self._texts[each.symbol]) for each in executions]
+
+    # Each session gets each event once per topic text it subscribed; rows are encoded once.
+    def _push(self, account_id: int, kind: str, rows: Callable[[], list[Row]]) -> None:
+        sessions = self._sessions.get(account_id)
+        if not sessions:
+            return
+        data: bytes | None = None
+        for text in _LINEAR[kind]:
+            wanted = [session for session in sessions if text in session.topics]
+            if not wanted:
+                continue
+            if data is None:
+                data = encode(rows())
+            head = "" if kind == "execution.fast" else f'"id":"m-{next(self._numbers)}",'
+            frame = b"".join(
+                (
+                    f'{{{head}"topic":"{text}","creationTime":{self._now_ms()},"data":'.encode(),
+                    data,
+                    b"}",
+                )
+            )
+            for session in wanted:
+                session.deliver(frame, text)

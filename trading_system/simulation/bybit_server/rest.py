@@ -1,0 +1,166 @@
+"""The REST side: checks in the documented order, one envelope for everything."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from itertools import count
+
+from aiohttp import web
+
+from trading_system.simulation.bybit_server.credentials import (
+    check_permission,
+    has_credentials,
+    identify,
+)
+from trading_system.simulation.bybit_server.envelope import answer, limit_headers
+from trading_system.simulation.bybit_server.limits import Admission, RequestLimits
+from trading_system.simulation.bybit_server.options import ServerOptions
+from trading_system.simulation.bybit_server.order_desk import (
+    TOO_MANY,
+    TOO_MANY_TEXT,
+    OrderDesk,
+    Outcome,
+)
+from trading_system.simulation.bybit_server.parameters import Fields, decode_object, parse_query
+from trading_system.simulation.bybit_server.routes import (
+    OrderRoute,
+    PublicRoute,
+    Route,
+    SignedRoute,
+)
+from trading_system.simulation.records import AccountSpec, VenueReject
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class RestGateway:
+    """Turns HTTP requests into answers.
+
+    Parameters
+    ----------
+    routes : mapping
+        Path to route.
+    accounts : mapping
+        API key to account.
+    now_ms : callable
+        The venue's time.
+    """
+
+    def __init__(
+        self,
+        routes: Mapping[str, Route],
+        *,
+        desk: OrderDesk,
+        limits: RequestLimits,
+        accounts: Mapping[str, AccountSpec],
+        options: ServerOptions,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._routes = routes
+        self._desk = desk
+        self._limits = limits
+        self._accounts = accounts
+        self._options = options
+        self._now_ms = now_ms
+        self._traces = count(1)
+
+    async def handle(self, request: web.BaseRequest) -> web.Response:
+        """Answer one request; nothing a client sends raises."""
+        path, _, query = request.raw_path.partition("?")
+        route = self._routes.get(path)
+        address = self._limits.take_address(request.remote or "", now_ms=self._now_ms())
+        if route is None:
+            outcome = Outcome(code=10017, message="Route not found.", admission=address)
+            return self._response(outcome, status=404)
+        if request.method != route.method:
+            outcome = Outcome(code=10001, message="Method not allowed.", admission=address)
+            return self._response(outcome, status=400)
+        if not address.admitted or (request.method == "GET" and request.can_read_body):
+            outcome = Outcome(code=10018, message="Access too frequent.", admission=address)
+            return self._response(outcome, status=403)
+        if isinstance(route, SignedRoute | OrderRoute) and not has_credentials(request.headers):
+            outcome = Outcome(code=10007, message="Missing auth headers.", admission=address)
+            return self._response(outcome, status=401)
+        if route.method == "GET":
+            payload: bytes | None = query.encode("utf-8", "surrogateescape")
+        else:
+            payload = await self._body(request)
+        if payload is None:
+            outcome = Outcome(code=10001, message="Request body too large.", admission=address)
+            return self._response(outcome, status=413)
+        return self._response(self._outcome(request, route, query, payload, address))
+
+    def _outcome(
+        self,
+        request: web.BaseRequest,
+        route: Route,
+        query: str,
+        payload: bytes,
+        address: Admission,
+    ) -> Outcome:
+        now_ms = self._now_ms()
+        admission = address
+        try:
+            if isinstance(route, PublicRoute):
+                result = route.answer(Fields(parse_query(query)), now_ms)
+                return Outcome(code=0, message="OK", admission=address, result=result)
+            account = identify(request.headers, payload, self._accounts, now_ms=now_ms)
+            if route.method == "POST":
+                check_permission(account)
+            if isinstance(route, OrderRoute):
+                return self._desk.run(
+                    route.operation,
+                    account,
+                    read=lambda: Fields(decode_object(payload)),
+                    now_ms=now_ms,
+                )
+            admission = self._limits.take_account(account, route.operation, count=1, now_ms=now_ms)
+            if not admission.admitted:
+                return Outcome(code=TOO_MANY, message=TOO_MANY_TEXT, admission=admission)
+            values: Mapping[str, object] = (
+                parse_query(query) if route.method == "GET" else decode_object(payload)
+            )
+            result = route.answer(account, Fields(values), now_ms)
+        except VenueReject as e:
+            return Outcome(code=e.code, message=e.message, admission=admission)
+        except Exception:  # The boundary to untrusted clients: a bug here must not end the venue.
+            _LOGGER.exception("request to %s failed", request.path)
+            return Outcome(code=10016, message="Internal error.", admission=admission)
+        return Outcome(code=0, message="OK", admission=admission, result=result)
+
+    async def _body(self, request: web.BaseRequest) -> bytes | None:
+        # None when the body is larger than allowed.
+        highest = self._options.max_body_bytes
+        if (request.content_length or 0) > highest:
+            return None
+        body = bytearray()
+        async with asyncio.timeout(self._options.body_timeout_s):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > highest:
+                    return None
+        return bytes(body)
+
+    def _response(self, outcome: Outcome, *, status: int = 200) -> web.Response:
+        now_ms = self._now_ms()
+        admission = outcome.admission
+        headers = limit_headers(admission, now_ms=now_ms, trace=f"t{next(self._traces):x}")
+        headers["Ret_code"] = str(outcome.code)
+        response = web.Response(
+            body=answer(
+                outcome.result,
+                now_ms=now_ms,
+                code=outcome.code,
+                message=outcome.message,
+                extra=outcome.extra,
+            ),
+            status=status,
+            headers=headers,
+            content_type="application/json",
+            charset="utf-8",
+        )
+        if status == 413:
+            response.force_close()
+        return response

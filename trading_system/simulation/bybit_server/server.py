@@ -1,0 +1,262 @@
+"""The venue on loopback: one port for REST and the WebSocket channels."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from itertools import count
+from types import TracebackType
+from typing import Self
+
+from aiohttp import WSMsgType, web
+
+from trading_system.domain.errors import ConfigurationError
+from trading_system.domain.ports import Clock
+from trading_system.simulation.bybit_server.account_queries import AccountQueries
+from trading_system.simulation.bybit_server.connection_guard import ConnectionGuard
+from trading_system.simulation.bybit_server.limits import RequestLimits
+from trading_system.simulation.bybit_server.market_queries import MarketQueries
+from trading_system.simulation.bybit_server.options import ServerOptions
+from trading_system.simulation.bybit_server.order_desk import OrderDesk
+from trading_system.simulation.bybit_server.private_feeds import PrivateFeeds
+from trading_system.simulation.bybit_server.public_feeds import PublicFeeds
+from trading_system.simulation.bybit_server.rest import RestGateway
+from trading_system.simulation.bybit_server.routes import routes
+from trading_system.simulation.bybit_server.session import Session
+from trading_system.simulation.bybit_server.streams import Channel, PrivateChannel, PublicChannel
+from trading_system.simulation.bybit_server.trade_stream import TradeChannel
+from trading_system.simulation.venue import SimulatedVenue
+
+_LOGGER = logging.getLogger(__name__)
+_NS_PER_MS = 1_000_000
+_NS_PER_S = 1_000_000_000
+_SWEEP_MS = 1_000
+_CLOSE_TIMEOUT_S = 0.5
+_PUBLIC_PATHS = {
+    "/v5/public/linear": "linear",
+    "/v5/public/spot": "spot",
+    "/v5/public/inverse": "inverse",
+    "/v5/public/option": "option",
+    "/v5/public/misc/status": "status",
+}
+_ACTIVE_TIME = re.compile(r"(?:^|&)max_active_time=(\d{1,4})(s|m)(?:&|$)")
+
+
+class BybitServer:
+    """Serves a prepared venue as Bybit V5 while its ``async with`` block runs.
+
+    Inside the block the market advances and streams push by themselves; a failure of that work
+    ends the block.
+
+    Parameters
+    ----------
+    venue : SimulatedVenue
+        A venue after ``prepare``; the server becomes one of its listeners.
+    clock : Clock
+        UTC of timestamps, quotas and the market.
+    options : ServerOptions
+        Address, limits and bounds.
+
+    Raises
+    ------
+    ConfigurationError
+        On entering, if the port cannot be opened.
+    """
+
+    def __init__(self, venue: SimulatedVenue, *, clock: Clock, options: ServerOptions) -> None:
+        self._venue = venue
+        self._clock = clock
+        self._options = options
+        self._port = 0
+        self._numbers = count(1)
+        self._sessions: set[Session] = set()
+        self._guard = ConnectionGuard(options)
+        exchange = venue.exchange
+        self._accounts = {account.api_key: account for account in exchange.accounts.values()}
+        self._public = PublicFeeds(venue)
+        self._private = PrivateFeeds(
+            exchange, on_trades=self._public.add_trades, now_ms=self._now_ms
+        )
+        limits = RequestLimits(is_enforced=options.limits == "documented")
+        self._desk = OrderDesk(exchange, limits)
+        self._rest = RestGateway(
+            routes(MarketQueries(venue, books=self._public), AccountQueries(exchange)),
+            desk=self._desk,
+            limits=limits,
+            accounts=self._accounts,
+            options=options,
+            now_ms=self._now_ms,
+        )
+        self._context = self._running()
+        venue.add_listener(self._private)
+
+    @property
+    def rest_url(self) -> str:
+        """Address of the REST side, for example ``http://127.0.0.1:8443``."""
+        return f"http://{self._options.host}:{self._port}"
+
+    @property
+    def ws_url(self) -> str:
+        """Address of the WebSocket side, without a path."""
+        return f"ws://{self._options.host}:{self._port}"
+
+    @property
+    def port(self) -> int:
+        """The port in use, 0 before the server runs."""
+        return self._port
+
+    async def __aenter__(self) -> Self:
+        await self._context.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        return await self._context.__aexit__(kind, error, trace)
+
+    def pump(self) -> None:
+        """Advance the market to the clock's time and push what is due."""
+        now_ms = self._now_ms()
+        self._venue.advance(now_ms)
+        self._public.pump(now_ms)
+
+    @asynccontextmanager
+    async def _running(self) -> AsyncIterator[None]:
+        server = web.Server(
+            self._handle,
+            access_log=None,
+            keepalive_timeout=self._options.keepalive_timeout_s,
+            lingering_time=2.0,
+            auto_decompress=False,
+            logger=_LOGGER,
+        )
+        runner = web.ServerRunner(server, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            self._port = await self._listen(runner)
+            async with asyncio.TaskGroup() as group:
+                pumping = group.create_task(self._pump_forever(server))
+                try:
+                    yield
+                finally:
+                    pumping.cancel()
+        finally:
+            for session in list(self._sessions):
+                session.finish()
+            await runner.cleanup()
+
+    async def _listen(self, runner: web.ServerRunner) -> int:
+        site = web.TCPSite(runner, self._options.host, self._options.port)
+        try:
+            await site.start()
+        except OSError as e:
+            where = f"{self._options.host}:{self._options.port}"
+            reason = e.strerror or e
+            raise ConfigurationError(
+                f"cannot listen on {where} ({reason}); choose another port, 0 takes a free one"
+            ) from e
+        port = runner.addresses[0][1]
+        assert isinstance(port, int)
+        return port
+
+    async def _pump_forever(self, server: web.Server) -> None:
+        pause_s = self._options.pump_interval_ms / 1000
+        swept_ns = self._clock.monotonic_ns()
+        while True:
+            self.pump()
+            if self._clock.monotonic_ns() - swept_ns > _SWEEP_MS * _NS_PER_MS:
+                swept_ns = self._clock.monotonic_ns()
+                now_s = swept_ns / _NS_PER_S
+                self._guard.sweep(server.connections, now_s=now_s)
+            await asyncio.sleep(pause_s)
+
+    def _now_ms(self) -> int:
+        return self._clock.utc_ns() // _NS_PER_MS
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if not self._guard.note_request(request.protocol):
+            raise web.HTTPServiceUnavailable
+        path, _, query = request.raw_path.partition("?")
+        make = self._channel_of(path)
+        if make is None or request.headers.get("Upgrade", "").lower() != "websocket":
+            try:
+                return await self._rest.handle(request)
+            except TimeoutError as e:
+                raise web.HTTPRequestTimeout from e
+        return await self._converse(request, query, make)
+
+    def _channel_of(self, path: str) -> Callable[[Session], Channel] | None:
+        if path in _PUBLIC_PATHS:
+            category = _PUBLIC_PATHS[path]
+            return lambda session: PublicChannel(
+                session, self._public, category=category, now_ms=self._now_ms
+            )
+        if path == "/v5/private":
+            return lambda session: PrivateChannel(
+                session, self._private, accounts=self._accounts, now_ms=self._now_ms
+            )
+        if path == "/v5/trade":
+            return lambda session: TradeChannel(
+                session, self._desk, accounts=self._accounts, now_ms=self._now_ms
+            )
+        return None
+
+    async def _converse(
+        self, request: web.BaseRequest, query: str, make: Callable[[Session], Channel]
+    ) -> web.StreamResponse:
+        # Compression would cost a pass per client and frame; clients must accept its refusal.
+        socket = web.WebSocketResponse(
+            compress=False,
+            autoping=False,
+            max_msg_size=self._options.max_message_bytes,
+            timeout=_CLOSE_TIMEOUT_S,
+        )
+        await socket.prepare(request)
+        transport = request.transport
+        abort = transport.abort if transport is not None else lambda: None
+        session = Session(f"c{next(self._numbers)}", options=self._options, abort=abort)
+        channel = make(session)
+        self._sessions.add(session)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(session.write(socket))
+                await _read(socket, session, channel, idle_s=self._idle_s(query))
+                session.finish()
+        finally:
+            self._sessions.discard(session)
+            channel.close()
+            session.cut()
+        return socket
+
+    def _idle_s(self, query: str) -> float:
+        match = _ACTIVE_TIME.search(query)
+        if match is None:
+            return self._options.idle_timeout_s
+        seconds = int(match[1]) * (60 if match[2] == "m" else 1)
+        return float(min(max(seconds, 30), 600))
+
+
+async def _read(
+    socket: web.WebSocketResponse, session: Session, channel: Channel, *, idle_s: float
+) -> None:
+    while not session.is_closed:
+        try:
+            message = await socket.receive(timeout=idle_s)
+        except TimeoutError:
+            return
+        if message.type is WSMsgType.TEXT:
+            try:
+                channel.receive(message.data)
+            except Exception:  # The boundary to untrusted clients: only this one is dropped.
+                _LOGGER.exception("a WebSocket request failed")
+                return
+        elif message.type is WSMsgType.PING:
+            session.push(message.data, kind=WSMsgType.PONG)
+        elif message.type is not WSMsgType.PONG:
+            return

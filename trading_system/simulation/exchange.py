@@ -1,0 +1,368 @@
+"""The exchange core of the embedded venue: books, accounts and order flow of all contracts.
+
+Deterministic: time is a parameter and ids come from the seed, so the same calls give the same
+orders, executions and events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from itertools import count
+from types import MappingProxyType
+
+from trading_system.domain.errors import ConfigurationError, ValidationError
+from trading_system.domain.instruments import Instrument
+from trading_system.domain.orders import Side
+from trading_system.simulation.accounts.account import Account
+from trading_system.simulation.contracts import Contract, money
+from trading_system.simulation.entry import OrderEntry
+from trading_system.simulation.house import HouseFlow
+from trading_system.simulation.identifiers import Identifiers
+from trading_system.simulation.matching.book import MatchingBook
+from trading_system.simulation.records import (
+    HOUSE,
+    AccountSpec,
+    ClosedPnlRecord,
+    ExchangeListener,
+    ExecutionRecord,
+    LedgerEntry,
+    OrderRecord,
+    OrderRequest,
+    PositionView,
+    PublicTrade,
+    VenueReject,
+    WalletView,
+)
+from trading_system.simulation.settlement import Settlement
+from trading_system.simulation.steps import MatchingStep
+
+DEFAULT_MAINTENANCE_RATE = Decimal("0.005")
+"""Maintenance margin as a share of the position's value."""
+
+
+class Exchange:
+    """A price-time exchange with cross-margined one-way accounts.
+
+    Methods of real accounts raise :class:`VenueReject` on a broken rule, and then nothing has
+    changed. All other methods raise ``KeyError`` for an unknown symbol or account.
+
+    Parameters
+    ----------
+    instruments : Sequence[Instrument]
+        Contracts to list.
+    accounts : Sequence[AccountSpec]
+        Real accounts with unique ids of 1 and more.
+    seed : int
+        Decides all ids.
+    maintenance_rate : Decimal
+        Maintenance margin rate of every contract.
+
+    Attributes
+    ----------
+    listener : ExchangeListener or None
+        Told of everything that happens, synchronously.
+    """
+
+    def __init__(
+        self,
+        instruments: Sequence[Instrument],
+        accounts: Sequence[AccountSpec],
+        *,
+        seed: int,
+        maintenance_rate: Decimal = DEFAULT_MAINTENANCE_RATE,
+    ) -> None:
+        self.listener: ExchangeListener | None = None
+        self.instruments: Mapping[str, Instrument] = MappingProxyType(
+            {instrument.symbol: instrument for instrument in instruments}
+        )
+        self.accounts: Mapping[int, AccountSpec] = MappingProxyType(
+            {spec.account_id: spec for spec in accounts}
+        )
+        if len(self.instruments) != len(instruments) or len(self.accounts) != len(accounts):
+            raise ConfigurationError("symbols and account ids must be unique")
+        if any(account_id <= HOUSE for account_id in self.accounts):
+            raise ConfigurationError("account ids must be 1 or more")
+        self._contracts = {
+            instrument.symbol: Contract(instrument, maintenance_rate) for instrument in instruments
+        }
+        self._accounts = {spec.account_id: Account(spec) for spec in accounts}
+        identifiers = Identifiers(seed)
+        book_ids = count(1)
+        self._settlement = Settlement(identifiers)
+        self._entry = OrderEntry(self._settlement, identifiers=identifiers, book_ids=book_ids)
+        self._house = HouseFlow(
+            self._settlement, accounts=self._accounts.values(), book_ids=book_ids
+        )
+
+    def book(self, symbol: str) -> MatchingBook:
+        """Return the book of a contract; only the exchange may change it."""
+        return self._contracts[symbol].book
+
+    # Real accounts.
+
+    def place(self, account_id: int, request: OrderRequest, *, now_ms: int) -> OrderRecord:
+        """Accept and match a new order.
+
+        An order refused in matching (crossing post-only, unfillable FOK, IOC with nothing to hit)
+        is accepted and comes back cancelled.
+        """
+        contract = self._tradable(request.symbol)
+        step = MatchingStep(now_ms)
+        record = self._entry.place(self._accounts[account_id], contract, request=request, step=step)
+        step.tell(self.listener)
+        return record
+
+    def amend(
+        self,
+        account_id: int,
+        symbol: str,
+        *,
+        order_id: str = "",
+        link_id: str = "",
+        price: Decimal | None = None,
+        quantity: Decimal | None = None,
+        now_ms: int,
+    ) -> OrderRecord:
+        """Change price (quote currency) or total quantity (base currency) of a resting order.
+
+        A higher quantity or another price loses time priority, a pure decrease keeps it.
+        """
+        step = MatchingStep(now_ms)
+        record = self._entry.amend(
+            self._accounts[account_id],
+            self._tradable(symbol),
+            order_id=order_id,
+            link_id=link_id,
+            price=price,
+            quantity=quantity,
+            step=step,
+        )
+        step.tell(self.listener)
+        return record
+
+    def cancel(
+        self, account_id: int, symbol: str, *, order_id: str = "", link_id: str = "", now_ms: int
+    ) -> OrderRecord:
+        """Cancel a resting order; ``order_id`` wins over ``link_id``."""
+        step = MatchingStep(now_ms)
+        record = self._entry.cancel(
+            self._accounts[account_id],
+            self._tradable(symbol),
+            order_id=order_id,
+            link_id=link_id,
+            step=step,
+        )
+        step.tell(self.listener)
+        return record
+
+    def cancel_all(
+        self, account_id: int, *, symbol: str | None = None, now_ms: int
+    ) -> list[OrderRecord]:
+        """Cancel at most 500 resting orders, oldest first."""
+        contract = None if symbol is None else self._tradable(symbol)
+        step = MatchingStep(now_ms)
+        records = self._entry.cancel_all(self._accounts[account_id], contract=contract, step=step)
+        step.tell(self.listener)
+        return records
+
+    def set_leverage(self, account_id: int, symbol: str, leverage: Decimal) -> None:
+        """Set the leverage of an account in a contract.
+
+        Raises
+        ------
+        VenueReject
+            110043 unchanged, 110013 out of range, 110007 when margin would not suffice.
+        """
+        contract = self._tradable(symbol)
+        if not (leverage.is_finite() and 1 <= leverage <= contract.instrument.max_leverage):
+            raise VenueReject(110013, "cannot set leverage due to risk limit")
+        account = self._accounts[account_id]
+        stake = account.stake(contract)
+        former = stake.leverage
+        if leverage == former:
+            raise VenueReject(110043, "leverage not modified")
+        stake.leverage = leverage
+        if leverage < former and not stake.is_idle and account.available() < 0:
+            stake.leverage = former
+            raise VenueReject(110007, "ab not enough for new leverage")
+
+    # Queries.
+
+    def find_order(
+        self, account_id: int, *, order_id: str = "", link_id: str = ""
+    ) -> OrderRecord | None:
+        """Return an open or remembered closed order; ``order_id`` wins over ``link_id``."""
+        return self._accounts[account_id].find(order_id, link_id)
+
+    def open_orders(self, account_id: int, symbol: str | None = None) -> list[OrderRecord]:
+        """Return resting orders, newest first."""
+        orders = reversed(self._accounts[account_id].orders.values())
+        return [live.record for live in orders if symbol is None or live.record.symbol == symbol]
+
+    def closed_orders(self, account_id: int) -> Sequence[OrderRecord]:
+        """Return the newest 10,000 final orders, oldest first."""
+        return self._accounts[account_id].histories.orders.oldest_first()
+
+    def executions(self, account_id: int) -> Sequence[ExecutionRecord]:
+        """Return the newest 10,000 fills and funding settlements, oldest first."""
+        return list(self._accounts[account_id].histories.executions)
+
+    def closed_pnls(self, account_id: int) -> Sequence[ClosedPnlRecord]:
+        """Return one record per order that reduced a position, oldest change first."""
+        return self._accounts[account_id].histories.closed_pnls()
+
+    def ledger(self, account_id: int) -> Sequence[LedgerEntry]:
+        """Return the newest 10,000 wallet changes, oldest first."""
+        return list(self._accounts[account_id].histories.ledger)
+
+    def position(self, account_id: int, symbol: str) -> PositionView:
+        """Return a snapshot of a position, flat or not."""
+        return self._accounts[account_id].stake(self._contracts[symbol]).view(account_id)
+
+    def wallet(self, account_id: int) -> WalletView:
+        """Return a snapshot of a wallet."""
+        return self._accounts[account_id].wallet()
+
+    def fee_rates(self, account_id: int, symbol: str) -> tuple[Decimal, Decimal]:
+        """Return (taker, maker) rates as shares of the traded value."""
+        stake = self._accounts[account_id].stake(self._contracts[symbol])
+        return stake.taker_rate, self._accounts[account_id].maker_rate
+
+    # Reference prices.
+
+    def set_reference(self, symbol: str, *, index_price: Decimal, mark_price: Decimal) -> None:
+        """Set index and mark price (quote currency, positive, kept to 1e-8)."""
+        if not all(price.is_finite() and price > 0 for price in (index_price, mark_price)):
+            raise ValidationError(f"{symbol} reference prices must be positive")
+        contract = self._contracts[symbol]
+        contract.index = money(index_price)
+        contract.mark = money(mark_price)
+
+    def mark_price(self, symbol: str) -> Decimal:
+        """Return the mark price, 0 before the first reference."""
+        return self._contracts[symbol].mark
+
+    def index_price(self, symbol: str) -> Decimal:
+        """Return the index price, 0 before the first reference."""
+        return self._contracts[symbol].index
+
+    def last_price(self, symbol: str) -> Decimal | None:
+        """Return the price of the last public trade."""
+        contract = self._contracts[symbol]
+        last = contract.last_ticks
+        return None if last is None else contract.instrument.ticks_to_price(last)
+
+    def settle_funding(self, symbol: str, rate: Decimal, *, now_ms: int) -> None:
+        """Settle funding of every position: longs pay ``rate`` times value when it is positive.
+
+        Payments are rounded half-even to 1e-8.
+        """
+        step = MatchingStep(now_ms)
+        for account in self._accounts.values():
+            stake = account.stakes.get(symbol)
+            if stake is not None and stake.position.lots:
+                self._settlement.fund(account, stake, rate=rate, step=step)
+        step.tell(self.listener)
+
+    # House flow.
+
+    def house_limit(
+        self,
+        symbol: str,
+        side: Side,
+        price_ticks: int,
+        lots: int,
+        *,
+        now_ms: int,
+        post_only: bool = False,
+    ) -> int | None:
+        """Place a limit order of the house; return its id if some of it rests.
+
+        With ``post_only`` a crossing order does nothing and returns None.
+        """
+        assert price_ticks > 0
+        assert lots > 0
+        contract = self._contracts[symbol]
+        if not contract.book.crosses(side, price_ticks):
+            return self._house.rest(contract, side, price_ticks=price_ticks, lots=lots)
+        if post_only:
+            return None
+        step = MatchingStep(now_ms)
+        house_id = self._house.limit(contract, side, price_ticks=price_ticks, lots=lots, step=step)
+        step.tell(self.listener)
+        return house_id
+
+    def house_market(
+        self, symbol: str, side: Side, lots: int, *, now_ms: int, limit_ticks: int | None = None
+    ) -> int:
+        """Trade at once up to ``limit_ticks`` (None: any price); return the filled lots."""
+        step = MatchingStep(now_ms)
+        filled = self._house.take(
+            self._contracts[symbol], side, lots=lots, limit_ticks=limit_ticks, step=step
+        )
+        step.tell(self.listener)
+        return filled
+
+    def house_cancel(self, symbol: str, house_id: int) -> bool:
+        """Take a house order out; return False when it is already gone."""
+        return self.house_resize(symbol, house_id, 0)
+
+    def house_resize(self, symbol: str, house_id: int, lots: int) -> bool:
+        """Set the size of a house order in place, 0 removes it; False when it is gone.
+
+        It keeps its time priority even when it grows.
+        """
+        book = self._contracts[symbol].book
+        order = book.get(house_id)
+        if order is None or order.owner != HOUSE:
+            return False
+        return book.resize(house_id, lots)
+
+    def house_lots(self, symbol: str, house_id: int) -> int:
+        """Return what rests of a house order, 0 when it is gone."""
+        order = self._contracts[symbol].book.get(house_id)
+        return order.lots if order is not None and order.owner == HOUSE else 0
+
+    def house_position(self, symbol: str) -> int:
+        """Return the net lots that the house has bought from real accounts, signed."""
+        return self._contracts[symbol].house_lots
+
+    def recorded_trade(
+        self,
+        symbol: str,
+        taker_side: Side,
+        price_ticks: int,
+        lots: int,
+        *,
+        now_ms: int,
+        at_level: bool = True,
+    ) -> None:
+        """Play one recorded trade against the book.
+
+        One public trade of the recorded size is printed. Account orders at better prices than
+        ``price_ticks`` fill first at their own price; then, with ``at_level``, the queue at
+        ``price_ticks`` is consumed in order, house orders absorbing their share. No more than
+        ``lots`` is filled.
+        """
+        assert lots > 0
+        step = MatchingStep(now_ms)
+        self._house.recorded(
+            self._contracts[symbol],
+            taker_side,
+            price_ticks=price_ticks,
+            lots=lots,
+            at_level=at_level,
+            step=step,
+        )
+        step.tell(self.listener)
+
+    def public_trades(self, symbol: str) -> Sequence[PublicTrade]:
+        """Return the newest 1,000 public trades, newest last."""
+        return list(self._contracts[symbol].trades)
+
+    def _tradable(self, symbol: str) -> Contract:
+        contract = self._contracts.get(symbol)
+        if contract is None:
+            raise VenueReject(10001, "Not supported symbols")
+        return contract

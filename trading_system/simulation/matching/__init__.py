@@ -1,0 +1,1 @@
+"""Price-time matching on integer ticks and lots: pure, deterministic, without money or clocks."""

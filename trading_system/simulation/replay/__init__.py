@@ -1,0 +1,1 @@
+"""The replay market: raw Binance recordings played into the real exchange."""

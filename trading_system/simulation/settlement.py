@@ -1,0 +1,398 @@
+"""Turns trades of the matching core into positions, money, histories and order states."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from trading_system.domain.orders import OrderType, Side
+from trading_system.simulation.accounts.account import Account
+from trading_system.simulation.accounts.positions import PositionChange
+from trading_system.simulation.accounts.stakes import LiveOrder, Stake
+from trading_system.simulation.contracts import Contract, money
+from trading_system.simulation.identifiers import Identifiers
+from trading_system.simulation.matching.book import RestingOrder
+from trading_system.simulation.matching.sweep import sweep
+from trading_system.simulation.records import (
+    HOUSE,
+    ClosedPnlRecord,
+    ExecutionRecord,
+    LedgerEntry,
+    OrderState,
+    SelfMatch,
+)
+from trading_system.simulation.steps import MatchingStep
+
+_ZERO = Decimal(0)
+
+
+class Settlement:
+    """Owner of the orders that rest for real accounts, and of everything a fill changes.
+
+    Parameters
+    ----------
+    identifiers : Identifiers
+        Source of execution and trade ids.
+    """
+
+    def __init__(self, identifiers: Identifiers) -> None:
+        self.resting: dict[int, LiveOrder] = {}
+        self._identifiers = identifiers
+
+    def sweep(
+        self,
+        contract: Contract,
+        side: Side,
+        *,
+        limit_ticks: int,
+        lots: int,
+        step: MatchingStep,
+        taker: LiveOrder | None = None,
+    ) -> tuple[int, str]:
+        """Trade an incoming order; ``taker`` None is the house.
+
+        Returns
+        -------
+        tuple of int and str
+            Lots left, and the id of the own order at which self-match prevention stopped the
+            taker, empty when it did not.
+        """
+        if not contract.book.crosses(side, limit_ticks):
+            return lots, ""
+        hooks = _TakerFills(self, contract, side=side, taker=taker, step=step)
+        result = sweep(
+            contract.book,
+            side,
+            limit_ticks=limit_ticks,
+            lots=lots,
+            hooks=hooks,
+            owner=HOUSE if taker is None else taker.account.account_id,
+            self_match=SelfMatch.NONE if taker is None else taker.record.self_match,
+        )
+        return result.lots, hooks.own_order_id if result.is_blocked else ""
+
+    def rest(self, live: LiveOrder, book_id: int) -> None:
+        """Let the remaining lots of an order rest under a fresh book id."""
+        record = live.record
+        live.resting = live.stake.contract.book.add(
+            book_id,
+            record.account_id,
+            side=record.side,
+            price_ticks=record.price_ticks,
+            lots=record.leaves_lots,
+        )
+        self.resting[book_id] = live
+        live.account.add_order(live)
+
+    def unrest(self, live: LiveOrder) -> None:
+        """Take an order out of the book while it stays alive."""
+        if live.resting is not None:
+            del self.resting[live.resting.order_id]
+            live.stake.contract.book.remove(live.resting.order_id)
+            live.resting = None
+
+    def close(
+        self,
+        live: LiveOrder,
+        step: MatchingStep,
+        *,
+        cancel_type: str = "UNKNOWN",
+        reason: str = "EC_NoError",
+        smp_order_id: str = "",
+    ) -> None:
+        """Cancel what is left of an order, wherever it is."""
+        self.unrest(live)
+        record = live.record
+        record.cancel_type = cancel_type
+        record.reject_reason = reason
+        record.smp_order_id = smp_order_id
+        self._finish(live, OrderState.CANCELLED)
+        self.touch(live, step)
+
+    def touch(self, live: LiveOrder, step: MatchingStep) -> None:
+        """Stamp and announce a changed order."""
+        live.record.updated_ms = step.now_ms
+        live.stake.touch(step.now_ms)
+        step.touch_order(live.record)
+
+    def fill(
+        self, live: LiveOrder, lots: int, *, price_ticks: int, is_maker: bool, step: MatchingStep
+    ) -> None:
+        """Settle one fill of one account's order; reduce-only orders are not yet enforced."""
+        record, account, stake = live.record, live.account, live.stake
+        contract = stake.contract
+        lot_value = contract.unit * price_ticks
+        rate = account.maker_rate if is_maker else account.taker_rate
+        change = stake.position.apply(
+            lots if record.side is Side.BUY else -lots,
+            lot_value=lot_value,
+            fee_rate=rate,
+            now_ms=step.now_ms,
+        )
+        stake.position.sequence = contract.book.sequence
+        live.account.take(live, lots)
+        record.cum_lots += lots
+        record.cum_value += lot_value * lots
+        record.cum_fee += change.fee
+        record.closed_pnl += change.net
+        self._remember_fill(
+            live, lots, price_ticks=price_ticks, is_maker=is_maker, change=change, step=step
+        )
+        if change.closed_lots:
+            self._remember_closed(live, change, step)
+        if record.leaves_lots:
+            record.state = OrderState.PARTIALLY_FILLED
+        else:
+            if live.resting is not None:
+                del self.resting[live.resting.order_id]
+                live.resting = None
+            self._finish(live, OrderState.FILLED)
+        self.touch(live, step)
+
+    def print_trade(
+        self, contract: Contract, side: Side, *, price_ticks: int, lots: int, step: MatchingStep
+    ) -> None:
+        """Publish one trade with the aggressor's ``side``."""
+        step.trades.append(
+            contract.print_trade(
+                self._identifiers.uuid(),
+                price_ticks=price_ticks,
+                lots=lots,
+                taker_side=side,
+                now_ms=step.now_ms,
+            )
+        )
+
+    def settle(
+        self,
+        contract: Contract,
+        maker: RestingOrder,
+        lots: int,
+        *,
+        taker_side: Side,
+        step: MatchingStep,
+        taker: LiveOrder | None = None,
+    ) -> None:
+        """Settle one trade for both sides; the house keeps only its net lots."""
+        signed = lots if taker_side is Side.BUY else -lots
+        live = None if maker.owner == HOUSE else self.resting[maker.order_id]
+        price_ticks = maker.price_ticks
+        if live is None:
+            contract.house_lots -= signed
+        else:
+            self.fill(live, lots, price_ticks=price_ticks, is_maker=True, step=step)
+        if taker is None:
+            contract.house_lots += signed
+        else:
+            self.fill(taker, lots, price_ticks=price_ticks, is_maker=False, step=step)
+        for order in (live, taker):
+            if order is not None and order.stake.reduce_only:
+                self.enforce_reduce_only(order.stake, step)
+
+    def enforce_reduce_only(self, stake: Stake, step: MatchingStep) -> None:
+        """Shrink or cancel reduce-only orders that the position no longer covers."""
+        for live in list(stake.reduce_only.values()):
+            record = live.record
+            allowed = stake.reducible(record.side)
+            excess = record.leaves_lots - allowed
+            if excess <= 0:
+                continue
+            if not allowed:
+                self.close(live, step, cancel_type="CancelByReduceOnly")
+                continue
+            record.lots -= excess
+            live.account.take(live, excess)
+            if live.resting is not None:
+                stake.contract.book.resize(live.resting.order_id, allowed)
+            self.touch(live, step)
+
+    def fund(self, account: Account, stake: Stake, *, rate: Decimal, step: MatchingStep) -> None:
+        """Settle one funding payment; a long pays when the rate is positive."""
+        contract, position = stake.contract, stake.position
+        side = Side.BUY if position.lots > 0 else Side.SELL
+        value = contract.value(abs(position.lots))
+        received = money(-rate * value * side.sign)
+        account.credit(funding=received)
+        position.add_funding(received)
+        stake.touch(step.now_ms)
+        execution = ExecutionRecord(
+            exec_id=self._identifiers.uuid(),
+            order_id=self._identifiers.uuid(),
+            link_id="",
+            account_id=account.account_id,
+            symbol=contract.symbol,
+            side=side,
+            order_type=OrderType.MARKET,
+            order_price_ticks=0,
+            order_lots=0,
+            leaves_lots=0,
+            price=contract.mark,
+            lots=abs(position.lots),
+            value=value,
+            fee=-received,
+            fee_rate=rate,
+            realised=_ZERO,
+            closed_lots=0,
+            is_maker=False,
+            mark_price=contract.mark,
+            exec_type="Funding",
+            time_ms=step.now_ms,
+            sequence=contract.book.sequence,
+        )
+        account.histories.executions.append(execution)
+        account.histories.ledger.append(
+            self._ledger_entry(account, stake, execution, realised=_ZERO, funding=received)
+        )
+        step.add_execution(execution)
+
+    def _finish(self, live: LiveOrder, state: OrderState) -> None:
+        live.account.discard_order(live)
+        live.record.leaves_lots = 0
+        live.record.state = state
+        live.account.histories.orders.add(live.record)
+
+    def _remember_fill(
+        self,
+        live: LiveOrder,
+        lots: int,
+        *,
+        price_ticks: int,
+        is_maker: bool,
+        change: PositionChange,
+        step: MatchingStep,
+    ) -> None:
+        record, account, contract = live.record, live.account, live.stake.contract
+        execution = ExecutionRecord(
+            exec_id=self._identifiers.uuid(),
+            order_id=record.order_id,
+            link_id=record.link_id,
+            account_id=record.account_id,
+            symbol=record.symbol,
+            side=record.side,
+            order_type=record.order_type,
+            order_price_ticks=record.price_ticks,
+            order_lots=record.lots,
+            leaves_lots=record.leaves_lots,
+            price=contract.instrument.ticks_to_price(price_ticks),
+            lots=lots,
+            value=contract.unit * (price_ticks * lots),
+            fee=change.fee,
+            fee_rate=account.maker_rate if is_maker else account.taker_rate,
+            realised=change.realised,
+            closed_lots=change.closed_lots,
+            is_maker=is_maker,
+            mark_price=contract.mark,
+            exec_type="Trade",
+            time_ms=step.now_ms,
+            sequence=contract.book.sequence,
+        )
+        account.credit(realised=change.realised, fee=change.fee)
+        account.histories.executions.append(execution)
+        account.histories.ledger.append(
+            self._ledger_entry(
+                account, live.stake, execution, realised=change.realised, funding=_ZERO
+            )
+        )
+        step.add_execution(execution)
+
+    def _ledger_entry(
+        self,
+        account: Account,
+        stake: Stake,
+        execution: ExecutionRecord,
+        *,
+        realised: Decimal,
+        funding: Decimal,
+    ) -> LedgerEntry:
+        is_trade = execution.exec_type == "Trade"
+        fee = execution.fee if is_trade else _ZERO
+        return LedgerEntry(
+            entry_id=self._identifiers.uuid(),
+            account_id=account.account_id,
+            symbol=execution.symbol,
+            entry_type="TRADE" if is_trade else "SETTLEMENT",
+            side=execution.side,
+            lots=execution.lots,
+            position_lots_after=stake.position.lots,
+            price=execution.price,
+            funding=funding,
+            fee=fee,
+            cash_flow=realised,
+            change=realised + funding - fee,
+            balance_after=account.cash,
+            fee_rate=execution.fee_rate,
+            order_id=execution.order_id,
+            link_id=execution.link_id,
+            trade_id=execution.exec_id,
+            time_ms=execution.time_ms,
+        )
+
+    def _remember_closed(self, live: LiveOrder, change: PositionChange, step: MatchingStep) -> None:
+        record, histories = live.record, live.account.histories
+        before = histories.closed_pnl(record.order_id)
+        histories.put_closed_pnl(
+            ClosedPnlRecord(
+                account_id=record.account_id,
+                symbol=record.symbol,
+                order_id=record.order_id,
+                side=record.side,
+                order_type=record.order_type,
+                order_lots=record.lots,
+                order_price_ticks=record.price_ticks,
+                closed_lots=change.closed_lots + (before.closed_lots if before else 0),
+                entry_value=change.entry_value + (before.entry_value if before else 0),
+                exit_value=change.exit_value + (before.exit_value if before else 0),
+                open_fee=change.open_fee + (before.open_fee if before else 0),
+                close_fee=change.close_fee + (before.close_fee if before else 0),
+                closed_pnl=change.net + (before.closed_pnl if before else 0),
+                fill_count=1 + (before.fill_count if before else 0),
+                leverage=live.stake.leverage,
+                created_ms=before.created_ms if before else step.now_ms,
+                updated_ms=step.now_ms,
+            )
+        )
+
+
+class _TakerFills:
+    # Hooks of one sweep; ``taker`` None is the house.
+    __slots__ = ("_contract", "_settlement", "_side", "_step", "_taker", "own_order_id")
+
+    def __init__(
+        self,
+        settlement: Settlement,
+        contract: Contract,
+        *,
+        side: Side,
+        taker: LiveOrder | None,
+        step: MatchingStep,
+    ) -> None:
+        self.own_order_id = ""
+        self._settlement = settlement
+        self._contract = contract
+        self._side = side
+        self._taker = taker
+        self._step = step
+
+    def filled(self, maker: RestingOrder, lots: int) -> None:
+        """Settle a trade with ``maker`` for both sides."""
+        self._settlement.print_trade(
+            self._contract, self._side, price_ticks=maker.price_ticks, lots=lots, step=self._step
+        )
+        self._settlement.settle(
+            self._contract, maker, lots, taker_side=self._side, taker=self._taker, step=self._step
+        )
+
+    def met_own(self, maker: RestingOrder) -> None:
+        """Remember the order that self-match prevention acts on."""
+        self.own_order_id = self._settlement.resting[maker.order_id].record.order_id
+
+    def prevented(self, maker: RestingOrder) -> None:
+        """Finish a resting order that self-match prevention cancelled."""
+        taker = self._taker
+        assert taker is not None
+        self._settlement.close(
+            self._settlement.resting[maker.order_id],
+            self._step,
+            cancel_type="CancelBySmp",
+            reason="EC_BySelfMatch",
+            smp_order_id=taker.record.order_id,
+        )

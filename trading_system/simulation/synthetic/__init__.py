@@ -1,0 +1,1 @@
+"""The synthetic market: seeded participants who act through the real exchange."""

@@ -1,0 +1,147 @@
+"""Own account: private frames to engine and portfolio, and the comparison with the venue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from trading_system.domain.errors import CorruptDataError
+from trading_system.domain.orders import OrderReport, PositionReport
+from trading_system.execution.engine import ExecutionEngine
+from trading_system.risk.portfolio import Portfolio
+from trading_system.venues.bybit import wire
+
+_LOG = structlog.get_logger(__name__)
+
+
+class AccountQueries(Protocol):
+    """Read side of the venue's account."""
+
+    async def positions(self) -> list[PositionReport]:
+        """Return all open positions."""
+        ...
+
+    async def open_orders(self) -> list[OrderReport]:
+        """Return all open orders."""
+        ...
+
+
+class AccountFeed:
+    """Applies private frames; the execution stream books, the order stream decides states.
+
+    Parameters
+    ----------
+    engine : ExecutionEngine
+        Receiver of reports and fills.
+    """
+
+    def __init__(self, engine: ExecutionEngine) -> None:
+        self._engine = engine
+        self._frame = msgspec.json.Decoder(wire.PrivateFrame)
+        self._orders = msgspec.json.Decoder(list[wire.OrderRow])
+        self._executions = msgspec.json.Decoder(list[wire.ExecutionRow])
+        self._positions = msgspec.json.Decoder(list[wire.PositionRow])
+        self._wallets = msgspec.json.Decoder(list[wire.WalletRow])
+        self._handlers: dict[str, Callable[[msgspec.Raw, int], None]] = {
+            "order": self._on_orders,
+            "execution": self._on_executions,
+            "position": self._on_positions,
+            "wallet": self._on_wallet,
+        }
+        self.venue_positions: dict[str, Decimal] = {}
+        self.equity: Decimal | None = None
+        self.frames = 0
+
+    def on_frame(self, frame: bytes, _received_ns: int) -> None:
+        """Apply one private frame.
+
+        Raises
+        ------
+        CorruptDataError
+            If the frame is malformed; the owner reconnects and reconciles.
+        """
+        self.frames += 1
+        message = wire.decode(frame, self._frame, what="private frame")
+        handler = self._handlers.get(message.topic)
+        if handler is None:
+            raise CorruptDataError(f"private topic that was not subscribed: {message.topic!r}")
+        handler(message.data, message.creationTime)
+
+    def _on_orders(self, data: msgspec.Raw, _created_ms: int) -> None:
+        for row in wire.decode(data, self._orders, what="order rows"):
+            if row.category == "linear":
+                self._engine.on_report(wire.order_report(row))
+
+    def _on_executions(self, data: msgspec.Raw, _created_ms: int) -> None:
+        for row in wire.decode(data, self._executions, what="execution rows"):
+            if row.category == "linear" and row.execType == "Trade":
+                self._engine.on_fill(wire.fill(row))
+
+    def _on_positions(self, data: msgspec.Raw, _created_ms: int) -> None:
+        for row in wire.decode(data, self._positions, what="position rows"):
+            report = wire.position_report(row)
+            self.venue_positions[report.symbol] = report.quantity
+
+    def _on_wallet(self, data: msgspec.Raw, created_ms: int) -> None:
+        for row in wire.decode(data, self._wallets, what="wallet rows"):
+            self.equity = wire.wallet_report(row, ts_exchange_ns=created_ms * 1_000_000).equity
+
+
+class Reconciler:
+    """Compares local positions with the venue's.
+
+    Parameters
+    ----------
+    queries : AccountQueries
+        Read side of the venue.
+    portfolio : Portfolio
+        Local truth.
+    engine : ExecutionEngine
+        Source of orders at work, which make a comparison inconclusive.
+    """
+
+    def __init__(
+        self, queries: AccountQueries, *, portfolio: Portfolio, engine: ExecutionEngine
+    ) -> None:
+        self._queries = queries
+        self._portfolio = portfolio
+        self._engine = engine
+        self.positions_agree: bool | None = None
+        self.venue: dict[str, Decimal] | None = None
+        self.differences = 0
+
+    async def adopt(self) -> None:
+        """Take over the positions that exist at the venue before the first order."""
+        for report in await self._queries.positions():
+            if report.quantity and report.entry_price is not None:
+                self._portfolio.adopt(report.symbol, report.quantity, report.entry_price)
+                _LOG.info("position adopted", symbol=report.symbol, quantity=str(report.quantity))
+        self.positions_agree = True
+        self.venue = self.local()
+
+    async def compare(self) -> bool | None:
+        """Compare once and return whether both sides agree; None while orders are at work."""
+        if self._engine.live_orders:
+            return None
+        before = self.local()
+        venue = {r.symbol: r.quantity for r in await self._queries.positions() if r.quantity}
+        if self._engine.live_orders or self.local() != before:
+            return None
+        self.venue = venue
+        self.positions_agree = venue == before
+        if not self.positions_agree:
+            self.differences += 1
+            _LOG.error("positions differ", local=_text(before), venue=_text(venue))
+        return self.positions_agree
+
+    def local(self) -> dict[str, Decimal]:
+        """Return the local positions that are not flat, signed, base currency."""
+        return {p.symbol: p.quantity for p in self._portfolio.positions if p.quantity}
+
+
+def _text(positions: dict[str, Decimal]) -> dict[str, str]:
+    return {symbol: str(quantity) for symbol, quantity in positions.items()}

@@ -1,0 +1,245 @@
+"""Market state of all symbols, fed frame by frame; decides once per drained batch.
+
+Every frame is decoded and applied at once. The first frame of a batch schedules one synchronous
+decision with ``call_soon``: it runs after the socket's buffered frames were applied, so there is
+no queue, task or thread between tick and order.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from agents.order_flow import OrderFlowAgent, OrderFlowParameters
+from trading_system.domain.errors import CorruptDataError
+from trading_system.domain.events import TickerState
+from trading_system.domain.instruments import Instrument
+from trading_system.domain.ports import Clock
+from trading_system.domain.signals import MarketFeatures, Opinion
+from trading_system.market import decode
+from trading_system.market.book import OrderBook
+from trading_system.market.features import FlowTracker
+from trading_system.monitoring.latency import StageLatency
+from trading_system.risk.limits import MarketView
+
+_NS_PER_S = 1_000_000_000
+_RATE_WINDOW_S = 10
+DEPTH = 50
+
+Decide = Callable[[MarketFeatures, Opinion | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BestPrices:
+    """Best bid and ask, quote currency; None where the side is empty or the book not valid."""
+
+    bid: Decimal | None
+    ask: Decimal | None
+
+
+_NO_PRICES = BestPrices(None, None)
+
+
+class SymbolState:
+    """Book, flow and agent of one symbol."""
+
+    def __init__(self, instrument: Instrument, parameters: OrderFlowParameters) -> None:
+        self.instrument = instrument
+        self.book = OrderBook(instrument, depth=DEPTH)
+        self.top = OrderBook(instrument, depth=1)
+        self.flow = FlowTracker(instrument.symbol)
+        self.agent = OrderFlowAgent(instrument.symbol, parameters)
+        self.ticker: TickerState | None = None
+        self.trades = 0
+
+    def reset(self) -> None:
+        """Forget what a lost stream made uncertain; what the agent has learned stays."""
+        self.book.reset()
+        self.top.reset()
+        self.flow.reset()
+        self.agent.reset()
+        self.ticker = None
+
+    def best_prices(self) -> BestPrices:
+        """Return the best prices of the decision book."""
+        bid, ask = self.book.best_bid_ticks, self.book.best_ask_ticks
+        if not self.book.is_ready or bid is None or ask is None:
+            return _NO_PRICES
+        to_price = self.instrument.ticks_to_price
+        return BestPrices(to_price(bid), to_price(ask))
+
+    def last_message_ns(self) -> int | None:
+        """Return when the newest book message arrived, level 1 or decision depth."""
+        stamps = [b.received_ns for b in (self.book, self.top) if b.received_ns]
+        return max(stamps, default=None)
+
+
+class MarketFeed:
+    """Applies public frames and calls ``decide`` once per batch and symbol.
+
+    Parameters
+    ----------
+    instruments : Mapping[str, Instrument]
+        Symbols to follow.
+    clock : Clock
+        Monotonic and UTC stamps.
+    latency : StageLatency
+        Receives the stages ``receive``, ``book`` and ``signal``.
+    decide : Callable
+        Called with features and opinion; must not block.
+    call_soon : Callable
+        The loop's ``call_soon``.
+    """
+
+    def __init__(
+        self,
+        instruments: Mapping[str, Instrument],
+        *,
+        clock: Clock,
+        latency: StageLatency,
+        decide: Decide,
+        call_soon: Callable[[Callable[[], None]], object],
+        parameters: OrderFlowParameters | None = None,
+    ) -> None:
+        self._clock = clock
+        self._latency = latency
+        self._decide = decide
+        self._call_soon = call_soon
+        self._dirty: dict[str, None] = {}
+        self._is_scheduled = False
+        self.symbols = {
+            symbol: SymbolState(instrument, parameters or OrderFlowParameters())
+            for symbol, instrument in instruments.items()
+        }
+        self.rejected_frames = 0
+        self.frames = 0
+        self._per_second: deque[tuple[int, int]] = deque(maxlen=_RATE_WINDOW_S + 1)
+
+    def topics(self) -> list[str]:
+        """Return the public topics this feed lives on."""
+        return [
+            topic
+            for symbol in self.symbols
+            for topic in (
+                f"orderbook.{DEPTH}.{symbol}",
+                f"orderbook.1.{symbol}",
+                f"publicTrade.{symbol}",
+                f"tickers.{symbol}",
+            )
+        ]
+
+    def on_frame(self, frame: bytes, received_ns: int) -> None:
+        """Apply one frame.
+
+        Raises
+        ------
+        CorruptDataError
+            If the frame is malformed or lost its place in the sequence; the owner resubscribes.
+        """
+        self._count(received_ns)
+        try:
+            topic = decode.peek_topic(frame)
+            kind, _, rest = topic.partition(".")
+            if kind == "orderbook":
+                depth, _, symbol = rest.partition(".")
+                self._on_book(self.symbols[symbol], depth, frame, received_ns)
+            elif kind == "publicTrade":
+                self._on_trades(self.symbols[rest], frame, received_ns)
+            elif kind == "tickers":
+                state = self.symbols[rest]
+                state.ticker = decode.decode_ticker(frame, received_ns, previous=state.ticker)
+            else:
+                raise CorruptDataError(f"a topic that was not subscribed: {topic[:60]!r}")
+        except KeyError as e:
+            self.rejected_frames += 1
+            raise CorruptDataError(f"a symbol that was not subscribed: {e}") from e
+        except CorruptDataError:
+            self.rejected_frames += 1
+            raise
+
+    def reset(self) -> None:
+        """Forget all books, as after a lost connection."""
+        for state in self.symbols.values():
+            state.reset()
+
+    def best_prices(self, symbol: str) -> BestPrices:
+        """Return the newest best prices of ``symbol``."""
+        return self.symbols[symbol].best_prices()
+
+    def market_view(self, symbol: str) -> MarketView:
+        """Return what the risk gate needs to know of ``symbol``."""
+        state = self.symbols.get(symbol)
+        if state is None:
+            return MarketView(mid=None, age_s=None)
+        prices, stamp_ns = state.best_prices(), state.last_message_ns()
+        if prices.bid is None or prices.ask is None or stamp_ns is None:
+            return MarketView(mid=None, age_s=None)
+        age_s = (self._clock.monotonic_ns() - stamp_ns) / _NS_PER_S
+        return MarketView(mid=(prices.bid + prices.ask) / 2, age_s=age_s)
+
+    def fresh_books(self, max_age_s: float) -> int:
+        """Return how many symbols have a valid book that is not older than ``max_age_s``."""
+        views = (self.market_view(symbol) for symbol in self.symbols)
+        return sum(v.age_s is not None and v.age_s <= max_age_s for v in views)
+
+    def gaps(self) -> int:
+        """Return sequence gaps and crossed books seen since the last reset, all symbols."""
+        return sum(s.book.gaps + s.book.crossed for s in self.symbols.values())
+
+    def frames_per_second(self) -> float | None:
+        """Return the mean rate of frames over the last ten full seconds, None before that."""
+        if len(self._per_second) < 2:
+            return None
+        full = list(self._per_second)[:-1]
+        span = full[-1][0] - full[0][0] + 1
+        return round(sum(count for _, count in full) / span, 1)
+
+    def _count(self, received_ns: int) -> None:
+        self.frames += 1
+        second = received_ns // _NS_PER_S
+        if self._per_second and self._per_second[-1][0] == second:
+            self._per_second[-1] = (second, self._per_second[-1][1] + 1)
+        else:
+            self._per_second.append((second, 1))
+
+    def _on_book(self, state: SymbolState, depth: str, frame: bytes, received_ns: int) -> None:
+        book = state.top if depth == "1" else state.book
+        if not book.apply_frame(frame, received_ns) or book is state.top:
+            return
+        now_ns = self._clock.monotonic_ns()
+        self._latency.record("book", now_ns - received_ns)
+        assert book.ts_exchange_ns is not None
+        # The time spent on this frame is taken off, so that the stage ends at the receipt.
+        self._latency.record(
+            "receive", self._clock.utc_ns() - book.ts_exchange_ns - (now_ns - received_ns)
+        )
+        state.flow.on_book(book, received_ns)
+        self._dirty[state.instrument.symbol] = None
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._call_soon(self._decide_batch)
+
+    def _on_trades(self, state: SymbolState, frame: bytes, received_ns: int) -> None:
+        for trade in decode.decode_trades(frame, received_ns):
+            state.flow.on_trade(trade.side, trade.quantity, received_ns)
+            state.trades += 1
+
+    def _decide_batch(self) -> None:
+        self._is_scheduled = False
+        dirty, self._dirty = self._dirty, {}
+        for symbol in dirty:
+            state = self.symbols[symbol]
+            received_ns = state.book.received_ns
+            if not state.book.is_ready or received_ns is None:
+                continue
+            started_ns = self._clock.monotonic_ns()
+            features = state.flow.features(state.book, received_ns)
+            if features is None:
+                continue
+            state.agent.observe(features)
+            opinion = state.agent.opinion(features)
+            elapsed_ns = self._clock.monotonic_ns() - started_ns
+            self._latency.record("signal", elapsed_ns)
+            self._decide(features, opinion)

@@ -1,0 +1,363 @@
+"""One trading session: everything between the venue's address and a decision, assembled.
+
+The session owns no task itself: it starts its streams and loops through the ``spawn`` it is
+given, and works without them during the stop, when only requests and look-ups remain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import structlog
+
+from agents.order_flow import OrderFlowParameters
+from trading_system.config.sections import RiskSettings, StrategySettings
+from trading_system.domain.errors import (
+    DeadlineExceeded,
+    Outcome,
+    VenueError,
+    VenueUnavailable,
+)
+from trading_system.domain.instruments import Instrument
+from trading_system.domain.ports import Clock
+from trading_system.domain.signals import MarketFeatures, Opinion
+from trading_system.execution.engine import ExecutionEngine
+from trading_system.execution.executor import Executor
+from trading_system.execution.tracking import TrackedStatus
+from trading_system.monitoring.latency import StageLatency
+from trading_system.risk.limits import RiskLimits
+from trading_system.risk.portfolio import Portfolio
+from trading_system.runtime.limiter import SlidingWindow
+from trading_system.strategies.account import AccountFeed, Reconciler
+from trading_system.strategies.feed import MarketFeed
+from trading_system.strategies.signals import Costs, SignalRules
+from trading_system.strategies.trader import SignalTrader
+from trading_system.venues.bybit.gateway import BybitGateway, private_topics
+from trading_system.venues.bybit.hosts import Endpoints
+from trading_system.venues.bybit.rest import BybitRest
+from trading_system.venues.bybit.signing import Signer
+from trading_system.venues.bybit.streams import BybitStream, StreamCallbacks
+
+_LOG = structlog.get_logger(__name__)
+_READY_S = 20.0
+_POLL_S = 0.02
+_DRAIN_S = 10.0
+_COMPARE_EVERY_S = 5.0
+_MARK_EVERY_S = 0.5
+_REQUEST_S = 5.0
+_SETTLE_ROUNDS = 5
+_SETTLE_PAUSE_S = 0.3
+
+Spawn = Callable[[str, Coroutine[Any, Any, None]], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOptions:
+    """What a session needs to know.
+
+    Parameters
+    ----------
+    symbols : Sequence[str]
+        Symbols to follow and trade.
+    run_id : str
+        Eight hex digits that mark every order of this run.
+    endpoints : Endpoints
+        Addresses of the venue.
+    signer : Signer
+        The account's key.
+    """
+
+    symbols: Sequence[str]
+    run_id: str
+    endpoints: Endpoints
+    signer: Signer
+    risk: RiskSettings
+    strategy: StrategySettings
+
+
+class TradingSession:
+    """Streams, books, agent, gate, engine and trader of one run.
+
+    Parameters
+    ----------
+    options : SessionOptions
+        Fixed for the session.
+    clock : Clock
+        All stamps.
+    """
+
+    def __init__(self, options: SessionOptions, *, clock: Clock) -> None:
+        self._options = options
+        self._clock = clock
+        self.latency = StageLatency()
+        self.rest = BybitRest(
+            options.endpoints.rest,
+            signer=options.signer,
+            clock=clock,
+            on_post_sent=lambda ns: self.latency.record("send", ns),
+        )
+        self.gateway = BybitGateway(self.rest, clock=clock, timeout_s=_REQUEST_S)
+        self.instruments: dict[str, Instrument] = {}
+        self.portfolio = Portfolio(Decimal(0))
+        self.feed: MarketFeed | None = None
+        self.engine: ExecutionEngine | None = None
+        self.trader: SignalTrader | None = None
+        self.account: AccountFeed | None = None
+        self.reconciler: Reconciler | None = None
+        self.private: BybitStream | None = None
+        self.public: BybitStream | None = None
+        self.clock_offset_ms: float | None = None
+        self.resyncs = 0
+        self._spawn: Spawn | None = None
+
+    async def start(self, spawn: Spawn) -> None:
+        """Load rules and account, adopt what exists, connect the streams, wait for the books.
+
+        Raises
+        ------
+        VenueError
+            If the venue cannot be reached or refuses the key.
+        DeadlineExceeded
+            If streams or books were not ready in time.
+        """
+        self._spawn = spawn
+        costs = await self._load()
+        self._assemble(costs)
+        await self._take_over()
+        self._connect(spawn)
+        await self._ready()
+        spawn("compare", self._compare_forever())
+        spawn("marks", self._mark_forever())
+
+    async def _load(self) -> dict[str, Costs]:
+        self.clock_offset_ms = await self.gateway.synchronise_clock()
+        costs: dict[str, Costs] = {}
+        for symbol in self._options.symbols:
+            self.instruments[symbol] = await self.gateway.instrument(symbol)
+            rates = await self.gateway.fee_rates(symbol)
+            costs[symbol] = Costs(taker=float(rates.taker), maker=float(rates.maker))
+        wallet = await self.gateway.wallet()
+        self.portfolio = Portfolio(wallet.wallet_balance)
+        return costs
+
+    def _assemble(self, costs: dict[str, Costs]) -> None:
+        risk, strategy = self._options.risk, self._options.strategy
+        loop = asyncio.get_running_loop()
+        self.feed = MarketFeed(
+            self.instruments,
+            clock=self._clock,
+            latency=self.latency,
+            decide=self._decide,
+            call_soon=loop.call_soon,
+            parameters=OrderFlowParameters(horizon_s=strategy.horizon_s),
+        )
+        self.engine = ExecutionEngine(
+            gateway=self.gateway,
+            lookup=self.gateway,
+            instruments=self.instruments,
+            limits=RiskLimits(
+                collar_bps=risk.collar_bps,
+                max_order_notional=risk.max_order_notional,
+                max_gross_notional=risk.max_gross_notional,
+                max_book_age_s=risk.stale_book_s,
+            ),
+            order_rate=SlidingWindow(
+                risk.max_orders_per_second, window_s=1.0, clock=self._clock
+            ),
+            portfolio=self.portfolio,
+            market=self.feed.market_view,
+            clock=self._clock,
+            latency=self.latency,
+            run_id=self._options.run_id,
+        )
+        executor = Executor(
+            engine=self.engine,
+            instruments=self.instruments,
+            quote=self.feed.best_prices,
+            clock=self._clock,
+            request_timeout_s=_REQUEST_S,
+        )
+        self.account = AccountFeed(self.engine)
+        self.reconciler = Reconciler(self.gateway, portfolio=self.portfolio, engine=self.engine)
+        if strategy.name == "signals":
+            self.trader = SignalTrader(
+                executor=executor,
+                portfolio=self.portfolio,
+                instruments=self.instruments,
+                costs=costs,
+                rules=signal_rules(strategy, risk),
+                clock=self._clock,
+                spawn=self._spawn_parent,
+            )
+
+    async def _take_over(self) -> None:
+        assert self.reconciler is not None
+        for order in await self.gateway.open_orders():
+            if order.link_id.startswith("ts-"):
+                _LOG.info("cancelling an order of an earlier run", link_id=order.link_id)
+                await self.gateway.cancel(order.symbol, order.link_id, timeout_s=_REQUEST_S)
+        await self.reconciler.adopt()
+
+    def _connect(self, spawn: Spawn) -> None:
+        assert self.account is not None
+        assert self.feed is not None
+        endpoints, jitter = self._options.endpoints, random.Random(self._options.run_id)
+        self.private = BybitStream(
+            f"{endpoints.private_ws}/v5/private",
+            private_topics(),
+            callbacks=StreamCallbacks(
+                on_frame=self.account.on_frame, on_up=self._on_private_up, on_down=_ignore
+            ),
+            clock=self._clock,
+            signer=self._options.signer,
+            jitter=jitter,
+        )
+        self.public = BybitStream(
+            f"{endpoints.public_ws}/v5/public/linear",
+            self.feed.topics(),
+            callbacks=StreamCallbacks(
+                on_frame=self.feed.on_frame, on_up=_nothing, on_down=self._on_public_down
+            ),
+            clock=self._clock,
+            jitter=jitter,
+        )
+        spawn("private-stream", self.private.run())
+        spawn("public-stream", self.public.run())
+
+    async def _ready(self) -> None:
+        assert self.private is not None
+        assert self.feed is not None
+        try:
+            async with asyncio.timeout(_READY_S):
+                while not self.private.is_up or self.feed.fresh_books(_READY_S) < len(
+                    self.instruments
+                ):
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError as e:
+            raise DeadlineExceeded(f"streams were not ready within {_READY_S:.0f} s") from e
+
+    def _decide(self, features: MarketFeatures, opinion: Opinion | None) -> None:
+        if self.trader is not None and self.private is not None and self.private.is_up:
+            self.trader.consider(features, opinion)
+
+    def _spawn_parent(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
+        assert self._spawn is not None
+        self._spawn(name, coroutine)
+
+    def _on_public_down(self, _reason: str) -> None:
+        assert self.feed is not None
+        self.resyncs += 1
+        self.feed.reset()
+
+    def _on_private_up(self) -> None:
+        """After a reconnect, look up every order whose reports may have been missed."""
+        assert self.private is not None
+        assert self.engine is not None
+        if self.private.connects > 1 and self._spawn is not None:
+            self._spawn("catch-up", self._catch_up())
+
+    async def _catch_up(self) -> None:
+        assert self.engine is not None
+        for order in self.engine.live_orders:
+            try:
+                await self.engine.refresh(order.intent.link_id)
+            except VenueError as e:
+                _LOG.warning("look-up failed", link_id=order.intent.link_id, error=str(e))
+
+    async def _compare_forever(self) -> None:
+        assert self.reconciler is not None
+        while True:
+            await asyncio.sleep(_COMPARE_EVERY_S)
+            try:
+                await self.reconciler.compare()
+            except VenueError as e:
+                _LOG.warning("position comparison failed", error=str(e))
+
+    async def _mark_forever(self) -> None:
+        assert self.feed is not None
+        while True:
+            for symbol, state in self.feed.symbols.items():
+                if state.ticker is not None and state.ticker.mark_price is not None:
+                    self.portfolio.mark(symbol, state.ticker.mark_price)
+            await asyncio.sleep(_MARK_EVERY_S)
+
+    async def drain(self) -> None:
+        """Start no new parents and give those at work a bounded time to end."""
+        if self.trader is None:
+            return
+        self.trader.stop_accepting()
+        try:
+            async with asyncio.timeout(_DRAIN_S):
+                while self.trader.busy_symbols:
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError:
+            _LOG.warning("parents still at work", symbols=sorted(self.trader.busy_symbols))
+
+    async def stop(self) -> None:
+        """Cancel every resting order of the session's symbols and settle what is open."""
+        engine = self.engine
+        if engine is None:
+            return
+        for symbol in self.instruments:
+            try:
+                await engine.cancel_all(symbol, timeout_s=_REQUEST_S)
+            except VenueError as e:
+                _LOG.error("cancel-all failed", symbol=symbol, error=str(e))
+        for _ in range(_SETTLE_ROUNDS):
+            for order in engine.live_orders:
+                await self._settle(order.intent.link_id)
+            if not engine.live_orders:
+                return
+            await asyncio.sleep(_SETTLE_PAUSE_S)
+        raise VenueUnavailable(
+            f"{len(engine.live_orders)} orders without a known outcome",
+            venue="bybit",
+            operation="stop",
+            outcome=Outcome.UNKNOWN,
+        )
+
+    async def _settle(self, link_id: str) -> None:
+        assert self.engine is not None
+        try:
+            await self.engine.refresh(link_id)
+        except VenueError as e:
+            _LOG.warning("look-up failed", link_id=link_id, error=str(e))
+
+    @property
+    def fills(self) -> int:
+        """Executions booked so far."""
+        return self.portfolio.fills
+
+    def order_outcomes(self) -> dict[TrackedStatus, int]:
+        """Return how many settled orders ended in each status."""
+        counts = dict.fromkeys(TrackedStatus, 0)
+        if self.engine is not None:
+            for order in self.engine.settled_orders():
+                counts[order.status] += 1
+        return counts
+
+
+def signal_rules(strategy: StrategySettings, risk: RiskSettings) -> SignalRules:
+    """Return the strategy's rules; the entry never exceeds the gate's order cap."""
+    return SignalRules(
+        min_edge_bps=strategy.min_edge_bps,
+        confidence=strategy.confidence,
+        entry_notional=min(strategy.entry_notional, risk.max_order_notional),
+        max_hold_s=strategy.max_hold_s,
+        stop_loss_bps=strategy.stop_loss_bps,
+        max_slippage_bps=strategy.max_slippage_bps,
+        time_limit_s=strategy.time_limit_s,
+    )
+
+
+def _nothing() -> None:
+    return
+
+
+def _ignore(_reason: str) -> None:
+    return

@@ -1,0 +1,267 @@
+"""Bybit's spellings and message shapes, and their mapping to domain values.
+
+Unknown keys are ignored; a missing or mistyped needed key raises ``CorruptDataError``.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import msgspec
+
+from trading_system.domain.errors import CorruptDataError, ValidationError
+from trading_system.domain.events import WalletReport
+from trading_system.domain.instruments import Instrument, parse_decimal
+from trading_system.domain.orders import (
+    Fill,
+    OrderIntent,
+    OrderReport,
+    OrderStatus,
+    OrderType,
+    PositionReport,
+    Side,
+    TimeInForce,
+)
+
+_T = TypeVar("_T")
+_NS_PER_MS = 1_000_000
+
+SIDES = {"Buy": Side.BUY, "Sell": Side.SELL}
+SIDE_TEXT = {side: text for text, side in SIDES.items()}
+TYPE_TEXT = {OrderType.MARKET: "Market", OrderType.LIMIT: "Limit"}
+TIME_IN_FORCE_TEXT = {
+    TimeInForce.GTC: "GTC",
+    TimeInForce.IOC: "IOC",
+    TimeInForce.FOK: "FOK",
+    TimeInForce.POST_ONLY: "PostOnly",
+}
+STATUSES = {
+    "New": OrderStatus.NEW,
+    "Created": OrderStatus.NEW,
+    "Untriggered": OrderStatus.NEW,
+    "Triggered": OrderStatus.NEW,
+    "PartiallyFilled": OrderStatus.PARTIALLY_FILLED,
+    "Filled": OrderStatus.FILLED,
+    "Cancelled": OrderStatus.CANCELLED,
+    "PartiallyFilledCanceled": OrderStatus.CANCELLED,
+    "Deactivated": OrderStatus.CANCELLED,
+    "Rejected": OrderStatus.REJECTED,
+}
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """Outer shape of every REST reply."""
+
+    retCode: int  # noqa: N815 - the venue's spelling
+    retMsg: str = ""  # noqa: N815 - the venue's spelling
+    result: msgspec.Raw = msgspec.Raw(b"{}")
+    time: int = 0
+
+
+class OrderRow(msgspec.Struct, frozen=True):
+    """The needed keys of an order row, REST and stream alike."""
+
+    orderId: str  # noqa: N815 - the venue's spelling
+    orderLinkId: str  # noqa: N815 - the venue's spelling
+    symbol: str
+    side: str
+    orderStatus: str  # noqa: N815 - the venue's spelling
+    qty: str
+    cumExecQty: str  # noqa: N815 - the venue's spelling
+    updatedTime: str  # noqa: N815 - the venue's spelling
+    price: str = ""
+    avgPrice: str = ""  # noqa: N815 - the venue's spelling
+    rejectReason: str = ""  # noqa: N815 - the venue's spelling
+    cancelType: str = ""  # noqa: N815 - the venue's spelling
+    category: str = "linear"
+
+
+class ExecutionRow(msgspec.Struct, frozen=True):
+    """The needed keys of an execution row, REST and stream alike."""
+
+    execId: str  # noqa: N815 - the venue's spelling
+    orderId: str  # noqa: N815 - the venue's spelling
+    orderLinkId: str  # noqa: N815 - the venue's spelling
+    symbol: str
+    side: str
+    execPrice: str  # noqa: N815 - the venue's spelling
+    execQty: str  # noqa: N815 - the venue's spelling
+    execFee: str  # noqa: N815 - the venue's spelling
+    execTime: str  # noqa: N815 - the venue's spelling
+    isMaker: bool  # noqa: N815 - the venue's spelling
+    execType: str = "Trade"  # noqa: N815 - the venue's spelling
+    category: str = "linear"
+
+
+class PositionRow(msgspec.Struct, frozen=True):
+    """The needed keys of a position row; the entry price has two names."""
+
+    symbol: str
+    side: str
+    size: str
+    updatedTime: str = "0"  # noqa: N815 - the venue's spelling
+    entryPrice: str = ""  # noqa: N815 - the venue's spelling (stream)
+    avgPrice: str = ""  # noqa: N815 - the venue's spelling (REST)
+    positionIdx: int = 0  # noqa: N815 - the venue's spelling
+
+
+class WalletRow(msgspec.Struct, frozen=True):
+    """The needed keys of an account row."""
+
+    totalEquity: str  # noqa: N815 - the venue's spelling
+    totalWalletBalance: str  # noqa: N815 - the venue's spelling
+    totalAvailableBalance: str  # noqa: N815 - the venue's spelling
+
+
+class PrivateFrame(msgspec.Struct, frozen=True):
+    """Any frame of the private stream: a push has a topic, a control reply an ``op``."""
+
+    topic: str = ""
+    op: str = ""
+    success: bool = True
+    ret_msg: str = ""
+    creationTime: int = 0  # noqa: N815 - the venue's spelling
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+def decode(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[_T], *, what: str) -> _T:
+    """Return ``raw`` decoded, or raise ``CorruptDataError`` naming ``what``."""
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as e:
+        raise CorruptDataError(f"{what}: {e}") from e
+
+
+def decimal_or_none(text: str) -> Decimal | None:
+    """Return the decimal of ``text``, None for the venue's empty text."""
+    return parse_decimal(text) if text else None
+
+
+def _needed(text: str, what: str) -> Decimal:
+    try:
+        return parse_decimal(text)
+    except ValidationError as e:
+        raise CorruptDataError(f"{what}: {e}") from e
+
+
+def _side(text: str, what: str) -> Side:
+    side = SIDES.get(text)
+    if side is None:
+        raise CorruptDataError(f"{what}: unknown side {text!r}")
+    return side
+
+
+def _milliseconds(text: str, what: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+        raise CorruptDataError(f"{what}: not a millisecond stamp: {text!r}")
+    return int(text) * _NS_PER_MS
+
+
+def order_report(row: OrderRow) -> OrderReport:
+    """Map an order row."""
+    what = f"order {row.orderId}"
+    status = STATUSES.get(row.orderStatus)
+    if status is None:
+        raise CorruptDataError(f"{what}: unknown status {row.orderStatus!r}")
+    average = _needed(row.avgPrice, what) if row.avgPrice not in {"", "0"} else None
+    price = _needed(row.price, what) if row.price not in {"", "0"} else None
+    reason = "" if row.rejectReason == "EC_NoError" else row.rejectReason
+    return OrderReport(
+        order_id=row.orderId,
+        link_id=row.orderLinkId,
+        symbol=row.symbol,
+        side=_side(row.side, what),
+        status=status,
+        quantity=_needed(row.qty, what),
+        filled_quantity=_needed(row.cumExecQty, what),
+        average_price=average,
+        price=price,
+        reason=reason,
+        ts_exchange_ns=_milliseconds(row.updatedTime, what),
+    )
+
+
+def fill(row: ExecutionRow) -> Fill:
+    """Map an execution row of type ``Trade``."""
+    what = f"execution {row.execId}"
+    return Fill(
+        exec_id=row.execId,
+        order_id=row.orderId,
+        link_id=row.orderLinkId,
+        symbol=row.symbol,
+        side=_side(row.side, what),
+        price=_needed(row.execPrice, what),
+        quantity=_needed(row.execQty, what),
+        fee=_needed(row.execFee, what),
+        is_maker=row.isMaker,
+        ts_exchange_ns=_milliseconds(row.execTime, what),
+    )
+
+
+def position_report(row: PositionRow) -> PositionReport:
+    """Map a position row; the sign comes from its side."""
+    what = f"position {row.symbol}"
+    size = _needed(row.size, what)
+    if size and row.side not in SIDES:
+        raise CorruptDataError(f"{what}: size {size} with side {row.side!r}")
+    entry = row.entryPrice or row.avgPrice
+    return PositionReport(
+        symbol=row.symbol,
+        quantity=size * SIDES[row.side].sign if size else Decimal(0),
+        entry_price=_needed(entry, what) if size and entry else None,
+        ts_exchange_ns=_milliseconds(row.updatedTime or "0", what),
+    )
+
+
+def wallet_report(row: WalletRow, *, ts_exchange_ns: int) -> WalletReport:
+    """Map an account row."""
+    return WalletReport(
+        equity=_needed(row.totalEquity, "wallet"),
+        wallet_balance=_needed(row.totalWalletBalance, "wallet"),
+        available_balance=_needed(row.totalAvailableBalance, "wallet"),
+        ts_exchange_ns=ts_exchange_ns,
+    )
+
+
+def order_body(intent: OrderIntent) -> dict[str, Any]:
+    """Return the ``order/create`` body of ``intent``."""
+    body: dict[str, Any] = {
+        "category": "linear",
+        "symbol": intent.symbol,
+        "side": SIDE_TEXT[intent.side],
+        "orderType": TYPE_TEXT[intent.order_type],
+        "qty": format(intent.quantity, "f"),
+        "orderLinkId": intent.link_id,
+        "positionIdx": 0,
+    }
+    if intent.order_type is OrderType.LIMIT:
+        assert intent.price is not None
+        body["price"] = format(intent.price, "f")
+        body["timeInForce"] = TIME_IN_FORCE_TEXT[intent.time_in_force]
+    if intent.reduce_only:
+        body["reduceOnly"] = True
+    return body
+
+
+def instrument(row: dict[str, Any]) -> Instrument:
+    """Map a linear instruments-info row."""
+    try:
+        lots, prices = row["lotSizeFilter"], row["priceFilter"]
+        return Instrument(
+            symbol=row["symbol"],
+            base_coin=row["baseCoin"],
+            quote_coin=row["quoteCoin"],
+            tick_size=parse_decimal(prices["tickSize"]),
+            qty_step=parse_decimal(lots["qtyStep"]),
+            min_price=parse_decimal(prices["minPrice"]),
+            max_price=parse_decimal(prices["maxPrice"]),
+            min_qty=parse_decimal(lots["minOrderQty"]),
+            max_qty=parse_decimal(lots["maxOrderQty"]),
+            max_market_qty=parse_decimal(lots["maxMktOrderQty"]),
+            min_notional=parse_decimal(lots["minNotionalValue"]),
+            max_leverage=parse_decimal(row["leverageFilter"]["maxLeverage"]),
+            funding_interval_minutes=int(row["fundingInterval"]),
+        )
+    except (KeyError, TypeError, ValueError) as e:
+        raise CorruptDataError(f"instrument row: {e!r}") from e
