@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import sys
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +65,7 @@ class EnhancedTradingSystem:
         self._session: TradingSession | None = None
         self._supervisor: Supervisor | None = None
         self._venue: ChildProcess | None = None
+        self._venue_context: AbstractAsyncContextManager[ChildProcess] | None = None
         self._truth: VenueTruth | None = None
         self._started_ns: int | None = None
         self._ended_ns: int | None = None
@@ -164,7 +166,7 @@ class EnhancedTradingSystem:
         venue = self._settings.venue
         command = [sys.executable, "-m", "trading_system", "venue", "--port", "0", "--json"]
         command += ["--market", venue.market, "--seed", str(venue.seed)]
-        command += ["--edge", str(venue.edge), "--activity", str(venue.activity)]
+        command += ["--edge", str(venue.edge_bps), "--activity", str(venue.activity)]
         command += ["--speed", str(venue.speed), "--fill-model", venue.fill_model]
         command += ["--limits", venue.limits, "--ack-delay-ms", str(venue.ack_delay_ms)]
         if venue.market == "synthetic":
@@ -181,6 +183,7 @@ class EnhancedTradingSystem:
         self._venue = await self._venue_context.__aenter__()
 
     async def _stop_venue(self) -> None:
+        assert self._venue_context is not None
         await self._venue_context.__aexit__(None, None, None)
 
     async def _start_session(self) -> None:
@@ -255,7 +258,7 @@ class EnhancedTradingSystem:
 
     def _snapshot(self) -> SystemSnapshot:
         session, supervisor, settings = self._session, self._supervisor, self._settings
-        targets = settings.targets.as_dict()
+        targets = settings.targets.model_dump()
         ack = session.latency.percentiles("ack") if session else None
         signal = session.latency.percentiles("signal") if session else None
         truth = self._truth
@@ -280,7 +283,7 @@ class EnhancedTradingSystem:
         return session_health(
             self._session,
             max_book_age_s=self._settings.risk.stale_book_s,
-            targets=self._settings.targets.as_dict(),
+            targets=self._settings.targets.model_dump(),
         )
 
     def _market(self) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import json
 import os
 import sys
@@ -34,7 +35,7 @@ from room_pybit import PybitRoom
 from venue_process import VenueProcess
 
 CASE_S = 45.0
-RUN_S = 240.0
+RUN_S = 40.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,9 @@ class Run:
     def _give_up(self) -> None:
         """End everything: a client of ours hangs, and that is a failure too."""
         self._venue.kill()
-        sys.stderr.write(f"run {self.number} did not end within {RUN_S:.0f} s\n")
+        faulthandler.dump_traceback()
+        _print_failures(self, list(self.results.values()))
+        print(f"run {self.number} did not end within {RUN_S:.0f} s", flush=True)
         os._exit(1)
 
 

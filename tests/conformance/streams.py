@@ -145,6 +145,8 @@ class ClientLog(logging.Handler):
 
     def install(self) -> None:
         """Listen to the client libraries' loggers and to threads that die."""
+        if not logging.root.handlers:  # else pybit writes to the terminal by itself
+            logging.root.addHandler(logging.NullHandler())
         for logger in self._loggers:
             logger.setLevel(logging.DEBUG)
             logger.propagate = False

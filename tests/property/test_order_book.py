@@ -24,7 +24,7 @@ from trading_system.market.decode import BookMessage
 FUZZ = os.environ.get("FUZZ") == "1"
 LEVEL_CHANGES = 1_000_000
 FUZZ_DELTAS = 1_000_000
-MUTATIONS = 40_000 if FUZZ else 6_000
+MUTATIONS = 200_000 if FUZZ else 20_000
 
 INSTRUMENT = Instrument(
     symbol="BTCUSDT",

@@ -108,7 +108,7 @@ class VenueSettings(Section):
             )
         if self.market == "synthetic" and self.recording:
             raise ValueError(
-                "TRADING_VENUE__RECORDING needs TRADING_VENUE__MARKET=replay; set it too or unset both"
+                "TRADING_VENUE__RECORDING needs TRADING_VENUE__MARKET=replay; set both or none"
             )
         return self
 

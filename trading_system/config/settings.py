@@ -67,8 +67,8 @@ _GUIDE_KEYS_WITHOUT_EFFECT: Final = frozenset(
 )
 _DOTENV_LINE: Final = re.compile(
     r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*"
-    r"(?:'(?P<single>[^']*)'|\"(?P<double>[^\"]*)\"|(?P<plain>[^\s'\"#](?:[^#]*[^\s#])?)?)"
-    r"(?:\s*#.*)?"
+    r"(?:'(?P<single>[^']*)'|\"(?P<double>[^\"]*)\"|(?P<plain>[^\s'\"#]\S*(?:\s+[^\s#]\S*)*)?)"
+    r"(?:\s+#.*)?"
 )
 
 Key = tuple[str, ...]

@@ -233,14 +233,11 @@ def peek_topic(frame: Frame) -> str:
     CorruptDataError
         If the frame is oversize, or has no leading topic and is not a JSON object.
     """
-    if len(frame) > MAX_FRAME_BYTES:
-        raise _oversize(frame)
-    data = frame.encode("utf-8", "replace") if isinstance(frame, str) else frame
-    if data.startswith(b'{"topic":"'):
-        topic = data[10 : data.find(b'"', 10, 10 + _MAX_NAME)]
-        if topic.isascii() and b"\\" not in topic:
+    if isinstance(frame, bytes) and frame.startswith(b'{"topic":"'):
+        topic = frame[10 : max(frame.find(b'"', 10, 11 + _MAX_NAME), 10)]
+        if topic and topic.isascii() and b"\\" not in topic and len(frame) <= MAX_FRAME_BYTES:
             return topic.decode("ascii")
-    return _decoded(_read_topic, data).topic
+    return _decoded(_read_topic, frame).topic
 
 
 def decode_book(frame: Frame) -> BookMessage:
@@ -256,14 +253,9 @@ def decode_book(frame: Frame) -> BookMessage:
     CorruptDataError
         If the frame is oversize, malformed, mistyped or has too many levels to be a book.
     """
-    if len(frame) > MAX_FRAME_BYTES:
-        raise _oversize(frame)
-    try:
-        envelope = _read_book(frame)
-        data = envelope.data
-        text = b"".join((b"[", data.b, b",", data.a, b"]"))
-    except _REFUSALS as e:
-        raise _malformed(e) from e
+    envelope = _decoded(_read_book, frame)
+    data = envelope.data
+    text = b"".join((b"[", data.b, b",", data.a, b"]"))
     if len(text) > _MAX_SIDES_BYTES or text.translate(None, _LEVEL_ALPHABET):
         raise CorruptDataError("book levels are too long or hold more than plain quoted numbers")
     try:
@@ -371,15 +363,13 @@ def decode_control(frame: Frame) -> ControlMessage:
 
 def _decoded(read: Callable[[Frame], T], frame: Frame) -> T:
     if len(frame) > MAX_FRAME_BYTES:
-        raise _oversize(frame)
+        raise CorruptDataError(f"frame of {len(frame)} is longer than {MAX_FRAME_BYTES} allowed")
     try:
+        if isinstance(frame, bytes) and not frame.isascii():
+            frame.decode()  # the decoder does not look into the text it skips
         return read(frame)
     except _REFUSALS as e:
         raise _malformed(e) from e
-
-
-def _oversize(frame: Frame) -> CorruptDataError:
-    return CorruptDataError(f"frame of {len(frame)} is longer than {MAX_FRAME_BYTES} allowed")
 
 
 def _malformed(cause: BaseException) -> CorruptDataError:

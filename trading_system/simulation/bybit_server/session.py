@@ -64,11 +64,6 @@ class Session:
         if self._timer is None:
             self._arm()
 
-    @property
-    def has_delayed(self) -> bool:
-        """Whether delayed work is outstanding."""
-        return bool(self._delayed)
-
     def later_push(self, payload: bytes) -> None:
         """Queue one frame after the acknowledgement delay."""
         self.later(lambda: self.push(payload))
@@ -113,7 +108,6 @@ class Session:
         self._timer = asyncio.get_running_loop().call_at(due, self._run_due)
 
     def _run_due(self) -> None:
-        self._timer = None
         now = asyncio.get_running_loop().time()
         # The loop may fire a timer one clock tick early: the head is due whatever it reads.
         is_head = True
@@ -121,5 +115,7 @@ class Session:
             is_head = False
             _, action = self._delayed.popleft()
             action()
+        # Only now: work delayed by an action must not start a second timer.
+        self._timer = None
         if self._delayed:
             self._arm()

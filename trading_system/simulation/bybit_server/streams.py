@@ -20,6 +20,7 @@ from trading_system.simulation.records import AccountSpec, VenueReject
 
 _SPOT_ARGS = 10
 _MAX_TOPICS = 5_000
+_MAX_HELD = 10_000
 
 
 class Channel(Protocol):
@@ -151,13 +152,16 @@ class PrivateChannel:
         self._now_ms = now_ms
         self._account: AccountSpec | None = None
         self._waiting: dict[str, int] = {}
+        self._held: list[tuple[str, bytes]] = []
 
     def deliver(self, payload: bytes, text: str) -> None:
         """Queue one push; while the subscription's ack is outstanding, behind it."""
-        if text in self._waiting:
-            self._session.later_push(payload)
-        else:
+        if text not in self._waiting:
             self._session.push(payload)
+        elif len(self._held) < _MAX_HELD:
+            self._held.append((text, payload))
+        else:
+            self._session.cut()
 
     def receive(self, text: str) -> None:
         """Handle auth, ping, subscribe and unsubscribe."""
@@ -214,15 +218,15 @@ class PrivateChannel:
             self._waiting[topic] = self._waiting.get(topic, 0) + 1
         self._session.later(lambda: self._start(fresh))
 
-    # Events up to now wait in the delayed queue behind the ack; leave them in their order.
+    # Runs right after the ack: what happened to these topics meanwhile goes out now, in order.
     def _start(self, topics: list[str]) -> None:
-        if self._session.has_delayed:
-            self._session.later(lambda: self._start(topics))
-            return
         for topic in topics:
             self._waiting[topic] -= 1
             if not self._waiting[topic]:
                 del self._waiting[topic]
+        held, self._held = self._held, []
+        for text, payload in held:
+            self.deliver(payload, text)
 
     def _unsubscribe(self, request: Mapping[str, object]) -> None:
         topics = topic_list(request)
@@ -231,6 +235,7 @@ class PrivateChannel:
             return
         for topic in topics:
             self.topics.pop(topic, None)
+        self._held = [item for item in self._held if item[0] in self.topics]
         self._answer(request, "unsubscribe", is_ok=True, message="")
 
     def _pong(self, request: Mapping[str, object]) -> None:

@@ -91,7 +91,7 @@ class RecordedBook:
         self._is_trade_through_only = is_trade_through_only
         self._orders: dict[Side, dict[int, list[int]]] = {Side.BUY: {}, Side.SELL: {}}
         self._recorded: dict[Side, dict[int, int]] = {Side.BUY: {}, Side.SELL: {}}
-        self._unsettled: set[tuple[Side, int]] = set()
+        self._unsettled: dict[tuple[Side, int], None] = {}  # a set that keeps its order
         self._now_ms = 0
 
     def apply(self, bids: Iterable[Level], asks: Iterable[Level], *, now_ms: int) -> None:
@@ -125,7 +125,7 @@ class RecordedBook:
             at_level=not self._is_trade_through_only,
         )
         if price_ticks in self._orders[taker_side.opposite]:
-            self._unsettled.add((taker_side.opposite, price_ticks))
+            self._unsettled[taker_side.opposite, price_ticks] = None
 
     def _remove(self, side: Side, ticks: int) -> None:
         self._recorded[side].pop(ticks, None)
@@ -137,14 +137,15 @@ class RecordedBook:
         if not orders:
             self._join(side, ticks, lots)
             return
-        if len(orders) == 1 and not self._account_orders.rests_at(self._symbol, side, ticks):
+        is_shared = self._account_orders.rests_at(self._symbol, side, ticks)
+        if len(orders) == 1 and not is_shared:
             if not self._exchange.house_resize(self._symbol, orders[0], lots):
                 orders.clear()
                 self._join(side, ticks, lots)
             return
-        self._share(side, ticks, lots)
+        self._share(side, ticks, lots, joins_behind=is_shared)
 
-    def _share(self, side: Side, ticks: int, lots: int) -> None:
+    def _share(self, side: Side, ticks: int, lots: int, *, joins_behind: bool) -> None:
         exchange, symbol = self._exchange, self._symbol
         sizes = {
             house_id: left
@@ -154,7 +155,7 @@ class RecordedBook:
         self._orders[side][ticks] = list(sizes)
         total = sum(sizes.values())
         if lots > total:
-            if len(sizes) < _MOST_ORDERS:
+            if not sizes or (joins_behind and len(sizes) < _MOST_ORDERS):
                 self._join(side, ticks, lots - total)
             else:
                 newest = next(reversed(sizes))
@@ -187,4 +188,4 @@ class RecordedBook:
             self._orders[side].setdefault(ticks, []).append(house_id)
         elif self._is_trade_through_only and meets_account:
             # An account order stands in the way and may not be filled by a quote: try again later.
-            self._unsettled.add((side, ticks))
+            self._unsettled[side, ticks] = None

@@ -37,21 +37,21 @@ class _Created(msgspec.Struct, frozen=True):
 
 
 class _OrderPage(msgspec.Struct, frozen=True):
-    list: list[wire.OrderRow]
+    rows: list[wire.OrderRow] = msgspec.field(name="list")
     nextPageCursor: str = ""  # noqa: N815 - the venue's spelling
 
 
 class _ExecutionPage(msgspec.Struct, frozen=True):
-    list: list[wire.ExecutionRow]
+    rows: list[wire.ExecutionRow] = msgspec.field(name="list")
     nextPageCursor: str = ""  # noqa: N815 - the venue's spelling
 
 
 class _PositionPage(msgspec.Struct, frozen=True):
-    list: list[wire.PositionRow]
+    rows: list[wire.PositionRow] = msgspec.field(name="list")
 
 
 class _WalletPage(msgspec.Struct, frozen=True):
-    list: list[wire.WalletRow]
+    rows: list[wire.WalletRow] = msgspec.field(name="list")
 
 
 class _FeeRow(msgspec.Struct, frozen=True):
@@ -61,11 +61,11 @@ class _FeeRow(msgspec.Struct, frozen=True):
 
 
 class _FeePage(msgspec.Struct, frozen=True):
-    list: list[_FeeRow]
+    rows: list[_FeeRow] = msgspec.field(name="list")
 
 
 class _RawPage(msgspec.Struct, frozen=True):
-    list: list[dict[str, Any]]
+    rows: list[dict[str, Any]] = msgspec.field(name="list")
 
 
 class _Time(msgspec.Struct, frozen=True):
@@ -122,9 +122,9 @@ class BybitGateway:
             timeout_s=self._timeout_s,
         )
         page = wire.decode(raw, msgspec.json.Decoder(_RawPage), what="instruments")
-        if not page.list:
+        if not page.rows:
             raise CorruptDataError(f"the venue lists no linear symbol {symbol}")
-        return wire.instrument(page.list[0])
+        return wire.instrument(page.rows[0])
 
     async def fee_rates(self, symbol: str) -> FeeRates:
         """Return the account's own fee rates for one symbol."""
@@ -135,9 +135,9 @@ class BybitGateway:
             signed=True,
         )
         page = wire.decode(raw, msgspec.json.Decoder(_FeePage), what="fee rates")
-        if not page.list:
+        if not page.rows:
             raise CorruptDataError(f"the venue gives no fee rate for {symbol}")
-        row = page.list[0]
+        row = page.rows[0]
         return FeeRates(
             taker=parse_decimal(row.takerFeeRate), maker=parse_decimal(row.makerFeeRate)
         )
@@ -151,9 +151,9 @@ class BybitGateway:
             signed=True,
         )
         page = wire.decode(raw, msgspec.json.Decoder(_WalletPage), what="wallet")
-        if not page.list:
+        if not page.rows:
             raise CorruptDataError("the venue gives no unified wallet")
-        return wire.wallet_report(page.list[0], ts_exchange_ns=self._clock.utc_ns())
+        return wire.wallet_report(page.rows[0], ts_exchange_ns=self._clock.utc_ns())
 
     async def positions(self) -> list[PositionReport]:
         """Return all open linear USDT positions."""
@@ -164,7 +164,7 @@ class BybitGateway:
             signed=True,
         )
         page = wire.decode(raw, msgspec.json.Decoder(_PositionPage), what="positions")
-        return [wire.position_report(row) for row in page.list]
+        return [wire.position_report(row) for row in page.rows]
 
     async def open_orders(self) -> list[OrderReport]:
         """Return all open linear USDT orders."""
@@ -183,7 +183,7 @@ class BybitGateway:
                 "/v5/order/realtime", parameters, timeout_s=self._timeout_s, signed=True
             )
             page = wire.decode(raw, decoder, what="open orders")
-            found += [wire.order_report(row) for row in page.list]
+            found += [wire.order_report(row) for row in page.rows]
             cursor = page.nextPageCursor
             if not cursor:
                 return found
@@ -199,8 +199,8 @@ class BybitGateway:
                 signed=True,
             )
             page = wire.decode(raw, msgspec.json.Decoder(_OrderPage), what="order")
-            if page.list:
-                return wire.order_report(page.list[0])
+            if page.rows:
+                return wire.order_report(page.rows[0])
         return None
 
     async def executions(self, link_id: str) -> list[Fill]:
@@ -212,7 +212,7 @@ class BybitGateway:
             signed=True,
         )
         page = wire.decode(raw, msgspec.json.Decoder(_ExecutionPage), what="executions")
-        return [wire.fill(row) for row in page.list if row.execType == "Trade"]
+        return [wire.fill(row) for row in page.rows if row.execType == "Trade"]
 
     async def submit(self, intent: OrderIntent, *, timeout_s: float) -> OrderAck:
         """Send one order; the reply accepts the request, not the order."""

@@ -1,0 +1,158 @@
+"""A venue at the gateway seam: it answers as scripted and remembers what it was sent."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from decimal import Decimal
+
+from trading_system.domain.errors import Outcome, VenueRejected, VenueUnavailable
+from trading_system.domain.instruments import Instrument
+from trading_system.domain.orders import (
+    Fill,
+    OrderAck,
+    OrderIntent,
+    OrderReport,
+    OrderStatus,
+)
+from trading_system.execution.engine import ExecutionEngine
+from trading_system.monitoring.latency import StageLatency
+from trading_system.risk.limits import MarketView, RiskLimits
+from trading_system.risk.portfolio import Portfolio
+from trading_system.runtime.clock import ManualClock
+from trading_system.runtime.limiter import SlidingWindow
+
+BTC = Instrument(
+    symbol="BTCUSDT",
+    base_coin="BTC",
+    quote_coin="USDT",
+    tick_size=Decimal("0.1"),
+    qty_step=Decimal("0.001"),
+    min_price=Decimal("0.1"),
+    max_price=Decimal(2_000_000),
+    min_qty=Decimal("0.001"),
+    max_qty=Decimal(1000),
+    max_market_qty=Decimal(100),
+    min_notional=Decimal(5),
+)
+
+
+def rejected(code: int) -> VenueRejected:
+    return VenueRejected(
+        "no", venue="fake", operation="create", outcome=Outcome.REJECTED, code=code
+    )
+
+
+def unavailable(outcome: Outcome) -> VenueUnavailable:
+    return VenueUnavailable("gone", venue="fake", operation="create", outcome=outcome)
+
+
+class FakeVenue:
+    """Accepts orders; ``failures`` are raised in turn, ``hidden`` makes an accepted one silent."""
+
+    def __init__(self) -> None:
+        self.sent: list[OrderIntent] = []
+        self.cancelled: list[str] = []
+        self.failures: deque[Exception | None] = deque()
+        self.on_accept: list[object] = []
+        self.known: dict[str, OrderReport] = {}
+        self.fills: dict[str, list[Fill]] = {}
+        self.lookups = 0
+        self.listener: ExecutionEngine | None = None
+        self.auto_fill = False
+        self.fill_price = Decimal(50_000)
+        self.fill_share = Decimal(1)
+
+    async def submit(self, intent: OrderIntent, *, timeout_s: float) -> OrderAck:
+        self.sent.append(intent)
+        failure = self.failures.popleft() if self.failures else None
+        if failure is not None:
+            raise failure
+        if self.auto_fill:
+            self.fill(intent)
+        return OrderAck(order_id=f"v-{intent.link_id}", link_id=intent.link_id)
+
+    def fill(self, intent: OrderIntent) -> None:
+        assert self.listener is not None
+        quantity = intent.quantity * self.fill_share
+        if quantity:
+            self.listener.on_fill(fill(intent, quantity, self.fill_price))
+        full = quantity == intent.quantity
+        status = OrderStatus.FILLED if full else OrderStatus.CANCELLED
+        self.listener.on_report(report(intent, status, quantity))
+
+    async def cancel(self, symbol: str, link_id: str, *, timeout_s: float) -> None:
+        self.cancelled.append(link_id)
+        intent = next(i for i in self.sent if i.link_id == link_id)
+        assert self.listener is not None
+        self.listener.on_report(report(intent, OrderStatus.CANCELLED, Decimal(0)))
+
+    async def cancel_all(self, symbol: str, *, timeout_s: float) -> None:
+        self.cancelled.append(symbol)
+
+    async def find_order(self, link_id: str) -> OrderReport | None:
+        self.lookups += 1
+        return self.known.get(link_id)
+
+    async def executions(self, link_id: str) -> list[Fill]:
+        return self.fills.get(link_id, [])
+
+
+def report(intent: OrderIntent, status: OrderStatus, filled: Decimal) -> OrderReport:
+    return OrderReport(
+        order_id=f"v-{intent.link_id}",
+        link_id=intent.link_id,
+        symbol=intent.symbol,
+        side=intent.side,
+        status=status,
+        quantity=intent.quantity,
+        filled_quantity=filled,
+        average_price=None,
+        price=intent.price,
+        reason="",
+        ts_exchange_ns=0,
+    )
+
+
+def fill(intent: OrderIntent, quantity: Decimal, price: Decimal, *, number: int = 1) -> Fill:
+    return Fill(
+        exec_id=f"{intent.link_id}-{number}",
+        order_id=f"v-{intent.link_id}",
+        link_id=intent.link_id,
+        symbol=intent.symbol,
+        side=intent.side,
+        price=price,
+        quantity=quantity,
+        fee=quantity * price * Decimal("0.00055"),
+        is_maker=False,
+        ts_exchange_ns=0,
+    )
+
+
+class Rig:
+    """Engine, fake venue, portfolio and a manual clock, wired as in the system."""
+
+    def __init__(self, *, rate: int = 5) -> None:
+        self.clock = ManualClock()
+        self.venue = FakeVenue()
+        self.portfolio = Portfolio(Decimal(100_000))
+        self.view = MarketView(mid=Decimal(50_000), age_s=0.1)
+        self.random = random.Random(1)
+        self.engine = ExecutionEngine(
+            gateway=self.venue,
+            lookup=self.venue,
+            instruments={"BTCUSDT": BTC},
+            limits=RiskLimits(
+                collar_bps=Decimal(50),
+                max_order_notional=Decimal(10_000),
+                max_gross_notional=Decimal(50_000),
+                max_book_age_s=3.5,
+            ),
+            order_rate=SlidingWindow(rate, window_s=1.0, clock=self.clock),
+            portfolio=self.portfolio,
+            market=lambda _symbol: self.view,
+            clock=self.clock,
+            latency=StageLatency(),
+            run_id="0badcafe",
+        )
+        self.venue.listener = self.engine
