@@ -1,12 +1,17 @@
 """Order-flow agent: learns online how public order flow predicts the mid.
 
 A Bayesian linear regression (Gaussian prior around zero, Bishop, Pattern Recognition and Machine
-Learning, section 3.3) maps four flow features to the mid's move over the horizon. Outcomes are
-used once they have matured. Samples overlap, so each counts as interval over horizon: the
-evidence grows with the time watched, not with the sampling rate. With little evidence the
-expectation stays near zero and its uncertainty is large; the agent abstains until it has seen
-enough. It stops being valid where flow and price are unrelated, and then says so by a small
-expectation.
+Learning, section 3.3) maps four flow features to the mid's move over a short learning interval.
+Outcomes are used once they have matured. Samples overlap, so each counts as its share of the
+interval: the evidence grows with the time watched, not with the sampling rate.
+
+The expectation over the horizon sums the short moves while the signal fades: with rho the
+measured autocorrelation of the agent's own prediction at the learning interval's lag, the factor
+is (1 - rho^n) / (1 - rho) for a horizon of n intervals, as for a first-order autoregression.
+
+With little evidence the expectation stays near zero and its uncertainty is large; the agent
+abstains until it has seen enough. It stops being valid where flow and price are unrelated, and
+then says so by a small expectation.
 """
 
 from __future__ import annotations
@@ -25,6 +30,8 @@ _BPS = 10_000.0
 _FEATURES = 4
 _FLOOR_VARIANCE = 0.25
 _MAX_PENDING = 4_096
+_PRIOR_PERSISTENCE = 0.5
+_MAX_PERSISTENCE = 0.95
 
 Vector = npt.NDArray[np.float64]
 
@@ -37,6 +44,8 @@ class OrderFlowParameters:
     ----------
     horizon_s : float
         How far ahead it predicts, seconds.
+    learning_s : float
+        Interval over which moves are learned, seconds, at most the horizon.
     sample_s : float
         Interval between learning samples, seconds.
     memory_s : float
@@ -48,10 +57,11 @@ class OrderFlowParameters:
     """
 
     horizon_s: float = 10.0
+    learning_s: float = 2.0
     sample_s: float = 0.25
     memory_s: float = 600.0
-    prior_bps: float = 15.0
-    min_matured: int = 12
+    prior_bps: float = 8.0
+    min_matured: int = 24
 
 
 class OrderFlowAgent:
@@ -71,6 +81,9 @@ class OrderFlowAgent:
         self._mean = np.zeros(_FEATURES)
         self._covariance = np.eye(_FEATURES) * self._parameters.prior_bps**2
         self._next_sample_ns = 0
+        self._lagged = _PRIOR_PERSISTENCE
+        self._squared = 1.0
+        self._interval_s = min(self._parameters.learning_s, self._parameters.horizon_s)
         self.matured = 0
 
     def reset(self) -> None:
@@ -79,11 +92,12 @@ class OrderFlowAgent:
 
     def observe(self, features: MarketFeatures) -> None:
         """Learn from outcomes that have matured and take a new sample when one is due."""
-        horizon_ns = self._parameters.horizon_s * _NS_PER_S
+        interval_ns = self._interval_s * _NS_PER_S
         learned = False
-        while self._pending and features.ts_ns - self._pending[0][0] >= horizon_ns:
+        while self._pending and features.ts_ns - self._pending[0][0] >= interval_ns:
             _, mid, vector = self._pending.popleft()
             self._learn(vector, (features.mid - mid) / mid * _BPS)
+            self._follow(vector, _vector(features))
             learned = True
         if learned:
             self._solve()
@@ -96,11 +110,13 @@ class OrderFlowAgent:
         if self.matured < self._parameters.min_matured:
             return None
         vector = _vector(features)
+        reach = self._reach()
+        variance = max(0.0, float(vector @ self._covariance @ vector))
         return Opinion(
             agent=self.name,
             symbol=self._symbol,
-            expected_move_bps=float(vector @ self._mean),
-            uncertainty_bps=math.sqrt(max(0.0, float(vector @ self._covariance @ vector))),
+            expected_move_bps=float(vector @ self._mean) * reach,
+            uncertainty_bps=math.sqrt(variance) * reach,
             horizon_s=self._parameters.horizon_s,
             samples=self.matured,
             ts_ns=features.ts_ns,
@@ -108,7 +124,7 @@ class OrderFlowAgent:
 
     def _learn(self, vector: Vector, move_bps: float) -> None:
         parameters = self._parameters
-        share = parameters.sample_s / parameters.horizon_s
+        share = parameters.sample_s / self._interval_s
         fade = math.exp(-parameters.sample_s / parameters.memory_s)
         error = move_bps - float(vector @ self._mean)
         self._gram = self._gram * fade + share * np.outer(vector, vector)
@@ -116,6 +132,19 @@ class OrderFlowAgent:
         self._weight = self._weight * fade + share
         self._residual = self._residual * fade + share * error * error
         self.matured += 1
+
+    def _follow(self, before: Vector, now: Vector) -> None:
+        """Measure how much of a prediction is left one learning interval later."""
+        predicted, left = float(before @ self._mean), float(now @ self._mean)
+        fade = math.exp(-self._parameters.sample_s / self._parameters.memory_s)
+        self._lagged = self._lagged * fade + predicted * left
+        self._squared = self._squared * fade + predicted * predicted
+
+    def _reach(self) -> float:
+        """Return the sum of a geometric fade over the horizon, in learning intervals."""
+        persistence = min(_MAX_PERSISTENCE, max(0.0, self._lagged / self._squared))
+        intervals = self._parameters.horizon_s / self._interval_s
+        return (1.0 - persistence**intervals) / (1.0 - persistence)
 
     def _solve(self) -> None:
         # One pseudo-observation of unit variance keeps the first residuals from looking exact.

@@ -195,6 +195,7 @@ class EnhancedTradingSystem:
                 run_id=self._run_id,
                 endpoints=addresses,
                 signer=signer,
+                request_timeout_s=self._settings.bybit.request_timeout_s,
                 risk=self._settings.risk,
                 strategy=self._settings.strategy,
             ),

@@ -158,7 +158,7 @@ async def _balance_while_closing(room: CcxtRoom, amount: float) -> None:
         await room.rest.create_order(OTHER, "market", "sell", amount, None, params)
 
     def is_free(balance: dict[str, Any]) -> bool:
-        row = balance["info"]["data"][0]
+        row = balance["info"][0]
         check_wallet_row(row)
         return Decimal(row["totalInitialMargin"]) == 0
 

@@ -73,7 +73,8 @@ def trades(room: PybitRoom) -> None:
     room.a.flatten(SYMBOL)
     pushed = room.public.since(topic)
     times = [row["T"] for row in pushed]
-    check(times == sorted(times), "trades are not in time order")
+    back = [pair for pair in zip(times, times[1:], strict=False) if pair[1] < pair[0]]
+    check(not back, "trades are not in time order:", back)
     history = room.a.http.get_public_trade_history(category="linear", symbol=SYMBOL, limit=1000)
     rest = {row["execId"]: row for row in history["result"]["list"]}
     check_equal(len({row["i"] for row in pushed}), len(pushed), "distinct trade ids")

@@ -9,6 +9,7 @@ from typing import Any
 from pybit.unified_trading import WebSocket, WebSocketTrading
 from registry import case, check, check_equal, check_keys
 from room_pybit import OTHER, SYMBOL, PybitRoom
+from streams import WAIT_S
 
 TRADE_CLIENT = "pybit WebSocketTrading"
 
@@ -202,6 +203,16 @@ def _collector(room: PybitRoom, replies: list[dict[str, Any]]) -> Any:
     return collect
 
 
+def _login_failure(room: PybitRoom, client: Any) -> str:
+    """Return the text with which the client's reader ended; forget this expected failure."""
+    text = room.log.wait_failure("Authorization for")
+    client.exit()
+    client.wst.join(timeout=WAIT_S)
+    check(not client.wst.is_alive(), "the client's reader did not end")
+    room.log.take()
+    return text
+
+
 def _auth_code(text: str) -> int:
     found = re.search(r"'retCode': (\d+)", text)
     return int(found.group(1)) if found else -1
@@ -215,11 +226,8 @@ def bad_signature(room: PybitRoom) -> int:
         testnet=False,
         restart_on_error=False,
     )
-    text = room.log.wait_failure("Authorization for")
-    client.exit()
     check(not client.auth, "the client believes it is logged in")
-    room.log.take()
-    return _auth_code(text)
+    return _auth_code(_login_failure(room, client))
 
 
 @case("unknown key at login", TRADE_CLIENT, code=10003)
@@ -227,10 +235,7 @@ def unknown_key(room: PybitRoom) -> int:
     client = WebSocketTrading(
         api_key="no-such-key", api_secret="x", testnet=False, restart_on_error=False
     )
-    text = room.log.wait_failure("Authorization for")
-    client.exit()
-    room.log.take()
-    return _auth_code(text)
+    return _auth_code(_login_failure(room, client))
 
 
 @case("bad signature at login", "pybit WebSocket")
@@ -242,7 +247,5 @@ def bad_signature_private(room: PybitRoom) -> None:
         testnet=False,
         restart_on_error=False,
     )
-    text = room.log.wait_failure("Authorization for")
-    client.exit()
-    room.log.take()
+    text = _login_failure(room, client)
     check("'success': False" in text, "private login with a bad signature", text)

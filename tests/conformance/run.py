@@ -34,8 +34,9 @@ from room_ccxt import CcxtRoom
 from room_pybit import PybitRoom
 from venue_process import VenueProcess
 
+HERE = Path(__file__).resolve().parent
 CASE_S = 45.0
-RUN_S = 40.0
+RUN_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +136,7 @@ class Run:
         try:
             yield seen.append
         except Exception as e:
-            place = traceback.extract_tb(e.__traceback__)[-1]
-            detail = f"{type(e).__name__}: {e} [{Path(place.filename).name}:{place.lineno}]"
+            detail = _describe(e)
         code = str(seen[0] or 0) if seen else "-"
         took = time.monotonic() - started
         self.results[one.number] = Result(
@@ -164,6 +164,14 @@ class Run:
         _print_failures(self, list(self.results.values()))
         print(f"run {self.number} did not end within {RUN_S:.0f} s", flush=True)
         os._exit(1)
+
+
+def _describe(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).parent == HERE] or frames
+    return f"{type(error).__name__}: {error} [{Path(own[-1].filename).name}:{own[-1].lineno}]"
 
 
 def _print_failures(run: Run, results: list[Result]) -> None:

@@ -489,7 +489,7 @@ def test_exchange_equals_the_slow_model_in_25_000_operations(seed):
 
 
 @pytest.mark.parametrize("seed", [11, 12])
-def test_poor_accounts_never_trade_beyond_their_margin(seed):
+def test_poor_accounts_are_refused_and_the_model_still_agrees(seed):
     flow = Flow(seed, balance=D(3))
     flow.operations = [
         (action, weight) for action, weight in flow.operations if action != flow.fund
@@ -504,7 +504,7 @@ def test_poor_accounts_never_trade_beyond_their_margin(seed):
             assert wallet.position_margin >= wallet.maintenance_margin
 
     flow.run(5_000, compare=compare)
-    assert flow.refusals[110007] > 200
+    assert flow.refusals[110007] > 100
 
 
 def test_same_seed_gives_the_same_journal():

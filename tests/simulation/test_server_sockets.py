@@ -4,7 +4,7 @@ import asyncio
 import io
 import json
 import socket
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 
 import aiohttp
@@ -42,6 +42,10 @@ TRADER = AccountSpec(
 READER = AccountSpec(
     account_id=2, uid=102, api_key="readKey", api_secret="readSecret", read_only=True
 )
+SLOW_BODY = (
+    b"POST /v5/order/create HTTP/1.1\r\nHost: x\r\nX-BAPI-API-KEY: k\r\nX-BAPI-SIGN: s\r\n"
+    b"X-BAPI-TIMESTAMP: 1\r\nContent-Length: 10\r\n\r\n{"
+)
 PLAIN = {"category": "linear", "symbol": "ABCUSDT"}
 
 
@@ -73,6 +77,9 @@ class Client:
         self.server = server
         self.http = http
         self.clock = SystemClock()
+
+    def private_sessions(self):
+        return [s for each in self.server._private._sessions.values() for s in each]
 
     def now_ms(self):
         return self.clock.utc_ns() // 1_000_000
@@ -200,6 +207,20 @@ async def test_market_buy_fills_and_closes_as_in_the_worked_example(client):
     assert again["retCode"] == 110017
     closed = await client.get("/v5/position/closed-pnl", "category=linear")
     assert closed["result"]["list"][0]["closedPnl"] == "-0.1030385"
+
+
+async def test_events_between_subscribe_and_ack_follow_the_ack_in_order():
+    async with serving(ack_delay_ms=100) as client, client.stream("/v5/private") as ws:
+        await ws.send_json(auth(client.now_ms()))
+        for topic in ("order", "execution", "position", "wallet", "execution.fast.linear"):
+            await ws.send_json({"op": "subscribe", "args": [topic], "req_id": topic})
+        while len([t for s in client.private_sessions() for t in s.topics]) < 5:
+            await client.get("/v5/market/time")
+        await client.create(orderType="Market", qty="1")
+        assert [frame["op"] for frame in await frames(ws, 2)] == ["auth", "subscribe"]
+        topics = [frame.get("topic") for frame in await frames(ws, 9)]
+        pushes = ["order", "execution", "position", "wallet", "execution.fast.linear"]
+        assert sorted(filter(None, topics)) == sorted(pushes)
 
 
 async def test_book_stream_follows_orders_by_snapshot_and_delta(client):
@@ -412,6 +433,13 @@ async def test_private_stream_refuses_a_bad_signature_and_closes(client):
         assert (await ws.receive(timeout=5)).type is aiohttp.WSMsgType.CLOSE
 
 
+async def flood(writer, payload):
+    for _ in range(2_000):
+        writer.write(payload)
+        async with asyncio.timeout(5):
+            await writer.drain()
+
+
 async def test_client_that_never_reads_is_dropped():
     async with serving(max_outbox_bytes=200_000) as client:
         reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port, limit=1024)
@@ -424,10 +452,7 @@ async def test_client_that_never_reads_is_dropped():
         ping = b'{"op":"ping","req_id":"' + b"x" * 90 + b'"}'
         frame = bytes([0x81, 0x80 | len(ping)]) + b"\0\0\0\0" + ping
         with pytest.raises(ConnectionError):
-            for _ in range(2_000):
-                writer.write(frame * 200)
-                async with asyncio.timeout(5):
-                    await writer.drain()
+            await flood(writer, frame * 200)
         writer.close()
         assert reader is not None
         assert (await client.get("/v5/market/time"))["retCode"] == 0
@@ -442,3 +467,53 @@ async def test_taken_port_is_a_configuration_error_in_one_line():
             async with serving(port=port):
                 pass
         assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /v5/market/time?\xff\xfe=%zz HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n",
+        b"POST /v5/order/create HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+        b"POST /v5/order/create HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"GET /v5/public/linear HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n",
+    ],
+)
+async def test_malformed_http_gets_an_answer_and_hurts_nobody(client, raw):
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port)
+    writer.write(raw)
+    async with asyncio.timeout(5):
+        assert (await reader.read(100)).startswith(b"HTTP/1.")
+    writer.close()
+    assert (await client.get("/v5/market/time"))["retCode"] == 0
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"GET /v5/market/time HTTP/1.1\r\nHost: x\r\n",
+        SLOW_BODY,
+    ],
+)
+async def test_slow_client_is_dropped(raw):
+    async with serving(header_timeout_s=0.1, body_timeout_s=0.1) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port)
+        writer.write(raw)
+        async with asyncio.timeout(5):
+            with suppress(ConnectionResetError):
+                await reader.read()
+        writer.close()
+
+
+async def test_connections_beyond_the_bound_are_refused():
+    async with serving(max_connections=2) as client, aiohttp.ClientSession() as others:
+        url = client.server.rest_url + "/v5/market/time"
+        streams = (client.stream("/v5/private"), client.stream("/v5/private"))
+        async with streams[0], streams[1], others.get(url) as reply:
+            assert reply.status == 503
+        async with asyncio.timeout(5):
+            while (await client.http.get(url)).status != 200:
+                pass

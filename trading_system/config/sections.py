@@ -201,7 +201,7 @@ class StrategySettings(Section):
         description="smallest expected move after costs, bps; negative relaxes the cost rule",
     )
     confidence: Annotated[float, Field(ge=0, le=10)] = Field(
-        default=1.0,
+        default=0.5,
         description="standard errors subtracted from an expected move before it is judged",
     )
     entry_notional: Money = Field(default=Decimal(1000), description="value of one entry, USDT")

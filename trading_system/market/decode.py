@@ -41,7 +41,7 @@ _MAX_NUMBER_TEXT = 40
 _MAX_NAME = 64
 _MAX_REASON = 200
 _MAX_CANDLES = 1000
-_LEVEL_ALPHABET = b'0123456789.,"[] \t\r\n'
+_UNQUOTED = b"0123456789.,[] \t\r\n"
 _REFUSALS = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
 
 _Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=_MAX_MS)]
@@ -244,9 +244,9 @@ def decode_book(frame: Frame) -> BookMessage:
     """Return the order book message of ``frame``.
 
     Levels are parsed by the decoder itself: first the envelope with both sides left as raw JSON,
-    then the sides with text converted to float (correctly rounded). Before that the raw sides
-    must consist of digits, dots, commas, quotes, brackets and blanks only, and afterwards hold
-    four quotes per level: so every price and size was a quoted plain number.
+    then the sides with text converted to float (correctly rounded). Without their digits, dots,
+    commas, brackets and blanks the raw sides must be four quotes per level and nothing else: so
+    every price and size was a quoted plain number.
 
     Raises
     ------
@@ -256,14 +256,14 @@ def decode_book(frame: Frame) -> BookMessage:
     envelope = _decoded(_read_book, frame)
     data = envelope.data
     text = b"".join((b"[", data.b, b",", data.a, b"]"))
-    if len(text) > _MAX_SIDES_BYTES or text.translate(None, _LEVEL_ALPHABET):
-        raise CorruptDataError("book levels are too long or hold more than plain quoted numbers")
+    if len(text) > _MAX_SIDES_BYTES:
+        raise CorruptDataError(f"book levels take {len(text)} bytes")
     try:
         bids, asks = _read_sides(text)
     except _REFUSALS as e:
         raise _malformed(e) from e
-    if text.count(b'"') != 4 * (len(bids) + len(asks)):
-        raise CorruptDataError("book levels hold unquoted numbers")
+    if text.translate(None, _UNQUOTED) != b'"' * (4 * (len(bids) + len(asks))):
+        raise CorruptDataError("book levels are not plain quoted numbers")
     return BookMessage(
         topic=envelope.topic,
         symbol=data.s,

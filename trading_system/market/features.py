@@ -72,7 +72,7 @@ class FlowTracker:
         Time constant of all averages, seconds.
     """
 
-    def __init__(self, symbol: str, *, levels: int = 10, tau_s: float = 3.0) -> None:
+    def __init__(self, symbol: str, *, levels: int = 10, tau_s: float = 1.0) -> None:
         self._symbol = symbol
         self._levels = levels
         self._tau_s = tau_s

@@ -124,25 +124,26 @@ def _merge(book: IntArray, meta: IntArray, update: FloatArray, side: int) -> int
     change_count = int(update[3 + side])
     depth = meta[3]
     i = 0
-    j = 0
     n = 0
-    while n < depth and (i < source_count or j < change_count):
-        if j >= change_count or (
-            i < source_count and sign * book[source, i] < sign * book[change, j]
-        ):
+    for j in range(change_count):
+        key = sign * book[change, j]
+        while i < source_count and n < depth and sign * book[source, i] < key:
             book[target, n] = book[source, i]
             book[target + 1, n] = book[source + 1, i]
+            i += 1
             n += 1
+        if i < source_count and sign * book[source, i] == key:
             i += 1
-            continue
-        if i < source_count and book[source, i] == book[change, j]:
-            i += 1
-        if book[change + 1, j] > 0:
+        if n < depth and book[change + 1, j] > 0:
             book[target, n] = book[change, j]
             book[target + 1, n] = book[change + 1, j]
             n += 1
-        j += 1
-    return n
+    rest = min(source_count - i, depth - n)
+    for k in range(rest):
+        book[target, n + k] = book[source, i + k]
+        book[target + 1, n + k] = book[source + 1, i + k]
+    count: int = n + rest
+    return count
 
 
 @_compiled

@@ -258,9 +258,12 @@ class Exchange:
 
         Payments are rounded half-even to 1e-8.
         """
+        if not rate.is_finite():
+            raise ValidationError(f"{symbol} funding rate must be finite, was {rate}")
+        contract = self._contracts[symbol]
         step = MatchingStep(now_ms)
         for account in self._accounts.values():
-            stake = account.stakes.get(symbol)
+            stake = account.stakes.get(contract.symbol)
             if stake is not None and stake.position.lots:
                 self._settlement.fund(account, stake, rate=rate, step=step)
         step.tell(self.listener)
@@ -297,6 +300,7 @@ class Exchange:
         self, symbol: str, side: Side, lots: int, *, now_ms: int, limit_ticks: int | None = None
     ) -> int:
         """Trade at once up to ``limit_ticks`` (None: any price); return the filled lots."""
+        assert lots > 0
         step = MatchingStep(now_ms)
         filled = self._house.take(
             self._contracts[symbol], side, lots=lots, limit_ticks=limit_ticks, step=step

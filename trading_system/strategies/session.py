@@ -29,6 +29,7 @@ from trading_system.domain.signals import MarketFeatures, Opinion
 from trading_system.execution.engine import ExecutionEngine
 from trading_system.execution.executor import Executor
 from trading_system.execution.tracking import TrackedStatus
+from trading_system.market import kernels
 from trading_system.monitoring.latency import StageLatency
 from trading_system.risk.limits import RiskLimits
 from trading_system.risk.portfolio import Portfolio
@@ -49,7 +50,6 @@ _POLL_S = 0.02
 _DRAIN_S = 10.0
 _COMPARE_EVERY_S = 5.0
 _MARK_EVERY_S = 0.5
-_REQUEST_S = 5.0
 _SETTLE_ROUNDS = 5
 _SETTLE_PAUSE_S = 0.3
 
@@ -70,12 +70,15 @@ class SessionOptions:
         Addresses of the venue.
     signer : Signer
         The account's key.
+    request_timeout_s : float
+        Patience with one request, seconds.
     """
 
     symbols: Sequence[str]
     run_id: str
     endpoints: Endpoints
     signer: Signer
+    request_timeout_s: float
     risk: RiskSettings
     strategy: StrategySettings
 
@@ -101,7 +104,7 @@ class TradingSession:
             clock=clock,
             on_post_sent=lambda ns: self.latency.record("send", ns),
         )
-        self.gateway = BybitGateway(self.rest, clock=clock, timeout_s=_REQUEST_S)
+        self.gateway = BybitGateway(self.rest, clock=clock, timeout_s=self._options.request_timeout_s)
         self.instruments: dict[str, Instrument] = {}
         self.portfolio = Portfolio(Decimal(0))
         self.feed: MarketFeed | None = None
@@ -126,6 +129,7 @@ class TradingSession:
             If streams or books were not ready in time.
         """
         self._spawn = spawn
+        kernels.warm()  # compiling or loading a kernel later would stall the tick path
         costs = await self._load()
         self._assemble(costs)
         await self._take_over()
@@ -180,7 +184,7 @@ class TradingSession:
             instruments=self.instruments,
             quote=self.feed.best_prices,
             clock=self._clock,
-            request_timeout_s=_REQUEST_S,
+            request_timeout_s=self._options.request_timeout_s,
         )
         self.account = AccountFeed(self.engine)
         self.reconciler = Reconciler(self.gateway, portfolio=self.portfolio, engine=self.engine)
@@ -200,7 +204,7 @@ class TradingSession:
         for order in await self.gateway.open_orders():
             if order.link_id.startswith("ts-"):
                 _LOG.info("cancelling an order of an earlier run", link_id=order.link_id)
-                await self.gateway.cancel(order.symbol, order.link_id, timeout_s=_REQUEST_S)
+                await self.gateway.cancel(order.symbol, order.link_id, timeout_s=self._options.request_timeout_s)
         await self.reconciler.adopt()
 
     def _connect(self, spawn: Spawn) -> None:
@@ -305,7 +309,7 @@ class TradingSession:
             return
         for symbol in self.instruments:
             try:
-                await engine.cancel_all(symbol, timeout_s=_REQUEST_S)
+                await engine.cancel_all(symbol, timeout_s=self._options.request_timeout_s)
             except VenueError as e:
                 _LOG.error("cancel-all failed", symbol=symbol, error=str(e))
         for _ in range(_SETTLE_ROUNDS):

@@ -137,8 +137,8 @@ def exit_reason(
 ) -> ExitReason | None:
     """Return why the open trade should end now, None to keep it.
 
-    A trade is renewed while the opinion still points its way by at least half of its own
-    uncertainty-judged size; it ends one horizon after the last renewal.
+    The costs of leaving are paid either way, so a trade is renewed while the judged move still
+    points its way, and ends one horizon after the last renewal.
     """
     moved_bps = (features.mid - trip.entry_mid) / trip.entry_mid * _BPS * trip.side.sign
     if moved_bps <= -rules.stop_loss_bps:
@@ -150,7 +150,7 @@ def exit_reason(
     judged = judged_move_bps(opinion, rules) * trip.side.sign
     if judged < 0:
         return ExitReason.REVERSED
-    if judged > rules.stop_loss_bps / 2:
+    if judged > 0:
         trip.renewed_ns = features.ts_ns
     if features.ts_ns - trip.renewed_ns >= opinion.horizon_s * _NS_PER_S:
         return ExitReason.HORIZON

@@ -5,7 +5,12 @@ from pathlib import Path
 import pytest
 
 from trading_system.domain.errors import ConfigurationError
-from trading_system.simulation.replay.messages import DepthDiff, RecordedTrade, Snapshot
+from trading_system.simulation.replay.messages import (
+    DepthDiff,
+    Message,
+    RecordedTrade,
+    Snapshot,
+)
 from trading_system.simulation.replay.recording import open_recordings
 
 NS = 1_723_161_255_000_000_000
@@ -37,11 +42,13 @@ def future(path: Path, *more: str) -> Path:
     return write(path, depth(0, 1, 9, 0), snapshot(1, 9), depth(2, 10, 12, 9), *more)
 
 
+def play(*paths: Path) -> list[Message]:
+    return [message for chain in open_recordings(paths) for message in chain.messages()]
+
+
 def refusal(*paths: Path) -> str:
     with pytest.raises(ConfigurationError) as caught:
-        for chain in open_recordings(paths):
-            for _ in chain.messages():
-                pass
+        play(*paths)
     text = str(caught.value)
     assert "\n" not in text
     return text

@@ -24,6 +24,9 @@ class ConnectionGuard:
         if connection in self._served:
             return True
         if len(self._served) >= self._options.max_connections:
+            # Closed ones have lost their transport; the next sweep would forget them anyway.
+            self._served = {each for each in self._served if each.transport is not None}
+        if len(self._served) >= self._options.max_connections:
             return False
         self._served.add(connection)
         self._silent.pop(connection, None)

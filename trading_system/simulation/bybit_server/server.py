@@ -33,7 +33,7 @@ from trading_system.simulation.venue import SimulatedVenue
 _LOGGER = logging.getLogger(__name__)
 _NS_PER_MS = 1_000_000
 _NS_PER_S = 1_000_000_000
-_SWEEP_MS = 1_000
+_SWEEP_S = 1.0
 _CLOSE_TIMEOUT_S = 0.5
 _PUBLIC_PATHS = {
     "/v5/public/linear": "linear",
@@ -167,12 +167,13 @@ class BybitServer:
 
     async def _pump_forever(self, server: web.Server) -> None:
         pause_s = self._options.pump_interval_ms / 1000
-        swept_ns = self._clock.monotonic_ns()
+        sweep_s = min(_SWEEP_S, self._options.header_timeout_s / 2)
+        swept_s = 0.0
         while True:
             self.pump()
-            if self._clock.monotonic_ns() - swept_ns > _SWEEP_MS * _NS_PER_MS:
-                swept_ns = self._clock.monotonic_ns()
-                now_s = swept_ns / _NS_PER_S
+            now_s = self._clock.monotonic_ns() / _NS_PER_S
+            if now_s - swept_s > sweep_s:
+                swept_s = now_s
                 self._guard.sweep(server.connections, now_s=now_s)
             await asyncio.sleep(pause_s)
 

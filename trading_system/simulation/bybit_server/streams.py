@@ -153,6 +153,7 @@ class PrivateChannel:
         self._account: AccountSpec | None = None
         self._waiting: dict[str, int] = {}
         self._held: list[tuple[str, bytes]] = []
+        self._is_refused = False
 
     def deliver(self, payload: bytes, text: str) -> None:
         """Queue one push; while the subscription's ack is outstanding, behind it."""
@@ -164,7 +165,9 @@ class PrivateChannel:
             self._session.cut()
 
     def receive(self, text: str) -> None:
-        """Handle auth, ping, subscribe and unsubscribe."""
+        """Handle auth, ping, subscribe and unsubscribe; nothing after a refusal that closes."""
+        if self._is_refused:
+            return
         request = read_request(text)
         if request is None:
             self._answer({}, "", is_ok=False, message="Invalid JSON")
@@ -250,6 +253,7 @@ class PrivateChannel:
         self._session.push(encode(frame))
 
     def _refuse(self, request: Mapping[str, object], operation: str, message: str) -> None:
+        self._is_refused = True
         self._answer(request, operation, is_ok=False, message=message)
         self._session.later(self._session.finish)
 

@@ -12,6 +12,7 @@ from trading_system.simulation.synthetic.access import SymbolAccess
 _LAYERS_BPS = (0.0, 0.02, 0.05, 0.10, 0.17, 0.27, 0.40, 0.58, 0.80, 1.10, 1.50, 2.00)
 _FREE_LAYERS = 3  # the first layers sit anywhere, the rest on a coarse grid and so stay in place
 _COARSE_BPS = 0.1
+_COARSER_FROM = 7  # from here on the grid is three times as wide
 _RESIZE_TOLERANCE = 0.15
 _SKEW = 0.5
 _DEEP_LEVELS = 220
@@ -102,7 +103,7 @@ class TightMaker:
     def _ladder(self, side: Side, centre: float, signal: float, view: View) -> dict[int, int]:
         sign = side.sign
         coarse = max(1, round(_COARSE_BPS * view.bps_ticks))
-        phase = int(self._phase * coarse)
+        wide = 3 * coarse
         size = self._quote * math.exp(_SKEW * sign * max(-2.5, min(2.5, signal)))
         ladder: dict[int, int] = {}
         for layer, offset in enumerate(_LAYERS_BPS):
@@ -110,7 +111,8 @@ class TightMaker:
             price = centre - sign * away
             ticks = math.floor(price) if sign > 0 else math.ceil(price)
             if layer >= _FREE_LAYERS:
-                ticks -= sign * (sign * (ticks - phase) % coarse)
+                grid = coarse if layer < _COARSER_FROM else wide
+                ticks -= sign * (sign * (ticks - int(self._phase * grid)) % grid)
             quote = size * (1.0 + 0.12 * layer) * self._rng.uniform(0.6, 1.4)
             ladder[ticks] = ladder.get(ticks, 0) + self._access.lots(
                 quote, max(1, ticks) * self._access.tick

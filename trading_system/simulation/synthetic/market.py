@@ -17,6 +17,7 @@ _FAST_STEP_MS = 10
 _FAST_ACTIVITY = 4.0
 _MOST_ACTIVITY = 50.0
 _MOST_EDGE_BPS = 200.0
+_REAL_EDGE_BPS = 2.5
 
 
 class SyntheticMarket:
@@ -99,13 +100,15 @@ class SyntheticMarket:
         return False
 
     def description(self) -> dict[str, object]:
-        """Return kind, symbols, seed, edge, its horizon and activity."""
+        """Return kind, symbols, seed, edge with its horizon and realism, activity and step."""
+        factor = abs(self._edge_bps) / _REAL_EDGE_BPS
         return {
             "market": "synthetic",
             "symbols": list(self._crowds),
             "seed": self._seed,
             "edge_bps": self._edge_bps,
             "edge_horizon_s": HORIZON_S,
+            "edge_note": f"about {factor:g} times a real market's" if factor else "noise only",
             "activity": self._activity,
             "step_ms": self._step_ms,
         }
