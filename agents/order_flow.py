@@ -34,6 +34,7 @@ _PRIOR_PERSISTENCE = 0.5
 _MAX_PERSISTENCE = 0.95
 
 Vector = npt.NDArray[np.float64]
+Matrix = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +74,13 @@ class OrderFlowAgent:
         self._symbol = symbol
         self._parameters = parameters or OrderFlowParameters()
         self._pending: deque[tuple[int, float, Vector]] = deque(maxlen=_MAX_PENDING)
-        self._gram = np.zeros((_FEATURES, _FEATURES))
+        self._gram: Matrix = np.zeros((_FEATURES, _FEATURES))
         self._moment = np.zeros(_FEATURES)
         self._weight = 0.0
         self._residual = 0.0
         self._variance = _FLOOR_VARIANCE
-        self._mean = np.zeros(_FEATURES)
-        self._covariance = np.eye(_FEATURES) * self._parameters.prior_bps**2
+        self._mean: Vector = np.zeros(_FEATURES)
+        self._covariance: Matrix = np.eye(_FEATURES) * self._parameters.prior_bps**2
         self._next_sample_ns = 0
         self._lagged = _PRIOR_PERSISTENCE
         self._squared = 1.0
@@ -144,13 +145,14 @@ class OrderFlowAgent:
         """Return the sum of a geometric fade over the horizon, in learning intervals."""
         persistence = min(_MAX_PERSISTENCE, max(0.0, self._lagged / self._squared))
         intervals = self._parameters.horizon_s / self._interval_s
-        return (1.0 - persistence**intervals) / (1.0 - persistence)
+        return float((1.0 - persistence**intervals) / (1.0 - persistence))
 
     def _solve(self) -> None:
         # One pseudo-observation of unit variance keeps the first residuals from looking exact.
         self._variance = max(_FLOOR_VARIANCE, (self._residual + 1.0) / (self._weight + 1.0))
         ridge = self._variance / self._parameters.prior_bps**2
-        inverse = np.linalg.inv(self._gram + ridge * np.eye(_FEATURES))
+        precision = self._gram + ridge * np.eye(_FEATURES)
+        inverse = np.asarray(np.linalg.inv(precision), dtype=np.float64)
         self._mean = inverse @ self._moment
         self._covariance = inverse * self._variance
 

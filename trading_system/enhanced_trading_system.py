@@ -101,9 +101,7 @@ class EnhancedTradingSystem:
                     stop_deadline_s=10.0,
                 )
             )
-        supervisor.add(
-            Component(name="final check", start=_nothing, stop=self._read_truth)
-        )
+        supervisor.add(Component(name="final check", start=_nothing, stop=self._read_truth))
         supervisor.add(
             Component(
                 name="session",
@@ -177,10 +175,15 @@ class EnhancedTradingSystem:
             name="embedded venue",
             command=command,
             ready_deadline_s=_VENUE_READY_S,
-            on_line=lambda stream, line: _LOG.info("venue", stream=stream, line=line),
+            on_line=self._on_venue_line,
         )
         self._venue_context = launch(spec)
         self._venue = await self._venue_context.__aenter__()
+
+    def _on_venue_line(self, stream: str, line: str) -> None:
+        _LOG.debug("venue", stream=stream, line=line)
+        if stream == "stdout" and '"market-finished"' in line:
+            self.request_stop("the recording is over")
 
     async def _stop_venue(self) -> None:
         assert self._venue_context is not None
@@ -235,9 +238,7 @@ class EnhancedTradingSystem:
                 "an API key is needed; set TRADING_BYBIT__API_KEY and TRADING_BYBIT__API_SECRET"
             )
         addresses = endpoints(self._settings.environment, rest_url=rest_url, ws_url=ws_url)
-        signer = Signer(
-            key.get_secret_value(), secret, recv_window_ms=bybit.recv_window_ms
-        )
+        signer = Signer(key.get_secret_value(), secret, recv_window_ms=bybit.recv_window_ms)
         return addresses, signer
 
     async def _read_truth(self) -> None:

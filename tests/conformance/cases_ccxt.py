@@ -119,10 +119,10 @@ async def cancel_all(room: CcxtRoom) -> None:
 @ccxt_case("market and limit fills")
 async def fills(room: CcxtRoom) -> None:
     amount = float(await room.amount("3000"))
-    limit = float((await room.top())[1] + 50)
-    for kind, side, price in (("market", "buy", None), ("limit", "buy", limit)):
+    for kind in ("market", "limit"):
         await room.pace("create")
-        placed = await room.rest.create_order(SYMBOL, kind, side, amount, price)
+        price = await room.across() if kind == "limit" else None
+        placed = await room.rest.create_order(SYMBOL, kind, "buy", amount, price)
         order = await room.order(placed["id"])
         check_order(order, status="closed", filled=amount, remaining=0.0)
         trades = await room.rest.fetch_my_trades(SYMBOL, params={"orderId": placed["id"]})
@@ -141,9 +141,9 @@ async def fills(room: CcxtRoom) -> None:
 
 @ccxt_case("post-only that would cross")
 async def post_only_crossing(room: CcxtRoom) -> None:
-    amount, price = float(await room.amount("700")), float((await room.top())[1] + 10)
+    amount, params = float(await room.amount("700")), {"postOnly": True}
     await room.pace("create")
-    params = {"postOnly": True}
+    price = await room.across()
     placed = await room.rest.create_order(SYMBOL, "limit", "buy", amount, price, params)
     order = await room.order(placed["id"])
     check(order["status"] in {"canceled", "rejected"}, "status", order["status"])

@@ -111,7 +111,7 @@ async def order_stream(room: CcxtRoom) -> None:
         await room.pace("cancel")
         await room.rest.cancel_order(placed["id"], SYMBOL)
 
-    await room.during(room.pro.watch_orders, until=closed, act=act)
+    await room.during(room.pro.watch_orders, name="orders", until=closed, act=act)
     check(statuses[0] == "open", "statuses", statuses)
 
 
@@ -131,7 +131,7 @@ async def private_streams(room: CcxtRoom) -> None:
         check_equal((opened["side"], opened["contracts"]), ("long", amount), "position")
         await _balance_while_closing(room, amount)
 
-    await room.during(room.pro.watch_my_trades, until=flat_again, act=act)
+    await room.during(room.pro.watch_my_trades, name="myTrades", until=flat_again, act=act)
     row = (await room.rest.fetch_balance())["info"]["result"]["list"][0]
     check_equal(check_wallet_row(row) - before, cash_change(rows.values()), "equity change")
 
@@ -147,7 +147,8 @@ async def _position_while_buying(room: CcxtRoom, amount: float) -> dict[str, Any
         await room.pace("create")
         await room.rest.create_order(OTHER, "market", "buy", amount)
 
-    await room.during(room.pro.watch_positions, [OTHER], until=is_open, act=buy)
+    await asyncio.wait_for(room.pro.watch_positions([OTHER]), WAIT_S)  # REST's snapshot comes first
+    await room.during(room.pro.watch_positions, [OTHER], name="positions", until=is_open, act=buy)
     return found[-1]
 
 
@@ -162,7 +163,7 @@ async def _balance_while_closing(room: CcxtRoom, amount: float) -> None:
         check_wallet_row(row)
         return Decimal(row["totalInitialMargin"]) == 0
 
-    await room.during(room.pro.watch_balance, until=is_free, act=sell)
+    await room.during(room.pro.watch_balance, name="balances", until=is_free, act=sell)
 
 
 @pro_case("place, amend, cancel over the trade WebSocket")

@@ -291,7 +291,7 @@ def reduce_only_close(room: PybitRoom) -> None:
 
 @case("limit order fills as taker", HTTP_CLIENT)
 def limit_fill_taker(room: PybitRoom) -> None:
-    price = room.top(OTHER)[1] + 100 * room.steps[OTHER][0]
+    price = Decimal(room.across(OTHER))
     order_id = room.a.place(
         symbol=OTHER,
         side="Buy",
@@ -308,20 +308,10 @@ def limit_fill_taker(room: PybitRoom) -> None:
 
 @case("limit order fills as maker", HTTP_CLIENT)
 def limit_fill_maker(room: PybitRoom) -> None:
-    price, qty = str(room.top(SYMBOL)[0]), room.quantity("2000")
-    order_id = room.rest_a_bid(price=price, qty=qty)["orderId"]
-    room.b.place(
-        symbol=SYMBOL,
-        side="Sell",
-        orderType="Limit",
-        qty=room.quantity("700000"),
-        price=price,
-        timeInForce="IOC",
-    )
-    room.order_event(order_id, "Filled")
-    row = room.a.final(order_id)
+    event = room.fill_as_maker(SYMBOL, "2000")
+    row = room.a.final(event["orderId"])
     check_equal(row["orderStatus"], "Filled", "status")
-    check_equal(Decimal(row["avgPrice"]), Decimal(price), "avgPrice of a maker")
+    check_equal(Decimal(row["avgPrice"]), Decimal(row["price"]), "avgPrice of a maker")
     _check_fills(room, row, is_maker=True)
     room.b.flatten(SYMBOL)
     room.a.flatten(SYMBOL)
@@ -329,8 +319,7 @@ def limit_fill_maker(room: PybitRoom) -> None:
 
 @case("post-only that would cross", HTTP_CLIENT)
 def post_only_crossing(room: PybitRoom) -> None:
-    price = str(room.top()[1] + 50 * room.steps[SYMBOL][0])
-    order_id = room.rest_a_bid(price=price)["orderId"]
+    order_id = room.rest_a_bid(price=room.across())["orderId"]
     row = room.a.final(order_id)
     check(row["orderStatus"] in {"Cancelled", "Rejected"}, "status", row["orderStatus"])
     check_equal(row["rejectReason"], "EC_PostOnlyWillTakeLiquidity", "rejectReason")

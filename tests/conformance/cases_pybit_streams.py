@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from decimal import Decimal
 from typing import Any
@@ -73,7 +74,7 @@ def trades(room: PybitRoom) -> None:
     room.a.flatten(SYMBOL)
     pushed = room.public.since(topic)
     times = [row["T"] for row in pushed]
-    back = [pair for pair in zip(times, times[1:], strict=False) if pair[1] < pair[0]]
+    back = [pair for pair in itertools.pairwise(times) if pair[1] < pair[0]]
     check(not back, "trades are not in time order:", back)
     history = room.a.http.get_public_trade_history(category="linear", symbol=SYMBOL, limit=1000)
     rest = {row["execId"]: row for row in history["result"]["list"]}
@@ -247,20 +248,8 @@ def equity_change(room: PybitRoom) -> None:
         room.a.flatten(symbol)
     before, mark = check_wallet_row(room.a.wallet()), room.private.mark("execution")
     ids = [_sweep(room, side, value) for side, value in (("Buy", "5000"), ("Sell", "1700"))]
-    price = str(room.top(OTHER)[0])
-    maker = room.rest_a_bid(
-        symbol=OTHER, price=price, qty=room.quantity("1500", OTHER), orderLinkId=room.link()
-    )["orderId"]
-    room.b.place(
-        symbol=OTHER,
-        side="Sell",
-        orderType="Limit",
-        qty=room.quantity("700000", OTHER),
-        price=price,
-        timeInForce="IOC",
-    )
+    maker = room.fill_as_maker(OTHER, "1500")["orderId"]
     ids += [maker, _sweep(room, "Sell", "900")]
-    room.order_event(maker, "Filled")
     left = room.a.position(OTHER)
     room.a.place(symbol=OTHER, side="Sell", orderType="Market", qty=str(left), reduceOnly=True)
     check_equal(room.a.position(OTHER), Decimal(0), "position at the end")

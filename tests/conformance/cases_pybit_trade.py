@@ -98,8 +98,7 @@ def market_fill(room: PybitRoom) -> None:
 
 @case("limit order fills", TRADE_CLIENT)
 def limit_fill(room: PybitRoom) -> None:
-    price = str(room.top(OTHER)[1] + 100 * room.steps[OTHER][0])
-    order = _bid(room, OTHER, price=price, qty=room.quantity("2000", OTHER))
+    order = _bid(room, OTHER, price=room.across(OTHER), qty=room.quantity("2000", OTHER))
     order_id = _accepted(room.trade("place_order", **order), "order.create")["orderId"]
     room.order_event(order_id, "Filled")
     room.a.flatten(OTHER)
@@ -107,8 +106,8 @@ def limit_fill(room: PybitRoom) -> None:
 
 @case("post-only that would cross", TRADE_CLIENT)
 def post_only_crossing(room: PybitRoom) -> None:
-    price = str(room.top()[1] + 50 * room.steps[SYMBOL][0])
-    reply = room.trade("place_order", **_bid(room, price=price, timeInForce="PostOnly"))
+    order = _bid(room, price=room.across(), timeInForce="PostOnly")
+    reply = room.trade("place_order", **order)
     order_id = _accepted(reply, "order.create")["orderId"]
     event = room.private.wait("order", lambda row: row["orderId"] == order_id)
     check(event["orderStatus"] in {"Cancelled", "Rejected"}, "status", event["orderStatus"])

@@ -108,6 +108,12 @@ class CcxtRoom:
         book = await self.rest.fetch_order_book(symbol, 1)
         return Decimal(str(book["bids"][0][0])), Decimal(str(book["asks"][0][0]))
 
+    async def across(self, symbol: str = SYMBOL) -> float:
+        """Return a price on the grid at which a bid surely trades: above the asks by 0.3 %."""
+        tick = self._grid(symbol, "price")
+        price = (await self.top(symbol))[1] * Decimal("1.003")
+        return float((price / tick).quantize(Decimal(1)) * tick)
+
     def _grid(self, symbol: str, name: str) -> Decimal:
         return Decimal(str(self.rest.market(symbol)["precision"][name]))
 
@@ -181,33 +187,32 @@ class CcxtRoom:
         self,
         method: Callable[..., Awaitable[Any]],
         *arguments: Any,
+        name: str,
         until: Callable[[Any], Any],
         act: Callable[[], Awaitable[Any]],
     ) -> Any:
-        """Watch a private stream while ``act`` runs; return what was wanted."""
+        """Watch the private stream ``name`` while ``act`` runs; return what was wanted."""
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(self.watch(method, *arguments, until=until))
-            await self.subscribed()
+            await self._subscribed(name)
             await act()
         return watching.result()
 
-    async def subscribed(self) -> None:
-        """Wait until the venue answered a ping sent after the private subscription."""
+    async def _subscribed(self, name: str) -> None:
+        """Wait until the venue answered a ping sent after the subscription of ``name``."""
         url = self.venue.ws + "/v5/private"
         async with asyncio.timeout(WAIT_S):
-            while not self._is_private_link_used(url):
-                await asyncio.sleep(0)
+            while not self._is_watched(url, name):
+                await asyncio.sleep(0.001)
             client = self.pro.clients[url]
             before = client.lastPong
             while client.lastPong == before:
                 await client.send(self.pro.ping(client))
                 await asyncio.sleep(0.02)
 
-    def _is_private_link_used(self, url: str) -> bool:
+    def _is_watched(self, url: str, name: str) -> bool:
         client = self.pro.clients.get(url)
-        if client is None:
-            return False
-        return any(name != "authenticated" for name in client.subscriptions)
+        return client is not None and any(key.startswith(name) for key in client.subscriptions)
 
 
 def check_order(order: dict[str, Any], **wanted: Any) -> None:

@@ -19,6 +19,7 @@ from venue_process import Account, Ready
 
 SYMBOL = "BTCUSDT"
 OTHER = "ETHUSDT"
+SALES = 3
 DEPTHS = (1, 50, 200, 1000)
 PRIVATE_TOPICS = ("order", "execution", "position", "wallet")
 PING = {"testnet": False, "ping_interval": 4, "ping_timeout": 3}
@@ -45,8 +46,12 @@ class Side:
         self._pacer.exhaust(self.account.key + operation)
 
     def place(self, **fields: Any) -> dict[str, Any]:
-        """Place a linear order; return ``result``."""
+        """Place a linear order once the quota has room; return ``result``."""
         self.pace("create")
+        return self.place_now(**fields)
+
+    def place_now(self, **fields: Any) -> dict[str, Any]:
+        """Place a linear order at once, for prices that age; return ``result``."""
         return self.http.place_order(category="linear", **fields)["result"]
 
     def cancel(self, **fields: Any) -> dict[str, Any]:
@@ -202,6 +207,30 @@ class PybitRoom:
         """Return best bid and best ask."""
         book = self.a.http.get_orderbook(category="linear", symbol=symbol, limit=1)["result"]
         return Decimal(book["b"][0][0]), Decimal(book["a"][0][0])
+
+    def across(self, symbol: str = SYMBOL) -> str:
+        """Return a price on the grid at which a bid surely trades: above the asks by 0.3 %."""
+        tick = self.steps[symbol][0]
+        return str((self.top(symbol)[1] * Decimal("1.003") / tick).quantize(Decimal(1)) * tick)
+
+    def fill_as_maker(self, symbol: str, value_usdt: str) -> dict[str, Any]:
+        """Let the first account rest a bid a little inside the book and the second sell into it.
+
+        Returns the order stream's row of the filled bid.
+        """
+        qty, sold = self.quantity(value_usdt, symbol), self.quantity("300000", symbol)
+        for side, count in ((self.a, 1), (self.b, SALES)):
+            side.pace("create", count)
+        book = self.a.http.get_orderbook(category="linear", symbol=symbol, limit=5)["result"]
+        wanted = {"symbol": symbol, "orderType": "Limit", "price": book["b"][-1][0]}
+        order_id = self.a.place_now(
+            **wanted, side="Buy", qty=qty, timeInForce="PostOnly", orderLinkId=self.link()
+        )["orderId"]
+        for _ in range(SALES):
+            if self.a.order(order_id)["orderStatus"] == "Filled":
+                break
+            self.b.place_now(**wanted, side="Sell", qty=sold, timeInForce="IOC")
+        return self.order_event(order_id, "Filled")
 
     def away(self, symbol: str = SYMBOL, *, percent: str = "2") -> str:
         """Return a bid price on the grid, ``percent`` below the best bid."""

@@ -270,7 +270,8 @@ def test_the_hidden_signal_is_in_no_description() -> None:
     told = synthetic().market.description()
     assert json.loads(json.dumps(told)) == told
     assert set(told) == {
-        "market", "symbols", "seed", "edge_bps", "edge_horizon_s", "edge_note", "activity", "step_ms",
+        "market", "symbols", "seed", "edge_bps", "edge_horizon_s", "edge_note",
+        "activity", "step_ms",
     }  # fmt: skip
 
 

@@ -517,3 +517,14 @@ async def test_connections_beyond_the_bound_are_refused():
         async with asyncio.timeout(5):
             while (await client.http.get(url)).status != 200:
                 pass
+
+
+async def test_leaving_the_block_closes_every_client_soon():
+    async with aiohttp.ClientSession() as http, asyncio.timeout(5):
+        async with serving() as client:
+            reader, stuck = await asyncio.open_connection("127.0.0.1", client.server.port)
+            stuck.write(b"GET /v5/market/time HTTP/1.1\r\n")
+            ws = await http.ws_connect(client.server.ws_url + "/v5/public/linear")
+        assert (await ws.receive()).type is aiohttp.WSMsgType.CLOSE
+        assert await reader.read() == b""
+        stuck.close()

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import uvicorn
+from typing_extensions import override
 
 from trading_system.api.app import create_app
 from trading_system.domain.errors import ConfigurationError
@@ -25,6 +26,7 @@ class _Server(uvicorn.Server):
     """Uvicorn without its signal handling: the command line owns the signals."""
 
     @contextlib.contextmanager
+    @override
     def capture_signals(self) -> Iterator[None]:
         yield
 
@@ -58,7 +60,8 @@ async def control_api(
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(_serve(server), name="control-api")
         async with asyncio.timeout(_START_S):
-            while not server.started and not serving.done():
+            # uvicorn sets a flag and no event when it listens.
+            while not server.started and not serving.done():  # noqa: ASYNC110 - see above
                 await asyncio.sleep(_POLL_S)
         if not server.started:
             raise ConfigurationError(

@@ -7,7 +7,8 @@ import contextlib
 import fcntl
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -51,16 +52,18 @@ def exclusive(data_dir: Path) -> Iterator[None]:
 
 def run(settings: Settings) -> tuple[ExitCode, dict[str, Any]]:
     """Run the system and return the exit code and the final status."""
-    with exclusive(settings.data_dir):
-        return _runner()(_run(settings))
+    with exclusive(settings.data_dir), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_run(settings))
 
 
-def _runner() -> Any:  # noqa: ANN401 - asyncio.run or its uvloop twin, same signature
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's loops where uvloop is installed, else None for asyncio's own."""
     try:
-        import uvloop  # noqa: PLC0415 - optional where it does not install
+        uvloop = import_module("uvloop")
     except ImportError:
-        return asyncio.run
-    return uvloop.run
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 async def _run(settings: Settings) -> tuple[ExitCode, dict[str, Any]]:

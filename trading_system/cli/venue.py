@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import signal
 from pathlib import Path
@@ -23,6 +22,8 @@ from trading_system.simulation.venue import (
     default_accounts,
 )
 
+MARKET_FINISHED = "market-finished"
+_END_POLL_S = 0.25
 _NS_PER_MS = 1_000_000
 _GC_THRESHOLDS = (50_000, 20, 50)
 
@@ -102,8 +103,11 @@ def serve(plan: VenuePlan) -> None:
     # pauses off the request path.
     gc.set_threshold(*_GC_THRESHOLDS)
     venue = plan.build()
-    with contextlib.suppress(KeyboardInterrupt):
+    try:
         asyncio.run(_serve(venue, plan))
+    except* ConfigurationError as failures:
+        # A recording can turn out to be damaged in the middle.
+        raise failures.exceptions[0] from None
 
 
 async def _serve(venue: SimulatedVenue, plan: VenuePlan) -> None:
@@ -120,13 +124,22 @@ async def _serve(venue: SimulatedVenue, plan: VenuePlan) -> None:
         note(f"embedded venue serves {server.rest_url} and {server.ws_url}; SIGTERM stops")
         async with asyncio.TaskGroup() as group:
             lifeline = group.create_task(_until_orphaned(stop), name="lifeline")
+            ending = group.create_task(_announce_end(venue), name="end of the market")
             await stop.wait()
             lifeline.cancel()
+            ending.cancel()
 
 
 async def _until_orphaned(stop: asyncio.Event) -> None:
     await watch_lifeline()
     stop.set()
+
+
+async def _announce_end(venue: SimulatedVenue) -> None:
+    """Tell the parent once when a recording is over; the venue goes on answering."""
+    while not venue.market.is_finished:  # noqa: ASYNC110 - the market is pure and has no loop
+        await asyncio.sleep(_END_POLL_S)
+    emit_json({"event": MARKET_FINISHED})
 
 
 def _ready_line(venue: SimulatedVenue, server: BybitServer, plan: VenuePlan) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def parse_decimal(text: str) -> Decimal:
     ValidationError
         If the text spells no such number.
     """
-    body = text[1:] if text.startswith("-") else text
+    body = text.removeprefix("-")
     digits = body.replace(".", "", 1)
     if not (len(text) <= _MAX_TEXT and digits.isascii() and digits.isdigit()):
         raise ValidationError(f"not a plain decimal number: {text[:_MAX_TEXT]!r}")
@@ -161,7 +161,10 @@ class Instrument:
 def _units(value: Decimal, step: Decimal, what: str) -> int:
     if not value.is_finite():
         raise OffGridError(f"{what} must be finite, was {value}")
-    quotient, remainder = divmod(value, step)
+    try:
+        quotient, remainder = divmod(value, step)
+    except InvalidOperation as e:
+        raise OffGridError(f"{what} {value} has too many digits for the step {step}") from e
     if remainder:
         raise OffGridError(f"{what} {value} is not a multiple of {step}")
     return int(quotient)

@@ -122,9 +122,7 @@ class Executor:
                 await order.settled.wait()
         except TimeoutError:
             try:
-                await self._engine.cancel(
-                    parent.symbol, link_id, timeout_s=self._request_timeout_s
-                )
+                await self._engine.cancel(parent.symbol, link_id, timeout_s=self._request_timeout_s)
             except VenueRejected:
                 pass  # already final: its last report settles it below
             except VenueError as e:

@@ -15,9 +15,7 @@ def report_rows(status: dict[str, Any]) -> list[tuple[str, str]]:
         ("signals", str(status["signals"])),
         (
             "orders",
-            f"{orders['sent']} sent, {orders['filled']} filled, {orders['cancelled']} cancelled, "
-            f"{orders['rejected']} rejected, {orders['denied']} denied by the gate, "
-            f"{orders['unknown']} unknown; {orders['signal_driven']} signal-driven",
+            _orders(orders),
         ),
         ("fills", str(status["fills"])),
         ("exits", str(status["exits"])),
@@ -68,6 +66,14 @@ def figure(value: object, unit: str) -> str:
         return "not measured"
     text = f"{value:,.2f}" if isinstance(value, float) else str(value)
     return f"{text} {unit}".rstrip()
+
+
+def _orders(orders: dict[str, int]) -> str:
+    return (
+        f"{orders['sent']} sent, {orders['filled']} filled, {orders['cancelled']} cancelled, "
+        f"{orders['rejected']} rejected, {orders['denied']} denied by the gate, "
+        f"{orders['unknown']} unknown; {orders['signal_driven']} signal-driven"
+    )
 
 
 def _market(edge: dict[str, Any]) -> str:

@@ -175,9 +175,7 @@ def _check_form(intent: OrderIntent, instrument: Instrument) -> RiskDecision | N
     if not price.is_finite() or price <= 0:
         return _deny(DenyReason.NOT_FINITE, f"price must be finite and positive, was {price}")
     if price % instrument.tick_size:
-        return _deny(
-            DenyReason.OFF_GRID, f"price {price} is no multiple of {instrument.tick_size}"
-        )
+        return _deny(DenyReason.OFF_GRID, f"price {price} is no multiple of {instrument.tick_size}")
     return None
 
 
@@ -200,9 +198,7 @@ def _check_market(
             )
     notional = intent.quantity * (intent.price or market.mid)
     if notional < instrument.min_notional and not intent.reduce_only:
-        return _deny(
-            DenyReason.MIN_NOTIONAL, f"value {notional} below {instrument.min_notional}"
-        )
+        return _deny(DenyReason.MIN_NOTIONAL, f"value {notional} below {instrument.min_notional}")
     return None
 
 

@@ -196,7 +196,9 @@ class Portfolio:
         """Return the sum of absolute position values at the newest marks (entry if unmarked)."""
         return sum(
             (
-                abs(p.quantity) * self._marks[p.symbol] if p.symbol in self._marks else p.entry_value
+                abs(p.quantity) * self._marks[p.symbol]
+                if p.symbol in self._marks
+                else p.entry_value
                 for p in self._positions.values()
             ),
             _ZERO,

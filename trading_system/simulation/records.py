@@ -17,7 +17,7 @@ HOUSE = 0
 """Account id of the market's own participants: no margin, no fees, no private events."""
 
 
-class VenueReject(Exception):  # noqa: N818 - a refusal is an ordinary answer of a venue
+class VenueReject(Exception):
     """A request breaks a rule of the venue; nothing changed.
 
     Parameters

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NoReturn
 
 from agents.order_flow import OrderFlowAgent, OrderFlowParameters
 from trading_system.domain.errors import CorruptDataError
@@ -72,7 +73,7 @@ class SymbolState:
 
     def last_message_ns(self) -> int | None:
         """Return when the newest book message arrived, level 1 or decision depth."""
-        stamps = [b.received_ns for b in (self.book, self.top) if b.received_ns]
+        stamps = [b.received_ns for b in (self.book, self.top) if b.received_ns is not None]
         return max(stamps, default=None)
 
 
@@ -151,7 +152,7 @@ class MarketFeed:
                 state = self.symbols[rest]
                 state.ticker = decode.decode_ticker(frame, received_ns, previous=state.ticker)
             else:
-                raise CorruptDataError(f"a topic that was not subscribed: {topic[:60]!r}")
+                self._on_foreign(topic)
         except KeyError as e:
             self.rejected_frames += 1
             raise CorruptDataError(f"a symbol that was not subscribed: {e}") from e
@@ -220,6 +221,10 @@ class MarketFeed:
         if not self._is_scheduled:
             self._is_scheduled = True
             self._call_soon(self._decide_batch)
+
+    @staticmethod
+    def _on_foreign(topic: str) -> NoReturn:
+        raise CorruptDataError(f"a topic that was not subscribed: {topic[:60]!r}")
 
     def _on_trades(self, state: SymbolState, frame: bytes, received_ns: int) -> None:
         for trade in decode.decode_trades(frame, received_ns):

@@ -104,7 +104,9 @@ class TradingSession:
             clock=clock,
             on_post_sent=lambda ns: self.latency.record("send", ns),
         )
-        self.gateway = BybitGateway(self.rest, clock=clock, timeout_s=self._options.request_timeout_s)
+        self.gateway = BybitGateway(
+            self.rest, clock=clock, timeout_s=self._options.request_timeout_s
+        )
         self.instruments: dict[str, Instrument] = {}
         self.portfolio = Portfolio(Decimal(0))
         self.feed: MarketFeed | None = None
@@ -170,9 +172,7 @@ class TradingSession:
                 max_gross_notional=risk.max_gross_notional,
                 max_book_age_s=risk.stale_book_s,
             ),
-            order_rate=SlidingWindow(
-                risk.max_orders_per_second, window_s=1.0, clock=self._clock
-            ),
+            order_rate=SlidingWindow(risk.max_orders_per_second, window_s=1.0, clock=self._clock),
             portfolio=self.portfolio,
             market=self.feed.market_view,
             clock=self._clock,
@@ -204,7 +204,9 @@ class TradingSession:
         for order in await self.gateway.open_orders():
             if order.link_id.startswith("ts-"):
                 _LOG.info("cancelling an order of an earlier run", link_id=order.link_id)
-                await self.gateway.cancel(order.symbol, order.link_id, timeout_s=self._options.request_timeout_s)
+                await self.gateway.cancel(
+                    order.symbol, order.link_id, timeout_s=self._options.request_timeout_s
+                )
         await self.reconciler.adopt()
 
     def _connect(self, spawn: Spawn) -> None:
@@ -236,14 +238,11 @@ class TradingSession:
     async def _ready(self) -> None:
         assert self.private is not None
         assert self.feed is not None
-        try:
-            async with asyncio.timeout(_READY_S):
-                while not self.private.is_up or self.feed.fresh_books(_READY_S) < len(
-                    self.instruments
-                ):
-                    await asyncio.sleep(_POLL_S)
-        except TimeoutError as e:
-            raise DeadlineExceeded(f"streams were not ready within {_READY_S:.0f} s") from e
+        feed, private, wanted = self.feed, self.private, len(self.instruments)
+        if not await _becomes_true(
+            lambda: private.is_up and feed.fresh_books(_READY_S) == wanted, within_s=_READY_S
+        ):
+            raise DeadlineExceeded(f"streams were not ready within {_READY_S:.0f} s")
 
     def _decide(self, features: MarketFeatures, opinion: Opinion | None) -> None:
         if self.trader is not None and self.private is not None and self.private.is_up:
@@ -292,15 +291,12 @@ class TradingSession:
 
     async def drain(self) -> None:
         """Start no new parents and give those at work a bounded time to end."""
-        if self.trader is None:
+        trader = self.trader
+        if trader is None:
             return
-        self.trader.stop_accepting()
-        try:
-            async with asyncio.timeout(_DRAIN_S):
-                while self.trader.busy_symbols:
-                    await asyncio.sleep(_POLL_S)
-        except TimeoutError:
-            _LOG.warning("parents still at work", symbols=sorted(self.trader.busy_symbols))
+        trader.stop_accepting()
+        if not await _becomes_true(lambda: not trader.busy_symbols, within_s=_DRAIN_S):
+            _LOG.warning("parents still at work", symbols=sorted(trader.busy_symbols))
 
     async def stop(self) -> None:
         """Cancel every resting order of the session's symbols and settle what is open."""
@@ -357,6 +353,17 @@ def signal_rules(strategy: StrategySettings, risk: RiskSettings) -> SignalRules:
         max_slippage_bps=strategy.max_slippage_bps,
         time_limit_s=strategy.time_limit_s,
     )
+
+
+async def _becomes_true(condition: Callable[[], bool], *, within_s: float) -> bool:
+    """Poll ``condition`` until it holds or time is up; return whether it held."""
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + within_s
+    while not condition():
+        if loop.time() >= ends:
+            return False
+        await asyncio.sleep(_POLL_S)
+    return True
 
 
 def _nothing() -> None:

@@ -58,7 +58,7 @@ def test_texts_have_exactly_the_decimals_of_the_grid() -> None:
     assert btc.qty_text(1500) == "1.500"
 
 
-@pytest.mark.parametrize("price", ["65000.05", "NaN", "Infinity", "-Infinity", "sNaN"])
+@pytest.mark.parametrize("price", ["65000.05", "NaN", "Infinity", "-Infinity", "sNaN", "1E+40"])
 def test_a_price_off_the_grid_is_refused(price: str) -> None:
     with pytest.raises(OffGridError, match="BTCUSDT price"):
         instrument().price_to_ticks(Decimal(price))
@@ -98,7 +98,8 @@ def test_decimal_places_ignore_trailing_zeros() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [("1.500", "1.5"), ("0.000", "0"), ("100", "100"), ("-0.0", "0"), ("1E+2", "100")]
+    ("value", "text"),
+    [("1.500", "1.5"), ("0.000", "0"), ("100", "100"), ("-0.0", "0"), ("1E+2", "100")],
 )
 def test_plain_writes_no_exponent_and_no_padding(value: str, text: str) -> None:
     assert plain(Decimal(value)) == text

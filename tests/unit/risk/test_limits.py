@@ -101,7 +101,9 @@ def test_an_unknown_symbol_is_refused() -> None:
     assert judge(instrument=None).reason is DenyReason.UNKNOWN_SYMBOL
 
 
-@pytest.mark.parametrize("market", [MarketView(mid=None, age_s=1.0), MarketView(mid=Decimal(1), age_s=None)])
+@pytest.mark.parametrize(
+    "market", [MarketView(mid=None, age_s=1.0), MarketView(mid=Decimal(1), age_s=None)]
+)
 def test_no_order_leaves_without_a_book(market: MarketView) -> None:
     assert judge(market=market).reason is DenyReason.STALE_BOOK
 

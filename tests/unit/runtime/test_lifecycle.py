@@ -445,3 +445,43 @@ async def test_stop_request_needs_no_waiting():
     asyncio.get_running_loop().call_soon(supervisor.request_stop, "SIGTERM")
     await supervisor.wait()
     assert supervisor.reason == "SIGTERM"
+
+
+async def test_stop_before_the_first_component_enters_none():
+    recorder = Recorder()
+    supervisor = Supervisor([recorder.part("a")])
+    asyncio.get_running_loop().call_soon(supervisor.request_stop, "at once")
+    with pytest.raises(LifecycleError, match="stopped while starting: at once"):
+        await supervisor.start()
+    assert recorder.events == []
+
+
+async def test_component_without_a_stop_needs_none():
+    async def begin():
+        return
+
+    supervisor = Supervisor([Component(name="a", start=begin)])
+    await supervisor.start()
+    await supervisor.stop("done")
+    assert supervisor.problems == ()
+
+
+async def test_failure_is_told_by_the_part_that_sees_it():
+    supervisor = Supervisor()
+    await supervisor.start()
+    error = OSError("disk full")
+    supervisor.fail("journal", error)
+    with pytest.raises(OSError, match="disk full"):
+        await supervisor.wait()
+    assert supervisor.error is error
+    with pytest.raises(LifecycleError, match="DEGRADE is illegal in state FAILED"):
+        supervisor.degrade("too late")
+
+
+async def test_task_that_waits_for_the_end_is_ended_by_the_stop():
+    supervisor = Supervisor()
+    await supervisor.start()
+    task = supervisor.spawn("waiter", supervisor.wait())
+    await asyncio.sleep(0)
+    await supervisor.stop("done")
+    assert task.cancelled()

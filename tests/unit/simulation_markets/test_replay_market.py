@@ -259,3 +259,36 @@ def test_the_description_says_what_is_played(tmp_path: Path) -> None:
     assert json.loads(json.dumps(told)) == told
     assert told["recordings"] == ["recording.gz"]
     assert told["fill_model"] == "queue"
+
+
+def test_a_level_that_grows_many_times_stays_bounded_and_exact(tmp_path: Path) -> None:
+    script = Script()
+    for number in range(1, 31):
+        script.depth(10 * number, b=[("100.0", f"{1 + number}.000")])
+    script.trade(400, "100.0", "1.000", sold=True)
+    script.trade(500, "100.0", "0.100", sold=True)
+    venue = script.venue(tmp_path)
+    order_id = rest(venue, Side.BUY, "100.0")
+    venue.advance(START + 300)
+    assert bids(venue)[0] == (1000, 31_100)
+    venue.advance(START + 400)
+    assert filled(venue, order_id) == 0
+    venue.advance(START + 500)
+    assert filled(venue, order_id) == 100
+
+
+def test_the_call_pattern_changes_nothing(tmp_path: Path) -> None:
+    script = Script()
+    for number in range(1, 40):
+        script.trade(13 * number, "100.0", "0.050", sold=True)
+        script.depth(13 * number + 5, b=[("100.0", f"{number % 7 + 1}.000")])
+    ends = []
+    for step_ms in (1, 600):
+        venue = script.venue(tmp_path)
+        order_id = rest(venue, Side.BUY, "100.0")
+        for at_ms in range(step_ms, 601, step_ms):
+            venue.advance(START + at_ms)
+        trades = list(venue.exchange.public_trades("BTCUSDT"))
+        ends.append((bids(venue), trades, filled(venue, order_id)))
+    assert ends[0] == ends[1]
+    assert ends[0][2] > 0

@@ -77,7 +77,16 @@ def test_a_relaxed_rule_trades_and_says_so() -> None:
     opinion = replace(OPINION, expected_move_bps=1.0)
     assert relaxed.is_relaxed
     assert entry(FEATURES, opinion, rules=relaxed, costs=COSTS, instrument=BTC) is not None
-    assert entry(FEATURES, replace(opinion, expected_move_bps=0.0), rules=relaxed, costs=COSTS, instrument=BTC) is None
+    assert (
+        entry(
+            FEATURES,
+            replace(opinion, expected_move_bps=0.0),
+            rules=relaxed,
+            costs=COSTS,
+            instrument=BTC,
+        )
+        is None
+    )
 
 
 def test_uncertainty_shrinks_towards_zero_but_never_turns_the_sign() -> None:

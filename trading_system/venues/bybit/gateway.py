@@ -236,5 +236,3 @@ class BybitGateway:
 def private_topics() -> Sequence[str]:
     """Return the private topics the system lives on."""
     return ("order", "execution", "position", "wallet")
-
-

@@ -146,7 +146,9 @@ class BybitRest:
         headers = self._auth(payload, path)
         headers["Content-Type"] = "application/json"
         url = f"{self._base_url}{path}"
-        return await self._send("POST", path, url, headers=headers, body=payload, timeout_s=timeout_s)
+        return await self._send(
+            "POST", path, url, headers=headers, body=payload, timeout_s=timeout_s
+        )
 
     def _auth(self, payload: bytes, path: str) -> dict[str, str]:
         if self._signer is None:

@@ -12,6 +12,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import aiohttp
 import msgspec
@@ -38,6 +39,7 @@ _FIRST_DELAY_S = 0.2
 _MAX_DELAY_S = 15.0
 _STABLE_S = 30.0
 _MAX_FRAME_BYTES = 4 * 1024 * 1024
+_Socket = aiohttp.ClientWebSocketResponse[Literal[False]]  # frames as bytes
 _PING = '{"op":"ping"}'
 
 
@@ -96,7 +98,7 @@ class BybitStream:
         self._signer = signer
         self._jitter = jitter
         self._control = msgspec.json.Decoder(PrivateFrame)
-        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._socket: _Socket | None = None
         self._last_traffic_ns = 0
         self.is_up = False
         self.frames = 0
@@ -157,7 +159,7 @@ class BybitStream:
             await socket.close()
         return reason
 
-    async def _prepare(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _prepare(self, socket: _Socket) -> None:
         if self._signer is not None:
             expires_ms = self._clock.utc_ns() // _NS_PER_MS + _AUTH_VALID_MS
             arguments = self._signer.stream_auth(expires_ms=expires_ms)
@@ -165,11 +167,11 @@ class BybitStream:
         else:
             await self._subscribe(socket)
 
-    async def _subscribe(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _subscribe(self, socket: _Socket) -> None:
         request = {"op": "subscribe", "req_id": f"s{self.connects}", "args": self._topics}
         await socket.send_str(msgspec.json.encode(request).decode())
 
-    async def _watch(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _watch(self, socket: _Socket) -> None:
         self._last_traffic_ns = self._clock.monotonic_ns()
         while True:
             await socket.send_str(_PING)
@@ -179,7 +181,7 @@ class BybitStream:
                 await socket.close(code=aiohttp.WSCloseCode.GOING_AWAY)
                 return
 
-    async def _receive(self, socket: aiohttp.ClientWebSocketResponse) -> str:
+    async def _receive(self, socket: _Socket) -> str:
         async for message in socket:
             received_ns = self._clock.monotonic_ns()
             self._last_traffic_ns = received_ns
@@ -196,7 +198,7 @@ class BybitStream:
                 return f"untrusted frame: {e}"
         return f"closed with code {socket.close_code}"
 
-    async def _on_control(self, socket: aiohttp.ClientWebSocketResponse, frame: bytes) -> None:
+    async def _on_control(self, socket: _Socket, frame: bytes) -> None:
         try:
             control = self._control.decode(frame)
         except (msgspec.DecodeError, RecursionError) as e:

@@ -1,0 +1,1 @@
+"""Benchmarks: what the product costs, measured on this machine, beside its bars."""

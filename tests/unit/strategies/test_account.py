@@ -1,0 +1,163 @@
+import json
+from decimal import Decimal
+
+import pytest
+from engine_rig import Rig
+
+from trading_system.domain.errors import CorruptDataError
+from trading_system.domain.orders import (
+    OrderIntent,
+    OrderReport,
+    OrderType,
+    PositionReport,
+    Side,
+)
+from trading_system.execution.tracking import TrackedStatus
+from trading_system.strategies.account import AccountFeed, Reconciler
+
+
+def frame(topic: str, row: dict[str, object]) -> bytes:
+    return json.dumps({"id": "m", "topic": topic, "creationTime": 1, "data": [row]}).encode()
+
+
+def order_row(link_id: str, status: str, filled: str = "0") -> dict[str, object]:
+    return {
+        "category": "linear",
+        "orderId": "o1",
+        "orderLinkId": link_id,
+        "symbol": "BTCUSDT",
+        "side": "Buy",
+        "orderStatus": status,
+        "qty": "0.1",
+        "cumExecQty": filled,
+        "updatedTime": "1700000000000",
+        "price": "50000",
+        "avgPrice": "",
+        "rejectReason": "EC_NoError",
+    }
+
+
+def execution_row(link_id: str, **changes: object) -> dict[str, object]:
+    return {
+        "category": "linear",
+        "execId": "e1",
+        "orderId": "o1",
+        "orderLinkId": link_id,
+        "symbol": "BTCUSDT",
+        "side": "Buy",
+        "execPrice": "50000",
+        "execQty": "0.1",
+        "execFee": "2.75",
+        "execTime": "1700000000000",
+        "isMaker": False,
+        "execType": "Trade",
+        **changes,
+    }
+
+
+async def tracked() -> tuple[Rig, AccountFeed, str]:
+    rig = Rig()
+    link_id = rig.engine.next_link_id()
+    intent = OrderIntent(
+        symbol="BTCUSDT",
+        side=Side.BUY,
+        order_type=OrderType.LIMIT,
+        quantity=Decimal("0.1"),
+        price=Decimal(50_000),
+        link_id=link_id,
+    )
+    await rig.engine.submit(intent, timeout_s=1)
+    return rig, AccountFeed(rig.engine), link_id
+
+
+async def test_private_frames_settle_the_order_and_book_its_fill() -> None:
+    rig, feed, link_id = await tracked()
+    feed.on_frame(frame("execution", execution_row(link_id)), 0)
+    feed.on_frame(frame("order", order_row(link_id, "Filled", "0.1")), 0)
+    order = rig.engine.order(link_id)
+    assert order is not None
+    assert order.status is TrackedStatus.FILLED
+    assert rig.portfolio.position("BTCUSDT").fees == Decimal("2.75")
+
+
+async def test_funding_is_not_booked_as_a_trade() -> None:
+    rig, feed, link_id = await tracked()
+    feed.on_frame(frame("execution", execution_row(link_id, execType="Funding")), 0)
+    assert rig.portfolio.fills == 0
+
+
+async def test_positions_and_wallet_are_noted() -> None:
+    _, feed, _ = await tracked()
+    position = {"symbol": "BTCUSDT", "side": "Sell", "size": "0.3", "updatedTime": "1"}
+    feed.on_frame(frame("position", position), 0)
+    wallet = {
+        "totalEquity": "99",
+        "totalWalletBalance": "98",
+        "totalAvailableBalance": "97",
+    }
+    feed.on_frame(frame("wallet", wallet), 0)
+    assert feed.venue_positions == {"BTCUSDT": Decimal("-0.3")}
+    assert feed.equity == 99
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"[]",
+        b"{",
+        b'{"topic":"dcp","data":[]}',
+        frame("order", {"orderId": 1}),
+        frame("order", order_row("x", "Exploded")),
+        frame("execution", execution_row("x", side="Sideways")),
+        frame("execution", execution_row("x", execPrice="NaN")),
+        frame("execution", execution_row("x", execTime="-1")),
+        frame("position", {"symbol": "BTCUSDT", "side": "", "size": "1", "updatedTime": "1"}),
+    ],
+)
+async def test_an_impossible_private_frame_is_refused(raw: bytes) -> None:
+    rig, feed, _ = await tracked()
+    with pytest.raises(CorruptDataError):
+        feed.on_frame(raw, 0)
+    assert rig.portfolio.fills == 0
+
+
+class Queries:
+    def __init__(self, quantity: str) -> None:
+        self.quantity = Decimal(quantity)
+
+    async def positions(self) -> list[PositionReport]:
+        return [
+            PositionReport(
+                symbol="BTCUSDT",
+                quantity=self.quantity,
+                entry_price=Decimal(50_000),
+                ts_exchange_ns=0,
+            )
+        ]
+
+    async def open_orders(self) -> list[OrderReport]:
+        return []
+
+
+async def test_existing_positions_are_adopted_and_then_agree() -> None:
+    rig = Rig()
+    reconciler = Reconciler(Queries("0.5"), portfolio=rig.portfolio, engine=rig.engine)
+    assert reconciler.positions_agree is None
+    await reconciler.adopt()
+    assert rig.portfolio.position("BTCUSDT").quantity == Decimal("0.5")
+    assert await reconciler.compare() is True
+
+
+async def test_a_difference_is_seen_and_counted() -> None:
+    rig = Rig()
+    reconciler = Reconciler(Queries("0.5"), portfolio=rig.portfolio, engine=rig.engine)
+    assert await reconciler.compare() is False
+    assert reconciler.differences == 1
+    assert reconciler.positions_agree is False
+
+
+async def test_nothing_is_concluded_while_orders_are_at_work() -> None:
+    rig, _, _ = await tracked()
+    reconciler = Reconciler(Queries("0"), portfolio=rig.portfolio, engine=rig.engine)
+    assert await reconciler.compare() is None
+    assert reconciler.positions_agree is None

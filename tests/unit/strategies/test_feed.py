@@ -1,0 +1,153 @@
+import json
+from collections.abc import Callable
+
+import pytest
+from engine_rig import BTC
+
+from trading_system.domain.errors import CorruptDataError, SequenceGapError
+from trading_system.domain.signals import MarketFeatures, Opinion
+from trading_system.monitoring.latency import StageLatency
+from trading_system.runtime.clock import ManualClock
+from trading_system.strategies.feed import MarketFeed
+
+
+class Batch:
+    """A feed whose loop is a list of callbacks that the test runs."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.scheduled: list[Callable[[], None]] = []
+        self.decided: list[MarketFeatures] = []
+        self.latency = StageLatency()
+        self.feed = MarketFeed(
+            {"BTCUSDT": BTC},
+            clock=self.clock,
+            latency=self.latency,
+            decide=self.note,
+            call_soon=self.scheduled.append,
+        )
+
+    def note(self, features: MarketFeatures, opinion: Opinion | None) -> None:
+        self.decided.append(features)
+
+    def push(self, frame: bytes) -> None:
+        self.feed.on_frame(frame, self.clock.monotonic_ns())
+
+    def run(self) -> None:
+        pending, self.scheduled[:] = list(self.scheduled), []
+        for callback in pending:
+            callback()
+
+
+def book(
+    kind: str = "snapshot", *, u: int = 10, depth: int = 50, bid: str = "50000.0", size: str = "2"
+) -> bytes:
+    data = {"s": "BTCUSDT", "b": [[bid, size]], "a": [["50000.1", "1"]], "u": u, "seq": u}
+    frame = {
+        "topic": f"orderbook.{depth}.BTCUSDT",
+        "type": kind,
+        "ts": 1_700_000_000_000,
+        "data": data,
+        "cts": 1_700_000_000_000,
+    }
+    return json.dumps(frame).encode()
+
+
+def trade(side: str = "Buy") -> bytes:
+    row = {"T": 1, "s": "BTCUSDT", "S": side, "v": "0.5", "p": "50000", "i": "x", "seq": 1}
+    frame = {"topic": "publicTrade.BTCUSDT", "type": "snapshot", "ts": 1, "data": [row]}
+    return json.dumps(frame).encode()
+
+
+def test_one_batch_of_frames_makes_one_decision() -> None:
+    batch = Batch()
+    batch.push(book())
+    batch.push(book("delta", u=11, size="3"))
+    batch.push(trade())
+    assert batch.decided == []
+    batch.run()
+    assert len(batch.decided) == 1
+    assert batch.decided[0].mid == pytest.approx(50_000.05)
+    assert batch.decided[0].trade_flow == 1.0
+
+
+def test_order_flow_follows_the_documented_event_sign() -> None:
+    batch = Batch()
+    batch.push(book())
+    batch.push(book("delta", u=11, size="5"))
+    batch.run()
+    assert batch.decided[0].order_flow == 1.0
+
+
+def test_a_gap_raises_counts_and_stops_decisions() -> None:
+    batch = Batch()
+    batch.push(book())
+    with pytest.raises(SequenceGapError):
+        batch.push(book("delta", u=15))
+    batch.run()
+    assert batch.decided == []
+    assert batch.feed.gaps() == 1
+    assert batch.feed.market_view("BTCUSDT").mid is None
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"not json",
+        b'{"topic":"orderbook.50.DOGEUSDT","type":"snapshot"}',
+        b'{"topic":"liquidation.BTCUSDT"}',
+        b'{"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":1,"data":[{}]}',
+    ],
+)
+def test_a_frame_that_cannot_be_trusted_is_refused_and_counted(frame: bytes) -> None:
+    batch = Batch()
+    with pytest.raises(CorruptDataError):
+        batch.push(frame)
+    assert batch.feed.rejected_frames == 1
+
+
+def test_the_age_of_the_market_is_that_of_its_newest_book_message() -> None:
+    batch = Batch()
+    batch.push(book())
+    batch.clock.advance(3.0)
+    assert batch.feed.market_view("BTCUSDT").age_s == pytest.approx(3.0)
+    batch.push(book(depth=1, u=99))
+    view = batch.feed.market_view("BTCUSDT")
+    assert view.age_s == pytest.approx(0.0)
+    assert batch.feed.fresh_books(1.0) == 1
+    batch.clock.advance(3.6)
+    assert batch.feed.fresh_books(3.5) == 0
+
+
+def test_a_reset_forgets_the_book_until_the_next_snapshot() -> None:
+    batch = Batch()
+    batch.push(book())
+    batch.feed.reset()
+    assert batch.feed.best_prices("BTCUSDT").bid is None
+    batch.push(book("delta", u=11))
+    assert batch.feed.best_prices("BTCUSDT").bid is None
+    batch.push(book(u=40))
+    assert batch.feed.best_prices("BTCUSDT").bid is not None
+
+
+def test_an_unknown_symbol_has_no_market() -> None:
+    assert Batch().feed.market_view("DOGEUSDT").mid is None
+
+
+def test_frames_are_counted_over_full_seconds() -> None:
+    batch = Batch()
+    assert batch.feed.frames_per_second() is None
+    for _ in range(3):
+        for _ in range(4):
+            batch.push(trade())
+        batch.clock.advance(1.0)
+    assert batch.feed.frames_per_second() == 4.0
+
+
+def test_stages_are_measured() -> None:
+    batch = Batch()
+    batch.push(book())
+    batch.run()
+    assert batch.latency.percentiles("book").samples == 1
+    assert batch.latency.percentiles("receive").samples == 1
+    assert batch.latency.percentiles("signal").samples == 1

@@ -1,0 +1,148 @@
+from collections.abc import Coroutine
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from engine_rig import BTC, Rig, rejected
+
+from trading_system.domain.signals import MarketFeatures, Opinion
+from trading_system.execution.executor import Executor
+from trading_system.strategies.feed import BestPrices
+from trading_system.strategies.signals import Costs, SignalRules
+from trading_system.strategies.trader import SignalTrader
+
+SECOND = 1_000_000_000
+FEATURES = MarketFeatures(
+    symbol="BTCUSDT",
+    mid=50_000.0,
+    spread_bps=0.04,
+    imbalance=0.5,
+    micro_deviation_bps=0.1,
+    order_flow=0.2,
+    trade_flow=0.1,
+    ts_ns=0,
+)
+UP = Opinion(
+    agent="a",
+    symbol="BTCUSDT",
+    expected_move_bps=30.0,
+    uncertainty_bps=1.0,
+    horizon_s=10.0,
+    samples=50,
+    ts_ns=0,
+)
+
+
+class Floor:
+    """A trader on a fake venue; spawned work is kept until the test runs it."""
+
+    def __init__(self) -> None:
+        self.rig = Rig(rate=100)
+        self.rig.venue.auto_fill = True
+        self.work: list[Coroutine[Any, Any, None]] = []
+        executor = Executor(
+            engine=self.rig.engine,
+            instruments={"BTCUSDT": BTC},
+            quote=lambda _symbol: BestPrices(Decimal("49999.9"), Decimal("50000.1")),
+            clock=self.rig.clock,
+            request_timeout_s=1.0,
+        )
+        self.trader = SignalTrader(
+            executor=executor,
+            portfolio=self.rig.portfolio,
+            instruments={"BTCUSDT": BTC},
+            costs={"BTCUSDT": Costs(taker=0.00055, maker=0.0002)},
+            rules=SignalRules(
+                min_edge_bps=0.0,
+                confidence=1.0,
+                entry_notional=Decimal(1000),
+                max_hold_s=60.0,
+                stop_loss_bps=30.0,
+                max_slippage_bps=10.0,
+                time_limit_s=10.0,
+            ),
+            clock=self.rig.clock,
+            spawn=lambda _name, coroutine: self.work.append(coroutine),
+        )
+
+    def consider(self, opinion: Opinion | None, mid: float = 50_000.0) -> None:
+        now_ns = self.rig.clock.monotonic_ns()
+        self.trader.consider(replace(FEATURES, ts_ns=now_ns, mid=mid), opinion)
+
+    async def run(self) -> None:
+        work, self.work = self.work, []
+        for coroutine in work:
+            await coroutine
+
+
+async def test_a_signal_is_traded_and_its_reversal_closes_the_trade() -> None:
+    floor = Floor()
+    floor.consider(UP)
+    await floor.run()
+    assert floor.rig.portfolio.position("BTCUSDT").quantity == Decimal("0.02")
+    floor.consider(replace(UP, expected_move_bps=-30.0))
+    await floor.run()
+    assert floor.rig.portfolio.position("BTCUSDT").quantity == 0
+    counts = floor.trader.counts
+    assert (counts.parents_ended, counts.exits, counts.signal_orders) == (2, 1, 2)
+    assert floor.trader.success_rate_pct() == 100.0
+
+
+async def test_only_one_parent_works_on_a_symbol_at_a_time() -> None:
+    floor = Floor()
+    floor.consider(UP)
+    floor.consider(UP)
+    assert len(floor.work) == 1
+    assert floor.trader.busy_symbols == {"BTCUSDT"}
+    await floor.run()
+    assert floor.trader.busy_symbols == frozenset()
+
+
+async def test_a_refusal_is_backed_off_so_that_it_cannot_become_a_storm() -> None:
+    floor = Floor()
+    for _ in range(3):
+        floor.rig.venue.failures.append(rejected(110007))
+    floor.consider(UP)
+    await floor.run()
+    floor.consider(UP)
+    assert floor.work == []
+    floor.rig.clock.advance(0.51)
+    floor.consider(UP)
+    assert len(floor.work) == 1
+    await floor.run()
+    floor.rig.clock.advance(0.51)
+    floor.consider(UP)
+    assert floor.work == []
+
+
+async def test_a_position_of_somebody_else_is_left_alone() -> None:
+    floor = Floor()
+    floor.rig.portfolio.adopt("BTCUSDT", Decimal(1), Decimal(50_000))
+    floor.consider(UP)
+    assert floor.work == []
+
+
+async def test_after_the_stop_no_parent_starts() -> None:
+    floor = Floor()
+    floor.trader.stop_accepting()
+    floor.consider(UP)
+    assert floor.work == []
+
+
+async def test_no_opinion_is_no_signal() -> None:
+    floor = Floor()
+    floor.consider(None)
+    assert floor.work == []
+    assert floor.trader.counts.signals == 0
+
+
+async def test_figures_are_absent_until_measured_and_weighted_by_value_then() -> None:
+    floor = Floor()
+    assert floor.trader.success_rate_pct() is None
+    assert floor.trader.slippage_bps() is None
+    assert floor.trader.fees_bps() is None
+    floor.rig.venue.fill_price = Decimal(50_005)
+    floor.consider(UP)
+    await floor.run()
+    assert floor.trader.slippage_bps() == 1.0
+    assert floor.trader.fees_bps() == 5.5
