@@ -230,15 +230,20 @@ class ChildProcess:
             The exit code; see :func:`is_clean_exit`.
         """
         if self.exit_code is None:
+            # Not by the transport: asyncio's would reap a process that has just ended by itself
+            # and lose its exit code.
             with contextlib.suppress(ProcessLookupError):
-                self._transport.terminate()
+                os.kill(self.pid, signal.SIGTERM)
         try:
             async with asyncio.timeout(self._spec.stop_deadline_s):
                 await self.wait()
         except TimeoutError:
             self.kill()
         except asyncio.CancelledError:
+            # A killed process is gone in a moment. Closing the transport earlier would reap it
+            # behind the back of the loop, which then reports a made-up exit code.
             self.kill()
+            await self.wait()
             self._transport.close()
             raise
         exit_code = await self.wait()

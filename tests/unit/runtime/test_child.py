@@ -100,6 +100,13 @@ async def test_child_that_ignores_sigterm_is_killed():
     assert not is_clean_exit(await child.stop())
 
 
+async def test_exit_code_survives_a_stop_at_the_same_moment():
+    for _ in range(8):
+        async with launch(spec(READY + "import os; os._exit(3)")) as child:
+            pass
+        assert child.exit_code in {3, -signal.SIGTERM}
+
+
 async def test_child_that_dies_early_is_reported_with_its_last_words():
     code = "import sys; sys.stderr.write('first\\nno such market\\n'); sys.exit(2)"
     with pytest.raises(ChildError, match=r"exit code 2 before it was ready.*no such market") as e:
