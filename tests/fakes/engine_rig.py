@@ -145,6 +145,7 @@ class Rig:
             limits=RiskLimits(
                 collar_bps=Decimal(50),
                 max_order_notional=Decimal(10_000),
+                max_position_notional=Decimal(40_000),
                 max_gross_notional=Decimal(50_000),
                 max_book_age_s=3.5,
             ),

@@ -82,15 +82,14 @@ def start(
     ] = None,
     symbols: Annotated[str | None, typer.Option(help="Symbols, separated by commas.")] = None,
     duration: Annotated[float | None, typer.Option(help="Stop after this many seconds.")] = None,
-    dashboard: Annotated[
-        bool, typer.Option("--dashboard/--no-dashboard", help="No dashboard exists yet.")
+    no_dashboard: Annotated[
+        bool, typer.Option("--no-dashboard", help="Accepted; this version has no dashboard.")
     ] = False,
     strategy: Annotated[str | None, typer.Option(help="signals or none.")] = None,
     as_json: Json = False,
 ) -> int:
     """Trade until Ctrl-C, SIGTERM or the duration; print a report at the end."""
-    if dashboard:
-        raise ConfigurationError("this version has no dashboard; leave --dashboard out")
+    del no_dashboard  # scripts may pass it from the first version on
     given: dict[str, Any] = {
         "environment": environment,
         "symbols": symbols,
@@ -100,7 +99,7 @@ def start(
     settings = _load("config.settings").load_settings(
         {key: value for key, value in given.items() if value is not None}
     )
-    output.configure_logs(settings.log.level)
+    output.configure_logs(settings.log.level, form=settings.log.format)
     code, status = _load("cli.start").run(settings)
     if as_json:
         output.emit_json(status)

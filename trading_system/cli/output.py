@@ -27,8 +27,14 @@ class ExitCode(IntEnum):
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-def configure_logs(level: str) -> None:
-    """Send structured logs of ``level`` and above to standard error."""
+def configure_logs(level: str, *, form: str) -> None:
+    """Send structured logs of ``level`` and above to standard error.
+
+    ``form`` is ``console`` (for people) or ``json`` (one object per line).
+    """
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    if form == "console":
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     threshold = _LEVELS[level]
     logging.basicConfig(stream=sys.stderr, level=threshold, format="%(levelname)s %(message)s")
     structlog.configure(
@@ -36,7 +42,7 @@ def configure_logs(level: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+            renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),

@@ -148,11 +148,6 @@ class BybitSettings(Section):
             )
         return self
 
-    @property
-    def has_credentials(self) -> bool:
-        """Whether key and secret are there."""
-        return self.api_key is not None
-
 
 class RiskSettings(Section):
     """Hard limits of the gate that every order passes."""
@@ -169,11 +164,8 @@ class RiskSettings(Section):
     max_gross_notional: Money = Field(
         default=Decimal(50_000), description="largest value of all positions and open orders, USDT"
     )
-    max_daily_loss_pct: Annotated[Decimal, Field(gt=0, le=100)] = Field(
-        default=Decimal(2), description="loss of a UTC day that halts trading, percent of equity"
-    )
-    max_drawdown_pct: Annotated[Decimal, Field(gt=0, le=100)] = Field(
-        default=Decimal(5), description="fall from the highest equity that halts trading, percent"
+    max_position_notional: Money = Field(
+        default=Decimal(20_000), description="largest value of one symbol's position, USDT"
     )
     stale_book_s: Annotated[float, Field(gt=0, le=60)] = Field(
         default=3.5, description="age of a book that blocks new orders, seconds"
@@ -205,10 +197,6 @@ class StrategySettings(Section):
         description="standard errors subtracted from an expected move before it is judged",
     )
     entry_notional: Money = Field(default=Decimal(1000), description="value of one entry, USDT")
-    max_position_notional: Money = Field(
-        default=Decimal(3000),
-        description="largest value of a position that an entry may lead to, USDT",
-    )
     horizon_s: Annotated[float, Field(gt=0, le=3600)] = Field(
         default=10.0, description="time over which agents predict the move of the mid, seconds"
     )
@@ -223,20 +211,6 @@ class StrategySettings(Section):
     decision_interval_s: Annotated[float, Field(gt=0, le=3600)] = Field(
         default=0.5, description="shortest time between two decisions per symbol, seconds"
     )
-
-    @model_validator(mode="after")
-    def _entry_fits_into_position(self) -> Self:
-        if self.entry_notional > self.max_position_notional:
-            raise ValueError(
-                "TRADING_STRATEGY__ENTRY_NOTIONAL must not exceed TRADING_STRATEGY__MAX_POSITION"
-                f"_NOTIONAL ({self.max_position_notional}); lower the first or raise the second"
-            )
-        return self
-
-    @property
-    def is_relaxed(self) -> bool:
-        """Whether trades that do not pay their costs are allowed."""
-        return self.min_edge_bps < 0
 
 
 class TargetSettings(Section):
@@ -258,10 +232,6 @@ class TargetSettings(Section):
     system_health_score: Annotated[float, Field(ge=0, le=100)] = Field(
         default=80.0, description="smallest health score, 0 to 100"
     )
-
-    def as_dict(self) -> dict[str, float]:
-        """Return the targets by their documented names."""
-        return self.model_dump()
 
 
 class ApiSettings(Section):

@@ -111,7 +111,6 @@ class Settings(BaseSettings):
         default=None,
         description="seconds after which the system stops; empty runs until it is stopped",
     )
-    dashboard: bool = Field(default=False, description="open the web page beside the system")
     venue: VenueSettings = VenueSettings()
     bybit: BybitSettings = BybitSettings()
     risk: RiskSettings = RiskSettings()

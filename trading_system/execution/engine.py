@@ -314,12 +314,16 @@ class ExecutionEngine:
         raise OrderDenied(reason.value, detail)
 
     def _exposure(self, symbol: str) -> ExposureView:
-        resting = Decimal(0)
+        resting, same_symbol = Decimal(0), Decimal(0)
         for order in self._live.values():
-            if not order.intent.reduce_only and order.intent.price is not None:
-                resting += order.open_quantity * order.intent.price
+            if order.intent.reduce_only or order.intent.price is None:
+                continue
+            resting += order.open_quantity * order.intent.price
+            if order.intent.symbol == symbol:
+                same_symbol += order.open_quantity
         return ExposureView(
             position_quantity=self._portfolio.position(symbol).quantity,
+            open_symbol_quantity=same_symbol,
             gross_notional=self._portfolio.gross_notional(),
             open_order_notional=resting,
         )

@@ -1,4 +1,4 @@
-"""The trusted order book of one symbol at one depth (bybit-v5.md section 9.1).
+"""The trusted order book of one symbol at one depth (Bybit V5 ``orderbook`` topic).
 
 A message is applied whole or refused whole. What a refusal means:
 
@@ -251,7 +251,7 @@ class OrderBook:
         """Return nanoseconds since the newest applied message, None before the first.
 
         ``now_ns`` is of the same monotonic clock as the receive times. A quiet book grows old
-        without being wrong: judging staleness takes more than this (design section 8).
+        without being wrong: judging staleness takes more than this.
         """
         return None if self._received_ns is None else now_ns - self._received_ns
 
@@ -345,10 +345,6 @@ class OrderBook:
         ------
         ValidationError
             If ``qty`` is not finite and positive.
-
-        References
-        ----------
-        quant-methods 1.1, "Book walk".
         """
         if not (math.isfinite(qty) and qty > 0):
             raise ValidationError(f"quantity to walk must be finite and positive, was {qty}")

@@ -1,4 +1,4 @@
-"""Typed decoding of Bybit V5 public frames (bybit-v5.md sections 8 and 9).
+"""Typed decoding of Bybit V5 public frames.
 
 Every function takes the frame as it came off the socket and either returns a fully checked value
 or raises :class:`CorruptDataError`; nothing in between. Types are strict: a number spelled as

@@ -200,7 +200,7 @@ def depth_lots(book: IntArray, meta: IntArray, side: int, levels: int) -> int:
 def imbalance(book: IntArray, meta: IntArray, levels: int) -> float:
     """Return (bids - asks) / (bids + asks) of the best ``levels``, NaN when both are empty.
 
-    In [-1, 1]; quant-methods 1.1 with unit weights.
+    In [-1, 1], unit weights.
     """
     bids = depth_lots(book, meta, 0, levels)
     asks = depth_lots(book, meta, 1, levels)

@@ -36,6 +36,7 @@ class DenyReason(Enum):
     PRICE_COLLAR = "price_collar"
     STALE_BOOK = "stale_book"
     ORDER_NOTIONAL = "order_notional"
+    POSITION_NOTIONAL = "position_notional"
     GROSS_NOTIONAL = "gross_notional"
     ORDER_RATE = "order_rate"
     LINK_ID = "link_id"
@@ -50,14 +51,16 @@ class RiskLimits:
     ----------
     collar_bps : Decimal
         How far beyond the mid, in the costly direction, an order may be priced, basis points.
-    max_order_notional, max_gross_notional : Decimal
-        Quote currency.
+    max_order_notional, max_position_notional, max_gross_notional : Decimal
+        Value of one order, of one symbol's position with its open orders, of everything; quote
+        currency.
     max_book_age_s : float
         Oldest market data an order may be based on, seconds.
     """
 
     collar_bps: Decimal
     max_order_notional: Decimal
+    max_position_notional: Decimal
     max_gross_notional: Decimal
     max_book_age_s: float
 
@@ -78,6 +81,8 @@ class ExposureView:
     ----------
     position_quantity : Decimal
         Signed position of the order's symbol, base currency.
+    open_symbol_quantity : Decimal
+        Quantity of resting or unresolved opening orders of the symbol, both sides, base currency.
     gross_notional : Decimal
         Absolute value of all positions, quote currency.
     open_order_notional : Decimal
@@ -85,6 +90,7 @@ class ExposureView:
     """
 
     position_quantity: Decimal
+    open_symbol_quantity: Decimal
     gross_notional: Decimal
     open_order_notional: Decimal
 
@@ -218,6 +224,15 @@ def _check_exposure(
     if notional > limits.max_order_notional:
         return _deny(
             DenyReason.ORDER_NOTIONAL, f"order value {notional} above {limits.max_order_notional}"
+        )
+    # The worst case: every open order of the symbol fills in the direction of this one.
+    reach = abs(held + intent.side.sign * (intent.quantity + exposure.open_symbol_quantity))
+    position = reach * market.mid
+    if position > limits.max_position_notional:
+        return _deny(
+            DenyReason.POSITION_NOTIONAL,
+            f"{intent.symbol} position could reach {position}, above "
+            f"{limits.max_position_notional}",
         )
     total = exposure.gross_notional + exposure.open_order_notional + notional
     if total > limits.max_gross_notional:

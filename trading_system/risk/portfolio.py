@@ -1,6 +1,6 @@
 """Positions, cash and profit from own fills, exact to the last decimal.
 
-Cash = start + realised - fees + funding (design, section 10). The entry value of a position is
+Cash = start + realised - fees + funding. The entry value of a position is
 kept exactly; on a partial reduction the closed share is rounded to 1e-8 and the rest stays, so
 that no fraction of money appears or vanishes.
 """

@@ -169,6 +169,7 @@ class TradingSession:
             limits=RiskLimits(
                 collar_bps=risk.collar_bps,
                 max_order_notional=risk.max_order_notional,
+                max_position_notional=risk.max_position_notional,
                 max_gross_notional=risk.max_gross_notional,
                 max_book_age_s=risk.stale_book_s,
             ),
@@ -352,6 +353,7 @@ def signal_rules(strategy: StrategySettings, risk: RiskSettings) -> SignalRules:
         stop_loss_bps=strategy.stop_loss_bps,
         max_slippage_bps=strategy.max_slippage_bps,
         time_limit_s=strategy.time_limit_s,
+        decision_interval_s=strategy.decision_interval_s,
     )
 
 

@@ -39,6 +39,8 @@ class SignalRules:
         Cost limit of each parent order against its arrival mid, basis points.
     time_limit_s : float
         Time limit of each parent order, seconds.
+    decision_interval_s : float
+        Shortest time between two parents of one symbol, seconds.
     """
 
     min_edge_bps: float
@@ -48,6 +50,7 @@ class SignalRules:
     stop_loss_bps: float
     max_slippage_bps: float
     time_limit_s: float
+    decision_interval_s: float
 
     @property
     def is_relaxed(self) -> bool:

@@ -84,6 +84,7 @@ class SignalTrader:
         self._spawn = spawn
         self._trips: dict[str, Trip] = {}
         self._busy: set[str] = set()
+        self._decision_interval_ns = round(rules.decision_interval_s * _NS_PER_S)
         self._paused_until_ns: dict[str, int] = {}
         self._failures: dict[str, int] = {}
         self.counts = TraderCounts()
@@ -110,6 +111,7 @@ class SignalTrader:
         parent = self._next_parent(features, opinion)
         if parent is not None:
             self._busy.add(symbol)
+            self._paused_until_ns[symbol] = features.ts_ns + self._decision_interval_ns
             self.counts.parents += 1
             self._spawn(f"parent-{symbol}-{self.counts.parents}", self._work(parent, features))
 

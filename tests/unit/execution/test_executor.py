@@ -90,10 +90,10 @@ async def test_an_entry_is_not_chased_beyond_its_limit() -> None:
     original = desk.rig.venue.fill
 
     def move_away(intent: object) -> None:
-        original(intent)  # type: ignore[arg-type]  # the fake's own type
+        original(intent)
         desk.quote = Quote(bid=Decimal(50_999), ask=Decimal(51_000))
 
-    desk.rig.venue.fill = move_away  # type: ignore[method-assign,assignment]
+    desk.rig.venue.fill = move_away
     result = await desk.executor.execute(parent())
     assert result is not None
     assert len(desk.rig.venue.sent) == 1
@@ -130,7 +130,7 @@ async def test_a_child_of_unknown_outcome_is_settled_before_the_next_is_sent() -
         desk.rig.clock.advance(10)
         return await resolve(link_id)
 
-    engine.resolve = resolve_past_life  # type: ignore[method-assign,assignment]
+    engine.resolve = resolve_past_life
     result = await desk.executor.execute(parent(time_limit_s=100.0))
     assert result is not None
     assert desk.rig.venue.lookups >= 1
@@ -147,7 +147,7 @@ async def test_a_passive_parent_rests_then_crosses_with_the_rest() -> None:
         await cancel(symbol, link_id, timeout_s=timeout_s)
         venue.auto_fill = True
 
-    venue.cancel = cancel_then_fill  # type: ignore[method-assign]
+    venue.cancel = cancel_then_fill
     result = await desk.executor.execute(parent(style=ExecutionStyle.PASSIVE))
     assert result is not None
     first, second = venue.sent

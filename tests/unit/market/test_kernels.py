@@ -1,4 +1,4 @@
-"""Kernels against the oracles of quant-methods 1.1 and 1.3, and against cache misfortune."""
+"""Kernels against oracles computed by hand, and against cache misfortune."""
 
 import math
 import os

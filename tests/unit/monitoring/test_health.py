@@ -130,4 +130,4 @@ def test_better_evidence_never_lowers_the_score(
             ]
         )
     )
-    assert assess(replace(evidence, **better)).score >= assess(evidence).score  # type: ignore[arg-type]
+    assert assess(replace(evidence, **better)).score >= assess(evidence).score

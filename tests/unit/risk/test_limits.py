@@ -34,12 +34,16 @@ BTC = Instrument(
 LIMITS = RiskLimits(
     collar_bps=Decimal(50),
     max_order_notional=Decimal(10_000),
+    max_position_notional=Decimal(40_000),
     max_gross_notional=Decimal(50_000),
     max_book_age_s=3.5,
 )
 FRESH = MarketView(mid=Decimal(50_000), age_s=0.1)
 FLAT = ExposureView(
-    position_quantity=Decimal(0), gross_notional=Decimal(0), open_order_notional=Decimal(0)
+    position_quantity=Decimal(0),
+    open_symbol_quantity=Decimal(0),
+    gross_notional=Decimal(0),
+    open_order_notional=Decimal(0),
 )
 ORDER = OrderIntent(
     symbol="BTCUSDT",
@@ -142,6 +146,25 @@ def test_a_reduction_may_exceed_the_order_cap_so_that_a_position_can_be_closed()
 def test_resting_orders_count_against_the_gross_limit() -> None:
     exposed = replace(FLAT, gross_notional=Decimal(30_000), open_order_notional=Decimal(15_001))
     assert judge(exposure=exposed).reason is DenyReason.GROSS_NOTIONAL
+
+
+@pytest.mark.parametrize(
+    ("held", "resting", "side", "allowed"),
+    [
+        ("0.7", "0", Side.BUY, True),
+        ("0.701", "0", Side.BUY, False),
+        ("0.5", "0.201", Side.BUY, False),
+        ("0.701", "0", Side.SELL, True),
+        ("-0.701", "0", Side.SELL, False),
+    ],
+)
+def test_one_symbols_position_is_capped_with_its_open_orders(
+    held: str, resting: str, side: Side, allowed: bool
+) -> None:
+    exposed = replace(FLAT, position_quantity=Decimal(held), open_symbol_quantity=Decimal(resting))
+    decision = judge(replace(ORDER, side=side), exposure=exposed)
+    assert decision.is_allowed is allowed
+    assert decision.reason in {None, DenyReason.POSITION_NOTIONAL}
 
 
 def test_a_market_order_is_judged_at_the_mid() -> None:

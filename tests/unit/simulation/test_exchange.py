@@ -288,7 +288,10 @@ def test_impossible_amendment_changes_nothing(code, change):
     place(exchange, BUY, 5, 9, account=2)
     exchange.house_market(X, SELL, 10, now_ms=100)
     wallet = exchange.wallet(1)
-    call = lambda: exchange.amend(1, X, order_id=order.order_id, **change, now_ms=101)  # noqa: E731
+
+    def call():
+        return exchange.amend(1, X, order_id=order.order_id, **change, now_ms=101)
+
     assert code_of(call) == code
     assert (order.price_ticks, order.lots, order.leaves_lots) == (900, 50, 40)
     assert exchange.wallet(1) == wallet

@@ -48,6 +48,7 @@ RULES = SignalRules(
     stop_loss_bps=30.0,
     max_slippage_bps=10.0,
     time_limit_s=10.0,
+    decision_interval_s=0.5,
 )
 COSTS = Costs(taker=0.00055, maker=0.0002)
 TRIP = Trip(side=Side.BUY, entered_ns=95 * SECOND, entry_mid=50_000.0, renewed_ns=95 * SECOND)

@@ -60,6 +60,7 @@ class Floor:
                 stop_loss_bps=30.0,
                 max_slippage_bps=10.0,
                 time_limit_s=10.0,
+                decision_interval_s=0.5,
             ),
             clock=self.rig.clock,
             spawn=lambda _name, coroutine: self.work.append(coroutine),
@@ -80,6 +81,7 @@ async def test_a_signal_is_traded_and_its_reversal_closes_the_trade() -> None:
     floor.consider(UP)
     await floor.run()
     assert floor.rig.portfolio.position("BTCUSDT").quantity == Decimal("0.02")
+    floor.rig.clock.advance(0.5)
     floor.consider(replace(UP, expected_move_bps=-30.0))
     await floor.run()
     assert floor.rig.portfolio.position("BTCUSDT").quantity == 0

@@ -51,11 +51,17 @@ class OrderDesk:
         Where orders go.
     limits : RequestLimits
         Quotas, charged before a request is read.
+    advance : callable
+        Brings the market to a time in UTC ms; called before an order acts, so that the market's
+        own trades of the past never print after the order's.
     """
 
-    def __init__(self, exchange: Exchange, limits: RequestLimits) -> None:
+    def __init__(
+        self, exchange: Exchange, limits: RequestLimits, *, advance: Callable[[int], None]
+    ) -> None:
         self._exchange = exchange
         self._limits = limits
+        self._advance = advance
         self._singles: dict[str, Callable[[int, Fields, int], Row]] = {
             "order.create": self._create,
             "order.amend": self._amend,
@@ -67,6 +73,7 @@ class OrderDesk:
         self, operation: str, account: AccountSpec, *, read: Callable[[], Fields], now_ms: int
     ) -> Outcome:
         """Perform ``operation`` with the body that ``read`` returns (it may refuse it)."""
+        self._advance(now_ms)
         if operation in BATCHES:
             return self._run_batch(operation, account, read, now_ms)
         admission = self._limits.take_account(account, operation, count=1, now_ms=now_ms)

@@ -80,6 +80,8 @@ class RestGateway:
         if not address.admitted or (request.method == "GET" and request.can_read_body):
             outcome = Outcome(code=10018, message="Access too frequent.", admission=address)
             return self._response(outcome, status=403)
+        if (request.content_length or 0) > self._options.max_body_bytes:
+            return self._too_large(address)
         if isinstance(route, SignedRoute | OrderRoute) and not has_credentials(request.headers):
             outcome = Outcome(code=10007, message="Missing auth headers.", admission=address)
             return self._response(outcome, status=401)
@@ -88,8 +90,7 @@ class RestGateway:
         else:
             payload = await self._body(request)
         if payload is None:
-            outcome = Outcome(code=10001, message="Request body too large.", admission=address)
-            return self._response(outcome, status=413)
+            return self._too_large(address)
         return self._response(self._outcome(request, route, query, payload, address))
 
     def _outcome(
@@ -130,11 +131,13 @@ class RestGateway:
             return Outcome(code=10016, message="Internal error.", admission=admission)
         return Outcome(code=0, message="OK", admission=admission, result=result)
 
+    def _too_large(self, address: Admission) -> web.Response:
+        outcome = Outcome(code=10001, message="Request body too large.", admission=address)
+        return self._response(outcome, status=413)
+
     async def _body(self, request: web.BaseRequest) -> bytes | None:
-        # None when the body is larger than allowed.
+        # None when a body of undeclared length is larger than allowed.
         highest = self._options.max_body_bytes
-        if (request.content_length or 0) > highest:
-            return None
         body = bytearray()
         async with asyncio.timeout(self._options.body_timeout_s):
             async for chunk in request.content.iter_any():

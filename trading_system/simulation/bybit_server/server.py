@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from aiohttp import WSMsgType, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from trading_system.domain.errors import ConfigurationError
 from trading_system.domain.ports import Clock
@@ -81,7 +82,7 @@ class BybitServer:
             exchange, on_trades=self._public.add_trades, now_ms=self._now_ms
         )
         limits = RequestLimits(is_enforced=options.limits == "documented")
-        self._desk = OrderDesk(exchange, limits)
+        self._desk = OrderDesk(exchange, limits, advance=venue.advance)
         self._rest = RestGateway(
             routes(MarketQueries(venue, books=self._public), AccountQueries(exchange)),
             desk=self._desk,
@@ -134,7 +135,7 @@ class BybitServer:
             keepalive_timeout=self._options.keepalive_timeout_s,
             lingering_time=2.0,
             auto_decompress=False,
-            logger=_LOGGER,
+            logger=_http_logger(),
         )
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()
@@ -241,6 +242,18 @@ class BybitServer:
             return self._options.idle_timeout_s
         seconds = int(match[1]) * (60 if match[2] == "m" else 1)
         return float(min(max(seconds, 30), 600))
+
+
+# The HTTP library answers a malformed request with 400 and closes; its traceback says nothing
+# more, and untrusted clients must not be able to fill the log.
+def _http_logger() -> logging.Logger:
+    logger = _LOGGER.getChild("http")
+    logger.addFilter(_is_not_malformed)
+    return logger
+
+
+def _is_not_malformed(record: logging.LogRecord) -> bool:
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
 
 
 async def _read(

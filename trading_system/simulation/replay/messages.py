@@ -21,7 +21,7 @@ Level = tuple[int, int]
 """Price in ticks and displayed quantity in lots; 0 lots removes the level."""
 
 
-class BadLine(ValueError):  # noqa: N818 - named for what it is; the reader adds file and line
+class BadLine(ValueError):
     """A line is not what the format says. Consequence: the recording is refused."""
 
 
