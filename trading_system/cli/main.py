@@ -21,7 +21,6 @@ from trading_system.domain.errors import ConfigurationError, TradingSystemError
 app = typer.Typer(
     name="trading-system",
     help="AI-assisted crypto trading system for Bybit. Runs without keys on an embedded venue.",
-    no_args_is_help=True,
     add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
