@@ -226,20 +226,24 @@ def position_stream(room: PybitRoom) -> None:
 def wallet_stream(room: PybitRoom) -> None:
     mark = room.private.mark("wallet")
     order_id = room.rest_a_bid()["orderId"]
-    reserved = room.private.wait("wallet", lambda row: True, mark=mark)
+    reserved = room.private.wait("wallet", lambda row: _order_margin(row) > 0, mark=mark)
     check_wallet_row(reserved)
-    usdt = next(coin for coin in reserved["coin"] if coin["coin"] == "USDT")
     row = room.a.order(order_id)
     value = Decimal(row["qty"]) * Decimal(row["price"])
     leverage = room.a.http.get_positions(category="linear", symbol=SYMBOL)["result"]["list"][0]
     wanted = value / Decimal(leverage["leverage"]) + value * Decimal("0.00055")
-    check_equal(Decimal(usdt["totalOrderIM"]), wanted, "totalOrderIM")
+    check_equal(_order_margin(reserved), wanted, "totalOrderIM")
     mark = room.private.mark("wallet")
     room.a.cancel(symbol=SYMBOL, orderId=order_id)
     freed = room.private.wait(
         "wallet", lambda row: Decimal(row["totalInitialMargin"]) == 0, mark=mark
     )
     check_equal(check_wallet_row(freed), check_wallet_row(room.a.wallet()), "wallet against REST")
+
+
+def _order_margin(row: dict[str, Any]) -> Decimal:
+    usdt = next(coin for coin in row["coin"] if coin["coin"] == "USDT")
+    return Decimal(usdt["totalOrderIM"])
 
 
 @case("equity change = trades - fees", STREAM_CLIENT)

@@ -17,6 +17,7 @@ SOCKET_ROUNDS = 5
 DEAF_CLIENTS = 20
 CREATE = "/v5/order/create"
 TIMEOUT_S = 110
+SYMBOLS = "BTCUSDT,ETHUSDT,SOLUSDT"
 
 ORDER = {
     "category": "linear",
@@ -313,7 +314,7 @@ def answer_time_s(venue):
 
 @pytest.mark.timeout(TIMEOUT_S)
 def test_hostile_requests_and_deaf_clients_leave_the_venue_as_it_was(start_venue, wait_until):
-    venue = start_venue("--limits", "off", "--activity", "25")
+    venue = start_venue("--limits", "off", "--activity", "25", "--symbols", SYMBOLS)
     for _ in range(20):
         venue.now_ms()
     files, before = venue.open_files(), venue.rss_bytes()

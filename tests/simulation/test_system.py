@@ -16,6 +16,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from trading_system.runtime.clock import SystemClock
+
 PYTHON = [sys.executable, "-m", "trading_system"]
 
 
@@ -53,7 +55,7 @@ def pointed_at(venue: dict[str, Any]) -> dict[str, str]:
 async def read(venue: dict[str, Any], path: str) -> list[dict[str, Any]]:
     """Read the venue with a client that shares nothing with the system."""
     query = "category=linear&settleCoin=USDT"
-    stamp = str(time.time_ns() // 1_000_000)
+    stamp = str(SystemClock().utc_ns() // 1_000_000)
     text = f"{stamp}{venue['api_key']}5000{query}"
     sign = hmac.new(venue["api_secret"].encode(), text.encode(), hashlib.sha256).hexdigest()
     headers = {

@@ -6,6 +6,7 @@ only talk to a running system answer at once.
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from importlib.metadata import version
@@ -99,6 +100,8 @@ def start(
         {key: value for key, value in given.items() if value is not None}
     )
     output.configure_logs(settings.log.level, form=settings.log.format)
+    # numba reads this when it is first imported, which the next line does.
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(settings.data_dir.absolute() / "kernels"))
     code, status = _load("cli.start").run(settings)
     if as_json:
         output.emit_json(status)

@@ -76,9 +76,12 @@ def test_help_and_version_answer(tmp_path: Path) -> None:
 
 
 def test_a_data_directory_has_one_owner(tmp_path: Path) -> None:
-    with exclusive(tmp_path), pytest.raises(ConfigurationError, match="another system"):
-        with exclusive(tmp_path):
-            pass
+    with (
+        exclusive(tmp_path),
+        pytest.raises(ConfigurationError, match="another system"),
+        exclusive(tmp_path),
+    ):
+        pass
 
 
 def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:

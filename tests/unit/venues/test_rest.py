@@ -28,6 +28,12 @@ from trading_system.venues.bybit.wire import order_body
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+_ORDER = (
+    '{"category":"linear","symbol":"BTCUSDT","side":"Buy","orderType":"Limit",'
+    '"qty":"0.001","price":"50000"}'
+)
+
+
 def signer() -> Signer:
     return Signer("demoKey", SecretStr("demoSecret"), recv_window_ms=5000)
 
@@ -67,8 +73,7 @@ def answering(body: str, *, status: int = 200, headers: dict[str, str] | None = 
             "0821d920f0f1c434af59e348aa8cc1303ba28fb8518710466a624b59b4063722",
         ),
         (
-            '{"category":"linear","symbol":"BTCUSDT","side":"Buy","orderType":"Limit",'
-            '"qty":"0.001","price":"50000"}',
+            _ORDER,
             "ff782192bda250e86581bb7b3d5f72d253ceda6763102f3e0e1f451f7e2e4a74",
         ),
         ("", "b79a56ea9412d20217161941ba00263777687778e0c0effc8a917ad37e480ad1"),
