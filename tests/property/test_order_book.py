@@ -413,13 +413,6 @@ def test_compiled_kernels_equal_their_plain_twins(batch, depth, lots):
         assert str(micro) == str(kernels_plain.microprice(twin_book, twin_meta))
 
 
-@given(st.lists(st.integers(1, 50), min_size=8, max_size=8))
-def test_order_flow_kernel_equals_its_twin(values):
-    before, after = np.array(values[:4], dtype=np.int64), np.array(values[4:], dtype=np.int64)
-    ours = kernels.order_flow_event(before, after)
-    assert ours == kernels_plain.order_flow_event(before, after)
-
-
 def test_kernels_stay_inside_their_arrays(tmp_path):
     script = Path(__file__).with_name("kernel_fuzz.py")
     environment = {

@@ -79,16 +79,16 @@ class VenueSettings(Section):
         default=(), description="recordings to replay, separated by the system's path separator"
     )
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(default=1, description="seed of the market")
-    edge_bps: Annotated[float, Field(ge=-1000, le=1000)] = Field(
+    edge_bps: Annotated[float, Field(ge=-200, le=200)] = Field(
         default=25.0,
         alias="edge",
-        description="expected mid move in bps over 10 s at the signal's 90th percentile; 0 = noise",
+        description="synthetic only: expected move in bps over 10 s at the signal's p90; 0 = noise",
     )
-    activity: Annotated[float, Field(gt=0, le=100)] = Field(
-        default=1.0, description="factor on the participants' order rates"
+    activity: Annotated[float, Field(gt=0, le=50)] = Field(
+        default=1.0, description="synthetic only: factor on the participants' order rates"
     )
     speed: Annotated[float, Field(gt=0, le=1000)] = Field(
-        default=1.0, description="factor on the pace of time"
+        default=1.0, description="replay only: factor on the pace of time"
     )
     fill_model: Literal["queue", "trade-through"] = Field(
         default="queue", description="replay only: queue (position) or trade-through (pessimistic)"
@@ -188,7 +188,7 @@ class StrategySettings(Section):
         default="signals",
         description="signals (trade on the agents' opinions) or none (watch only)",
     )
-    min_edge_bps: Annotated[float, Field(ge=-1000, le=1000)] = Field(
+    min_edge_bps: Annotated[float, Field(ge=-200, le=200)] = Field(
         default=0.0,
         description="smallest expected move after costs, bps; negative relaxes the cost rule",
     )
@@ -223,7 +223,8 @@ class TargetSettings(Section):
         default=500.0, description="longest 95th percentile of order execution, ms"
     )
     system_latency_ms: Annotated[float, Field(gt=0, le=3_600_000)] = Field(
-        default=3000.0, description="longest 95th percentile from market data to order, ms"
+        default=3000.0,
+        description="longest 95th percentile from market data to order, ms; shown, not judged yet",
     )
     success_rate_pct: Annotated[float, Field(ge=0, le=100)] = Field(
         default=60.0,

@@ -252,31 +252,6 @@ def walk(book: IntArray, meta: IntArray, side: int, lots: float) -> tuple[float,
     return (taken, book[row, 0] + cost / taken, worst)
 
 
-@_compiled
-def order_flow_event(before: IntArray, after: IntArray) -> int:
-    """Return the order-flow imbalance e of one best-level event, in lots, positive for buying.
-
-    Parameters
-    ----------
-    before, after : int64 array, shape (4,)
-        Best bid ticks and lots, best ask ticks and lots, of two consecutive two-sided books.
-
-    References
-    ----------
-    Cont, Kukanov and Stoikov, "The price impact of order book events", 2014, section 2.
-    """
-    event = 0
-    if after[0] >= before[0]:
-        event += after[1]
-    if after[0] <= before[0]:
-        event -= before[1]
-    if after[2] <= before[2]:
-        event -= after[3]
-    if after[2] >= before[2]:
-        event += before[3]
-    return event
-
-
 def warm() -> None:
     """Compile every kernel, or load it from the cache, with the types the book calls it with."""
     book, meta, update = allocate(2)
@@ -286,5 +261,3 @@ def warm() -> None:
     assert imbalance(book, meta, 2) < 0.0
     assert 20.0 < microprice(book, meta) < 22.0
     assert walk(book, meta, 1, 1.0) == (1.0, 22.0, 22)
-    best = np.array([20, 2, 22, 4], dtype=np.int64)
-    assert order_flow_event(best, best) == 0

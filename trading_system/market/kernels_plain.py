@@ -94,15 +94,6 @@ def walk(book: IntArray, meta: IntArray, side: int, lots: float) -> tuple[float,
     return (taken, levels[0][0] + cost / taken, worst)
 
 
-def order_flow_event(before: IntArray, after: IntArray) -> int:
-    """Return the order-flow imbalance e of one best-level event, in lots."""
-    bid0, bid_lots0, ask0, ask_lots0 = before.tolist()
-    bid1, bid_lots1, ask1, ask_lots1 = after.tolist()
-    gained = (bid1 >= bid0) * bid_lots1 - (bid1 <= bid0) * bid_lots0
-    lost = (ask1 <= ask0) * ask_lots1 - (ask1 >= ask0) * ask_lots0
-    return int(gained - lost)
-
-
 def _changes(
     numbers: list[float], grid: tuple[float, float], mode: float
 ) -> tuple[int, dict[int, int]]:

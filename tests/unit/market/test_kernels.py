@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -70,39 +69,6 @@ def test_empty_sides_have_no_measures(kernel):
 
 @BOTH
 @pytest.mark.parametrize(
-    ("after", "event"),
-    [
-        ((99, 15, 100, 10), 5),
-        ((99, 10, 100, 15), -5),
-        ((99, 10, 100, 6), 4),
-        ((98, 7, 100, 10), -10),
-        ((99, 10, 101, 8), 10),
-        ((99, 10, 100, 10), 0),
-    ],
-)
-def test_order_flow_events_of_the_reference(kernel, after, event):
-    before = np.array([99, 10, 100, 10], dtype=np.int64)
-    assert kernel.order_flow_event(before, np.array(after, dtype=np.int64)) == event
-
-
-@BOTH
-def test_order_flow_counts_the_new_size_when_the_bid_improves(kernel):
-    before = np.array([99, 10, 101, 10], dtype=np.int64)
-    assert kernel.order_flow_event(before, np.array([100, 3, 101, 10], dtype=np.int64)) == 3
-
-
-@BOTH
-def test_order_flow_sums_to_the_change_of_sizes_at_constant_prices(kernel):
-    rng = np.random.default_rng(3)
-    states = np.full((200, 4), (99, 0, 100, 0), dtype=np.int64)
-    states[:, 1], states[:, 3] = rng.integers(1, 50, 200), rng.integers(1, 50, 200)
-    total = sum(kernel.order_flow_event(a, b) for a, b in pairwise(states))
-    change = states[-1] - states[0]
-    assert total == change[1] - change[3]
-
-
-@BOTH
-@pytest.mark.parametrize(
     ("bids", "asks", "mode", "status"),
     [
         ([(math.nan, 1)], [], kernels.DELTA, kernels.BAD_NUMBER),
@@ -153,7 +119,7 @@ def test_levels_beyond_the_depth_are_dropped_worst_first(kernel):
 def test_warm_compiles_exactly_what_the_book_calls():
     kernels.warm()
     compiled = [kernels.apply_levels, kernels.imbalance, kernels.microprice, kernels.walk]
-    compiled += [kernels.depth_lots, kernels.order_flow_event]
+    compiled.append(kernels.depth_lots)
     if kernels.IS_INTERPRETED:
         pytest.skip("numba is switched off")
     assert [len(kernel.signatures) for kernel in compiled] == [1] * len(compiled)
