@@ -206,6 +206,7 @@ def position_stream(room: PybitRoom) -> None:
     check_keys(row, POSITION_KEYS | {"category", "entryPrice", "openTime"}, "position")
     filled = room.a.final(order_id)
     check_equal(row["side"], "Buy", "side")
+    _check_open_profit(room, row)
     entry, average = Decimal(row["entryPrice"]), Decimal(filled["avgPrice"])
     check(abs(entry - average) <= Decimal("0.00000001"), "entryPrice", entry, average)
     mark = room.private.mark("position")
@@ -239,6 +240,15 @@ def wallet_stream(room: PybitRoom) -> None:
         "wallet", lambda row: Decimal(row["totalInitialMargin"]) == 0, mark=mark
     )
     check_equal(check_wallet_row(freed), check_wallet_row(room.a.wallet()), "wallet against REST")
+
+
+def _check_open_profit(room: PybitRoom, row: dict[str, Any]) -> None:
+    """Fail unless the profit of an open position is its size times mark less entry."""
+    gain = Decimal(row["markPrice"]) - Decimal(row["entryPrice"])
+    profit = Decimal(row["unrealisedPnl"])
+    check(abs(profit - gain * Decimal(row["size"])) < Decimal("0.0001"), "unrealisedPnl", row)
+    wallet = room.private.wait("wallet", lambda row: Decimal(row["totalPerpUPL"]) != 0)
+    check_wallet_row(wallet)
 
 
 def _order_margin(row: dict[str, Any]) -> Decimal:

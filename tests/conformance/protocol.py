@@ -113,6 +113,7 @@ def check_wallet_row(row: dict[str, Any]) -> Decimal:
     check(not missing, f"coin row lacks {', '.join(missing)}")
     wallet, profit = Decimal(usdt["walletBalance"]), Decimal(usdt["unrealisedPnl"])
     check_equal(Decimal(usdt["equity"]), wallet + profit, "equity")
+    check_equal(Decimal(row["totalPerpUPL"]), profit, "totalPerpUPL against unrealisedPnl")
     check_equal(Decimal(row["totalMarginBalance"]), wallet + profit, "totalMarginBalance")
     margin = Decimal(row["totalInitialMargin"])
     free = Decimal(row["totalMarginBalance"]) - margin

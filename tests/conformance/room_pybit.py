@@ -20,6 +20,7 @@ from venue_process import Account, Ready
 SYMBOL = "BTCUSDT"
 OTHER = "ETHUSDT"
 SALES = 3
+MOST_RESTING_USDT = 250_000
 DEPTHS = (1, 50, 200, 1000)
 PRIVATE_TOPICS = ("order", "execution", "position", "wallet")
 PING = {"testnet": False, "ping_interval": 4, "ping_timeout": 3}
@@ -116,6 +117,17 @@ def refusal(call: Any, /, **fields: Any) -> InvalidRequestError:
     except InvalidRequestError as e:
         return e
     raise CaseError(f"not refused: {answer}")
+
+
+def _inside(bids: list[list[str]]) -> str:
+    """Return the deepest bid price with little resting at and above it; at least the best."""
+    found, resting = bids[0][0], Decimal(0)
+    for price, qty in bids:
+        resting += Decimal(price) * Decimal(qty)
+        if resting > MOST_RESTING_USDT:
+            break
+        found = price
+    return found
 
 
 class PybitRoom:
@@ -221,8 +233,8 @@ class PybitRoom:
         qty, sold = self.quantity(value_usdt, symbol), self.quantity("300000", symbol)
         for side, count in ((self.a, 1), (self.b, SALES)):
             side.pace("create", count)
-        book = self.a.http.get_orderbook(category="linear", symbol=symbol, limit=5)["result"]
-        wanted = {"symbol": symbol, "orderType": "Limit", "price": book["b"][-1][0]}
+        book = self.a.http.get_orderbook(category="linear", symbol=symbol, limit=10)["result"]
+        wanted = {"symbol": symbol, "orderType": "Limit", "price": _inside(book["b"])}
         order_id = self.a.place_now(
             **wanted, side="Buy", qty=qty, timeInForce="PostOnly", orderLinkId=self.link()
         )["orderId"]
@@ -230,6 +242,8 @@ class PybitRoom:
             if self.a.order(order_id)["orderStatus"] == "Filled":
                 break
             self.b.place_now(**wanted, side="Sell", qty=sold, timeInForce="IOC")
+        row = self.a.order(order_id)
+        check_equal(row["orderStatus"], "Filled", f"bid after {SALES} sales, {row['rejectReason']}")
         return self.order_event(order_id, "Filled")
 
     def away(self, symbol: str = SYMBOL, *, percent: str = "2") -> str:

@@ -57,24 +57,30 @@ async def control_api(
         )
     )
     file = data_dir / API_FILE
+    failure: Exception | None = None
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(_serve(server), name="control-api")
         async with asyncio.timeout(_START_S):
             # uvicorn sets a flag and no event when it listens.
             while not server.started and not serving.done():  # noqa: ASYNC110 - see above
                 await asyncio.sleep(_POLL_S)
-        if not server.started:
-            raise ConfigurationError(
+        if server.started:
+            url = f"http://{host}:{server.servers[0].sockets[0].getsockname()[1]}"
+            _write_private(file, json.dumps({"url": url, "token": token, "pid": os.getpid()}))
+            try:
+                yield url
+            except Exception as e:  # carried out of the group, which would wrap it
+                failure = e
+            finally:
+                file.unlink(missing_ok=True)
+                server.should_exit = True
+        else:
+            failure = ConfigurationError(
                 f"control API cannot listen on {host}:{port}; "
                 "set TRADING_API__PORT to a free port, or to 0 for any"
             )
-        url = f"http://{host}:{server.servers[0].sockets[0].getsockname()[1]}"
-        _write_private(file, json.dumps({"url": url, "token": token, "pid": os.getpid()}))
-        try:
-            yield url
-        finally:
-            file.unlink(missing_ok=True)
-            server.should_exit = True
+    if failure is not None:
+        raise failure
 
 
 async def _serve(server: _Server) -> None:

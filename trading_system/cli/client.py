@@ -11,13 +11,10 @@ from typing import Any
 import aiohttp
 
 from trading_system.api.server import API_FILE
+from trading_system.cli.output import NotRunningError
 from trading_system.domain.errors import TradingSystemError
 
 _TIMEOUT_S = 5.0
-
-
-class NotRunningError(TradingSystemError):
-    """No system runs for this data directory. Consequence: nothing was done."""
 
 
 def call(

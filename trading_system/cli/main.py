@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from trading_system.cli import output
-from trading_system.cli.output import ExitCode
+from trading_system.cli.output import ExitCode, NotRunningError
 from trading_system.domain.errors import ConfigurationError, TradingSystemError
 
 app = typer.Typer(
@@ -42,10 +42,12 @@ def main() -> None:
         sys.exit(ExitCode.MISUSE)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
+    except NotRunningError as e:
+        output.fail(str(e))
+        sys.exit(ExitCode.NOT_RUNNING)
     except TradingSystemError as e:
         output.fail(str(e))
-        code = ExitCode.NOT_RUNNING if type(e).__name__ == "NotRunningError" else ExitCode.FAILED
-        sys.exit(code)
+        sys.exit(ExitCode.FAILED)
     sys.exit(code if isinstance(code, int) else ExitCode.OK)
 
 

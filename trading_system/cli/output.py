@@ -13,6 +13,12 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
+from trading_system.domain.errors import TradingSystemError
+
+
+class NotRunningError(TradingSystemError):
+    """No system runs for this data directory. Consequence: nothing was done."""
+
 
 class ExitCode(IntEnum):
     """Exit codes that scripts may rely on."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trading_system.api.server import control_api
-from trading_system.cli.output import ExitCode, note
+from trading_system.cli.output import ExitCode, fail, note
 from trading_system.config.settings import Settings
 from trading_system.domain.errors import ConfigurationError
 from trading_system.enhanced_trading_system import EnhancedTradingSystem
@@ -84,6 +84,13 @@ async def _run(settings: Settings) -> tuple[ExitCode, dict[str, Any]]:
             if settings.duration_s is not None:
                 loop.call_later(settings.duration_s, system.request_stop, "duration is over")
             await system.run_forever()
+    except ConfigurationError:
+        raise
+    except Exception as e:  # the run failed: it was stopped in order, and the report says why
+        await system.stop_system(f"failed: {e}")
+        status = system.get_system_status()
+        fail(f"the run failed: {e!r}")
+        return ExitCode.FAILED, status
     finally:
         await system.stop_system("the command ended")
     status = system.get_system_status()
