@@ -12,13 +12,13 @@ import pytest
 
 from trading_system.domain.errors import ConfigurationError
 from trading_system.domain.instruments import Instrument
-from trading_system.domain.orders import Side
+from trading_system.domain.orders import OrderType, Side
 from trading_system.runtime.clock import SystemClock
 from trading_system.simulation.bybit_server.options import ServerOptions
 from trading_system.simulation.bybit_server.server import BybitServer
 from trading_system.simulation.bybit_server.signing import request_text, sign, stream_text
 from trading_system.simulation.exchange import Exchange
-from trading_system.simulation.records import AccountSpec
+from trading_system.simulation.records import AccountSpec, OrderRequest
 from trading_system.simulation.statistics import MarketStatistics
 from trading_system.simulation.venue import SimulatedVenue
 
@@ -129,10 +129,10 @@ class Client:
             yield ws
 
 
-def auth(now_ms, **extra):
+def auth(now_ms, *, account=TRADER, **extra):
     expires = now_ms + 5000
-    signature = sign("demoSecret", stream_text(str(expires)))
-    return {"op": "auth", "args": ["demoKey", expires, signature], **extra}
+    signature = sign(account.api_secret, stream_text(str(expires)))
+    return {"op": "auth", "args": [account.api_key, expires, signature], **extra}
 
 
 @asynccontextmanager
@@ -368,6 +368,15 @@ async def test_every_query_answers_with_code_zero(client):
         ("/v5/position/set-leverage", {**PLAIN, "buyLeverage": "5", "sellLeverage": "5"}, 0),
         ("/v5/position/set-leverage", {**PLAIN, "buyLeverage": "10", "sellLeverage": "10"}, 110043),
         ("/v5/position/set-leverage", {**PLAIN, "buyLeverage": "99", "sellLeverage": "99"}, 110013),
+        (
+            "/v5/position/set-leverage",
+            {**PLAIN, "buyLeverage": "5.001", "sellLeverage": "5.001"},
+            10001,
+        ),
+        ("/v5/order/pre-check", {**PLAIN}, 10001),
+        ("/v5/order/disconnected-cancel-all", {"timeWindow": 10}, 10001),
+        ("/v5/position/set-auto-add-margin", {**PLAIN, "autoAddMargin": 1}, 10001),
+        ("/v5/position/add-margin", {**PLAIN, "margin": "1"}, 10001),
         ("/v5/position/trading-stop", {**PLAIN, "positionIdx": 0, "takeProfit": "0"}, 34040),
         ("/v5/position/trading-stop", {**PLAIN, "takeProfit": "11"}, 10001),
         ("/v5/account/set-margin-mode", {"setMarginMode": "REGULAR_MARGIN"}, 0),
@@ -382,6 +391,83 @@ async def test_every_query_answers_with_code_zero(client):
 async def test_settings_and_refusals_get_their_code(client, path, body, code):
     assert (await client.post(path, body))["retCode"] == code
     assert client.last_status == 200
+
+
+async def test_refused_margin_mode_gives_its_reasons(client):
+    reply = await client.post("/v5/account/set-margin-mode", {"setMarginMode": "ISOLATED_MARGIN"})
+    (reason,) = reply["result"]["reasons"]
+    assert reason["reasonCode"] == "3400045"
+    assert "REGULAR_MARGIN" in reason["reasonMsg"]
+
+
+@pytest.mark.parametrize("name", ["orderbook", "recent-trade", "funding/history", "tickers"])
+async def test_category_is_required_where_bybit_requires_it(client, name):
+    reply = await client.get(f"/v5/market/{name}", "symbol=ABCUSDT")
+    assert reply["retCode"] == 10001
+    assert "linear" in reply["retMsg"]
+
+
+async def test_closed_orders_are_listed_by_creation_newest_first(client):
+    now_ms = client.now_ms()
+    for age_ms, price in ((30, "9.90"), (20, "9.91"), (10, "9.92")):
+        order = OrderRequest(
+            symbol="ABCUSDT",
+            side=Side.BUY,
+            order_type=OrderType.LIMIT,
+            quantity=Decimal(5),
+            price=Decimal(price),
+            link_id=price.replace(".", "-"),
+        )
+        client.exchange.place(TRADER.account_id, order, now_ms=now_ms - age_ms)
+    for link_id in ("9-91", "9-92", "9-90"):
+        await client.post("/v5/order/cancel", {**PLAIN, "orderLinkId": link_id})
+    for path, query in (("history", ""), ("realtime", "&symbol=ABCUSDT&openOnly=1")):
+        reply = await client.get(f"/v5/order/{path}", f"category=linear{query}")
+        assert [row["price"] for row in reply["result"]["list"]] == ["9.92", "9.91", "9.90"]
+
+
+async def test_silent_stream_is_closed_and_a_pinging_one_is_kept():
+    async with (
+        serving(idle_timeout_s=0.3) as client,
+        client.stream("/v5/private") as silent,
+        client.stream("/v5/private") as alive,
+        asyncio.TaskGroup() as group,
+    ):
+        closing = group.create_task(silent.receive(timeout=5))
+        while not closing.done():
+            await alive.send_json({"op": "ping"})
+            assert (await alive.receive_json(timeout=5))["op"] == "pong"
+        assert closing.result().type is aiohttp.WSMsgType.CLOSE
+
+
+async def test_maker_and_taker_each_hear_only_their_own_fills(client):
+    async with client.private("order", "execution") as maker, client.stream("/v5/private") as taker:
+        await taker.send_json(auth(client.now_ms(), account=READER))
+        await taker.send_json({"op": "subscribe", "args": ["execution"], "req_id": "s"})
+        await frames(taker, 2)
+        await client.create(price="10.01")
+        sell = OrderRequest(
+            symbol="ABCUSDT", side=Side.SELL, order_type=OrderType.MARKET, quantity=Decimal(5)
+        )
+        client.exchange.place(READER.account_id, sell, now_ms=client.now_ms())
+        assert (await maker.receive_json(timeout=5))["data"][0]["orderStatus"] == "New"
+        seen = [await until(ws, "execution") for ws in (maker, taker)]
+        rows = [frame["data"][0] for frame in seen]
+        assert [(row["side"], row["isMaker"], row["execFee"]) for row in rows] == [
+            ("Buy", True, "0.01001"),
+            ("Sell", False, "0.0275275"),
+        ]
+
+
+async def test_topics_of_a_connection_are_bounded_in_total(client):
+    async with client.stream("/v5/public/spot") as ws:
+        verdicts = []
+        for group in range(60):
+            topics = [f"tickers.{group}{'X' * 34}{number}" for number in range(10)]
+            await ws.send_json({"op": "subscribe", "args": topics})
+            verdicts.append((await ws.receive_json(timeout=5))["success"])
+        assert verdicts[:45] == [True] * 45
+        assert verdicts[55:] == [False] * 5
 
 
 async def test_transport_faults_get_their_status(client):

@@ -175,8 +175,9 @@ class Exchange:
             110043 unchanged, 110013 out of range, 110007 when margin would not suffice.
         """
         contract = self._tradable(symbol)
-        if not (leverage.is_finite() and 1 <= leverage <= contract.instrument.max_leverage):
-            raise VenueReject(110013, "cannot set leverage due to risk limit")
+        highest = contract.instrument.max_leverage
+        if not (leverage.is_finite() and 1 <= leverage <= highest):
+            raise VenueReject(110013, f"cannot set leverage due to risk limit: 1 to {highest}")
         account = self._accounts[account_id]
         stake = account.stake(contract)
         former = stake.leverage
@@ -368,5 +369,6 @@ class Exchange:
     def _tradable(self, symbol: str) -> Contract:
         contract = self._contracts.get(symbol)
         if contract is None:
-            raise VenueReject(10001, "Not supported symbols")
+            known = ", ".join(self.instruments)
+            raise VenueReject(10001, f"Not supported symbols, this venue lists {known}")
         return contract

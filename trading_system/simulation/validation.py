@@ -43,14 +43,18 @@ def limit_ticks(contract: Contract, side: Side, price: Decimal | None) -> int:
         raise VenueReject(10001, "price is required for a limit order")
     if not price.is_finite():
         raise VenueReject(10001, "price invalid")
+    outside = (
+        "order price is out of permissible range: "
+        f"must be between {instrument.min_price} and {instrument.max_price}"
+    )
     if abs(price) > instrument.max_price * 1000:
-        raise VenueReject(110003, "order price is out of permissible range")
+        raise VenueReject(110003, outside)
     try:
         ticks = instrument.price_to_ticks(price)
     except (OffGridError, InvalidOperation) as e:
         raise VenueReject(10001, f"price is not a multiple of {instrument.tick_size}") from e
     if ticks <= 0 or not instrument.min_price <= price <= instrument.max_price:
-        raise VenueReject(110003, "order price is out of permissible range")
+        raise VenueReject(110003, outside)
     band = contract.band_ticks(side)
     return min(ticks, band) if side is Side.BUY else max(ticks, band)
 
@@ -105,7 +109,7 @@ def new_terms(
         check_notional(contract, contract.value(lots) if is_market else ticks_value)
     _check_link_id(request.link_id, account)
     if request.position_idx != 0:
-        raise VenueReject(10001, "position idx not match position mode")
+        raise VenueReject(10001, "position idx not match position mode: one-way needs 0")
     if request.reduce_only:
         lots = min(lots, stake.reducible(side))
         if not lots:

@@ -53,6 +53,11 @@ class SimulatedVenue:
         self._now_ms = 0
         exchange.listener = self._fan_out
 
+    @property
+    def now_ms(self) -> int:
+        """Time that the venue has reached, UTC milliseconds."""
+        return self._now_ms
+
     def add_listener(self, listener: ExchangeListener) -> None:
         """Let ``listener`` hear every event from now on, after those added before it."""
         self._fan_out.listeners.append(listener)

@@ -96,6 +96,15 @@ def test_candle_is_confirmed_once_when_it_closes():
     assert topic.refresh(61_000) == []
 
 
+def test_every_candle_that_closed_during_a_pause_is_confirmed():
+    statistics = FakeStatistics(candle(0, 10))
+    topic = KlineTopic(statistics, TEXTS, interval="1")
+    topic.refresh(0)
+    statistics.candles += [candle(minute * 60_000, 10 + minute) for minute in range(1, 8)]
+    rows = [json.loads(frame)["data"][0] for frame in topic.refresh(420_000)]
+    assert [row["start"] // 60_000 for row in rows if row["confirm"]] == list(range(7))
+
+
 @pytest.mark.parametrize("months", [0, 13, 25, 361, 600, 649, 900, 1562])
 def test_month_ends_with_its_last_millisecond(months):
     year, month = 1970 + months // 12, months % 12 + 1

@@ -52,6 +52,10 @@ def test_options_are_read():
         {"stopLoss": 40000},
         {"bboSideType": "Queue"},
         {"slippageToleranceType": "Percent"},
+        {"trailingStop": "100"},
+        {"activePrice": "51000"},
+        {"orderFilter": "StopOrder"},
+        {"orderFilter": "tpslOrder"},
     ],
 )
 def test_bad_or_unsupported_order_is_refused(change):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 
 from trading_system.domain.instruments import plain
 from trading_system.simulation.bybit_server import account_rows, order_rows
 from trading_system.simulation.bybit_server.envelope import Row
 from trading_system.simulation.bybit_server.paging import DAY_MS, TimeWindow, page, time_window
-from trading_system.simulation.bybit_server.parameters import Fields, bad
+from trading_system.simulation.bybit_server.parameters import DetailedReject, Fields, bad
 from trading_system.simulation.bybit_server.texts import GridText
 from trading_system.simulation.exchange import Exchange
 from trading_system.simulation.records import AccountSpec, OrderRecord, VenueReject
@@ -18,6 +18,9 @@ _STOP_FILTERS = frozenset({"StopOrder", "tpslOrder", "OcoOrder", "BidirectionalT
 _OPEN_ONLY = {"0": False, "1": True, "2": True}
 _MAX_RECENT = 500
 _SPOT_FEE = "0.001"
+_LEVERAGE_STEP = Decimal("0.01")
+_MARGIN_MODES = ("REGULAR_MARGIN", "ISOLATED_MARGIN", "PORTFOLIO_MARGIN")
+_MARGIN_MODE_FAILED = 3400045
 _STOP_FIELDS = (
     "takeProfit",
     "stopLoss",
@@ -65,7 +68,7 @@ class AccountQueries:
         is_wanted = self._scope(fields)
         orders = [
             order
-            for order in reversed(self._exchange.closed_orders(account.account_id))
+            for order in _by_creation(self._exchange.closed_orders(account.account_id))
             if (
                 _matches(order.order_id, order.link_id, order_id, link_id)
                 if order_id or link_id
@@ -230,6 +233,8 @@ class AccountQueries:
             raise bad("params error: buyLeverage must equal sellLeverage")
         if buy < Decimal(1):
             raise bad("params error: leverage must be at least 1")
+        if buy % _LEVERAGE_STEP:
+            raise bad(f"params error: leverage must be a multiple of {_LEVERAGE_STEP}")
         self._exchange.set_leverage(account.account_id, symbol, buy)
         return {}
 
@@ -243,8 +248,8 @@ class AccountQueries:
         if fields.integer("mode") == 0:
             raise VenueReject(110025, "Position mode is not modified")
         if fields.integer("mode") == 3:
-            raise bad("hedge mode is not supported by this venue")
-        raise bad("params error: mode invalid")
+            raise bad("hedge mode is not supported by this venue, use mode 0 (one-way)")
+        raise bad("params error: mode must be 0 (one-way)")
 
     def trading_stop(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
         """Refuse ``position/trading-stop``: take profit and stop loss are not supported."""
@@ -260,9 +265,19 @@ class AccountQueries:
         mode = fields.required("setMarginMode")
         if mode == "REGULAR_MARGIN":
             return {"reasons": []}
-        if mode not in {"ISOLATED_MARGIN", "PORTFOLIO_MARGIN"}:
-            raise bad("params error: setMarginMode invalid")
-        raise VenueReject(3400045, f"Set margin mode failed: {mode} is not supported")
+        if mode not in _MARGIN_MODES:
+            raise bad(f"params error: setMarginMode must be one of {', '.join(_MARGIN_MODES)}")
+        message = f"{mode} is not supported by this venue, use REGULAR_MARGIN"
+        raise DetailedReject(
+            _MARGIN_MODE_FAILED,
+            "Set margin mode failed",
+            result={"reasons": [{"reasonCode": str(_MARGIN_MODE_FAILED), "reasonMsg": message}]},
+        )
+
+    def refuse(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
+        """Refuse a request that Bybit has and this venue does not."""
+        del account, fields, now_ms
+        raise bad("this request is not supported by this venue")
 
     def _traded_symbol(self, fields: Fields) -> str:
         symbol = fields.required("symbol")
@@ -285,7 +300,7 @@ class AccountQueries:
             return []
         orders: Iterable[OrderRecord]
         if wants_closed:
-            orders = list(reversed(self._exchange.closed_orders(account.account_id)))[:_MAX_RECENT]
+            orders = _by_creation(self._exchange.closed_orders(account.account_id)[-_MAX_RECENT:])
         else:
             orders = self._exchange.open_orders(account.account_id)
         return [order for order in orders if is_wanted(order.symbol)]
@@ -308,6 +323,11 @@ class AccountQueries:
         if base:
             return lambda name: instruments[name].base_coin == base
         return lambda name: not settle or instruments[name].quote_coin == settle
+
+
+# Newest first; the exchange lists closed orders by the time they closed.
+def _by_creation(orders: Sequence[OrderRecord]) -> list[OrderRecord]:
+    return sorted(orders, key=lambda order: order.created_ms)[::-1]
 
 
 def _listing(category: str, rows: list[Row], cursor: str) -> Row:

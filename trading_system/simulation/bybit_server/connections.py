@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from trading_system.simulation.bybit_server.credentials import NO_SUCH_KEY
 from trading_system.simulation.bybit_server.parameters import decode_json
 from trading_system.simulation.bybit_server.signing import is_signed, stream_text
 from trading_system.simulation.records import AccountSpec, VenueReject
@@ -76,7 +77,7 @@ def authenticate(
         raise VenueReject(10001, "key and signature must be text")
     account = accounts.get(key)
     if account is None:
-        raise VenueReject(10003, "API key is invalid.")
+        raise VenueReject(10003, NO_SUCH_KEY)
     if int(text) <= now_ms:
         raise VenueReject(10004, "Params Error: expires is in the past")
     if not is_signed(account.api_secret, stream_text(text), signature):

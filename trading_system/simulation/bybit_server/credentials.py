@@ -8,13 +8,14 @@ from trading_system.simulation.bybit_server.signing import is_signed, request_te
 from trading_system.simulation.records import AccountSpec, VenueReject
 
 DEFAULT_WINDOW_MS = 5_000
+NO_SUCH_KEY = "API key is invalid: use one of the keys that this venue announced at its start."
 _FUTURE_MS = 1_000
-_HEADERS = ("X-BAPI-API-KEY", "X-BAPI-TIMESTAMP", "X-BAPI-SIGN")
+CREDENTIAL_HEADERS = ("X-BAPI-API-KEY", "X-BAPI-TIMESTAMP", "X-BAPI-SIGN")
 
 
 def has_credentials(headers: Mapping[str, str]) -> bool:
     """Return whether every header of a signed request is there."""
-    return all(headers.get(name) for name in _HEADERS)
+    return all(headers.get(name) for name in CREDENTIAL_HEADERS)
 
 
 def identify(
@@ -33,7 +34,7 @@ def identify(
     """
     account = accounts.get(headers["X-BAPI-API-KEY"])
     if account is None:
-        raise VenueReject(10003, "API key is invalid.")
+        raise VenueReject(10003, NO_SUCH_KEY)
     timestamp = headers["X-BAPI-TIMESTAMP"]
     window = headers.get("X-BAPI-RECV-WINDOW", "")
     check_time(timestamp, window, now_ms=now_ms)

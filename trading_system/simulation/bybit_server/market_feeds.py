@@ -7,6 +7,7 @@ from collections.abc import Callable
 from trading_system.simulation.bybit_server.envelope import Row, encode
 from trading_system.simulation.bybit_server.market_rows import stream_ticker, stream_trade_row
 from trading_system.simulation.bybit_server.texts import GridText, rounded
+from trading_system.simulation.candles import RETAINED_MINUTES
 from trading_system.simulation.records import PublicTrade
 from trading_system.simulation.statistics import Candle, MarketStatistics
 
@@ -106,8 +107,13 @@ class KlineTopic:
 
     def refresh(self, now_ms: int) -> list[bytes]:
         """Return the candles that closed since the last push, then the open one."""
+        held = self._candle
         candles = self._statistics.klines(
-            self._symbol, self._interval, start_ms=None, end_ms=None, limit=3
+            self._symbol,
+            self._interval,
+            start_ms=None if held is None else held.start_ms,
+            end_ms=None,
+            limit=1 if held is None else RETAINED_MINUTES,
         )
         if not candles:
             return []

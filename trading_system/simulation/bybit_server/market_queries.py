@@ -197,7 +197,7 @@ class MarketQueries:
 
     def price_limit(self, fields: Fields, now_ms: int) -> Row:
         """Return ``market/price-limit``: the band around the mark price, on the grid."""
-        symbol = self._linear_symbol(fields)
+        symbol = self._linear_symbol(fields, default="linear")
         texts, mark = self._texts[symbol], self._exchange.mark_price(symbol)
         tick = texts.instrument.tick_size
         highest = (mark * (1 + PRICE_LIMIT_RATIO) / tick).to_integral_value(ROUND_FLOOR)
@@ -221,9 +221,9 @@ class MarketQueries:
             and (not base or instrument.base_coin == base)
         ]
 
-    def _linear_symbol(self, fields: Fields) -> str:
-        categories = {name: name for name in ("linear", "spot", "inverse", "option")}
-        category = fields.choice("category", categories, default="linear")
+    # Where Bybit lets the category be absent, linear is meant.
+    def _linear_symbol(self, fields: Fields, *, default: str | None = None) -> str:
+        category = fields.category(default=default)
         symbol = fields.required("symbol")
         if category != "linear" or symbol not in self._exchange.instruments:
             raise bad(f"Not supported symbols: {category} {symbol}")
@@ -232,7 +232,7 @@ class MarketQueries:
     def _candles(
         self, fields: Fields, source: Callable[..., Sequence[Candle]]
     ) -> tuple[str, list[Candle]]:
-        symbol = self._linear_symbol(fields)
+        symbol = self._linear_symbol(fields, default="linear")
         interval = fields.choice("interval", _INTERVAL_CHOICE)
         candles = source(
             symbol,

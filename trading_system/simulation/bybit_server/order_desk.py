@@ -12,6 +12,7 @@ from trading_system.simulation.bybit_server.order_parameters import (
     order_change,
     order_reference,
 )
+from trading_system.simulation.bybit_server.pace import MAX_LAG_MS
 from trading_system.simulation.bybit_server.parameters import Fields, bad
 from trading_system.simulation.exchange import Exchange
 from trading_system.simulation.records import AccountSpec, OrderRecord, VenueReject
@@ -27,6 +28,8 @@ BATCHES = {
 STREAM_OPERATIONS = frozenset({*BATCHES, *BATCHES.values()})
 """Operations of the trade WebSocket."""
 
+_OVERLOADED = 429
+_OVERLOADED_TEXT = "The trading service is catching up after a pause, please retry; it is behind by"
 _STOP_FILTERS = frozenset({"StopOrder", "tpslOrder", "OcoOrder", "BidirectionalTpslOrder"})
 _CANCEL_FILTERS = _STOP_FILTERS | {"Order", "OpenOrder"}
 
@@ -52,12 +55,13 @@ class OrderDesk:
     limits : RequestLimits
         Quotas, charged before a request is read.
     advance : callable
-        Brings the market to a time in UTC ms; called before an order acts, so that the market's
-        own trades of the past never print after the order's.
+        Brings the market towards a time in UTC ms and returns the time it has reached; called
+        before an order acts, which then happens at that time, so that the market's own trades
+        never print in another order than they happened.
     """
 
     def __init__(
-        self, exchange: Exchange, limits: RequestLimits, *, advance: Callable[[int], None]
+        self, exchange: Exchange, limits: RequestLimits, *, advance: Callable[[int], int]
     ) -> None:
         self._exchange = exchange
         self._limits = limits
@@ -73,20 +77,34 @@ class OrderDesk:
         self, operation: str, account: AccountSpec, *, read: Callable[[], Fields], now_ms: int
     ) -> Outcome:
         """Perform ``operation`` with the body that ``read`` returns (it may refuse it)."""
-        self._advance(now_ms)
-        if operation in BATCHES:
-            return self._run_batch(operation, account, read, now_ms)
+        market_ms = self._advance(now_ms)
+        is_behind = now_ms - market_ms > MAX_LAG_MS
+        if operation in BATCHES and not is_behind:
+            return self._run_batch(operation, account, read, now_ms=now_ms, market_ms=market_ms)
         admission = self._limits.take_account(account, operation, count=1, now_ms=now_ms)
         if not admission.admitted:
             return Outcome(code=TOO_MANY, message=TOO_MANY_TEXT, admission=admission)
+        if is_behind:
+            message = f"{_OVERLOADED_TEXT} {(now_ms - market_ms) // 1000} s"
+            return Outcome(code=_OVERLOADED, message=message, admission=admission)
         try:
-            result = self._singles[operation](account.account_id, read(), now_ms)
+            result = self._singles[operation](account.account_id, read(), market_ms)
         except VenueReject as e:
             return Outcome(code=e.code, message=e.message, admission=admission)
         return Outcome(code=0, message="OK", admission=admission, result=result)
 
+    def quota(self, operation: str, account: AccountSpec, *, now_ms: int) -> Admission:
+        """Return the state of an operation's quota without charging it."""
+        return self._limits.take_account(account, operation, count=0, now_ms=now_ms)
+
     def _run_batch(
-        self, operation: str, account: AccountSpec, read: Callable[[], Fields], now_ms: int
+        self,
+        operation: str,
+        account: AccountSpec,
+        read: Callable[[], Fields],
+        *,
+        now_ms: int,
+        market_ms: int,
     ) -> Outcome:
         try:
             fields = read()
@@ -103,7 +121,7 @@ class OrderDesk:
         for index, item in enumerate(items):
             body = Fields({**item, "category": category})
             row, verdict = self._batch_item(
-                operation, account, body, is_admitted=index < admission.admitted, now_ms=now_ms
+                operation, account, body, is_admitted=index < admission.admitted, now_ms=market_ms
             )
             rows.append(row)
             verdicts.append(verdict)
@@ -213,7 +231,7 @@ def _refuse_visit(_account_id: int, _fields: Fields, _now_ms: int) -> Row:
 def _linear_only(fields: Fields) -> None:
     category = fields.category()
     if category != "linear":
-        raise bad(f"category {category} is read-only on this venue")
+        raise bad(f"category {category} is read-only on this venue, orders need category linear")
 
 
 def _echo(fields: Fields, name: str) -> str:

@@ -18,7 +18,16 @@ _TIMES_IN_FORCE = {
     "PostOnly": TimeInForce.POST_ONLY,
 }
 _SELF_MATCHES = {value.value: value for value in SelfMatch}
-_PRICED = ("triggerPrice", "takeProfit", "stopLoss", "tpLimitPrice", "slLimitPrice")
+_PRICED = (
+    "triggerPrice",
+    "takeProfit",
+    "stopLoss",
+    "tpLimitPrice",
+    "slLimitPrice",
+    "trailingStop",
+    "activePrice",
+)
+_PLAIN_FILTERS = frozenset({"Order", "OpenOrder"})
 _NAMED = ("bboSideType", "slippageToleranceType")
 
 
@@ -103,6 +112,8 @@ def refuse_unsupported(fields: Fields) -> None:
     for name in _PRICED:
         if fields.is_set(name):
             raise bad(f"{name} is not supported by this venue")
+    if fields.text("orderFilter", default="Order") not in _PLAIN_FILTERS:
+        raise bad("orderFilter of conditional orders is not supported by this venue, use Order")
     for name in _NAMED:
         if fields.text(name, default="UNKNOWN") != "UNKNOWN":
             raise bad(f"{name} is not supported by this venue")

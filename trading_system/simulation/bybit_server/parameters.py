@@ -21,7 +21,7 @@ _MAX_QUERY_FIELDS = 100
 _MAX_EXPONENT = 30
 _MAX_INTEGER = 10**15
 _FLAGS = {"true": True, "false": False}
-_CATEGORIES = frozenset({"linear", "spot", "inverse", "option"})
+_CATEGORIES = ("linear", "spot", "inverse", "option")
 
 Choice = TypeVar("Choice")
 
@@ -33,6 +33,22 @@ class _Number(str):
 
 
 _DECODER = msgspec.json.Decoder(float_hook=_Number)
+
+
+class DetailedReject(VenueReject):
+    """A refusal whose answer carries a payload.
+
+    Parameters
+    ----------
+    code, message : int, str
+        As in :class:`VenueReject`.
+    result : dict
+        JSON object for ``result``.
+    """
+
+    def __init__(self, code: int, message: str, *, result: dict[str, object]) -> None:
+        super().__init__(code, message)
+        self.result = result
 
 
 def bad(message: str) -> VenueReject:
@@ -109,9 +125,9 @@ class Fields:
             raise bad(f"params error: {name} is required")
         return text
 
-    def category(self) -> str:
-        """Return the required category, one of the four that exist."""
-        return self.choice("category", {name: name for name in _CATEGORIES})
+    def category(self, *, default: str | None = None) -> str:
+        """Return the category, one of the four that exist; without ``default`` it is required."""
+        return self.choice("category", {name: name for name in _CATEGORIES}, default=default)
 
     def choice(
         self, name: str, values: Mapping[str, Choice], *, default: Choice | None = None
@@ -121,7 +137,7 @@ class Fields:
         if not text and default is not None:
             return default
         if text not in values:
-            raise bad(f"params error: {name} invalid")
+            raise bad(f"params error: {name} must be one of {', '.join(values)}")
         return values[text]
 
     def integer(self, name: str, *, default: int | None = None) -> int | None:
@@ -141,7 +157,7 @@ class Fields:
         """Return the page size: 1 to ``highest``; larger wishes are cut, smaller refused."""
         value = self.integer("limit", default=default)
         if value is None or value < 1:
-            raise bad("params error: limit invalid")
+            raise bad(f"params error: limit must be 1 to {highest}")
         return min(value, highest)
 
     def flag(self, name: str) -> bool:

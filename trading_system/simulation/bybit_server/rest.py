@@ -10,12 +10,18 @@ from itertools import count
 from aiohttp import web
 
 from trading_system.simulation.bybit_server.credentials import (
+    CREDENTIAL_HEADERS,
     check_permission,
     has_credentials,
     identify,
 )
 from trading_system.simulation.bybit_server.envelope import answer, limit_headers
-from trading_system.simulation.bybit_server.limits import Admission, RequestLimits
+from trading_system.simulation.bybit_server.limits import (
+    ADDRESS_LIMIT,
+    ADDRESS_WINDOW_MS,
+    Admission,
+    RequestLimits,
+)
 from trading_system.simulation.bybit_server.options import ServerOptions
 from trading_system.simulation.bybit_server.order_desk import (
     TOO_MANY,
@@ -23,7 +29,12 @@ from trading_system.simulation.bybit_server.order_desk import (
     OrderDesk,
     Outcome,
 )
-from trading_system.simulation.bybit_server.parameters import Fields, decode_object, parse_query
+from trading_system.simulation.bybit_server.parameters import (
+    DetailedReject,
+    Fields,
+    decode_object,
+    parse_query,
+)
 from trading_system.simulation.bybit_server.routes import (
     OrderRoute,
     PublicRoute,
@@ -33,6 +44,12 @@ from trading_system.simulation.bybit_server.routes import (
 from trading_system.simulation.records import AccountSpec, VenueReject
 
 _LOGGER = logging.getLogger(__name__)
+_NO_ROUTE = "Route not found: this venue does not serve this path."
+_NO_CREDENTIALS = f"Missing auth headers: {', '.join(CREDENTIAL_HEADERS)} are required."
+_TOO_FREQUENT = (
+    f"Access too frequent: at most {ADDRESS_LIMIT} requests in {ADDRESS_WINDOW_MS // 1000} s per "
+    "address, wait until X-Bapi-Limit-Reset-Timestamp."
+)
 
 
 class RestGateway:
@@ -72,18 +89,20 @@ class RestGateway:
         route = self._routes.get(path)
         address = self._limits.take_address(request.remote or "", now_ms=self._now_ms())
         if route is None:
-            outcome = Outcome(code=10017, message="Route not found.", admission=address)
+            outcome = Outcome(code=10017, message=_NO_ROUTE, admission=address)
             return self._response(outcome, status=404)
         if request.method != route.method:
-            outcome = Outcome(code=10001, message="Method not allowed.", admission=address)
+            message = f"Method not allowed, use {route.method}."
+            outcome = Outcome(code=10001, message=message, admission=address)
             return self._response(outcome, status=400)
         if not address.admitted or (request.method == "GET" and request.can_read_body):
-            outcome = Outcome(code=10018, message="Access too frequent.", admission=address)
+            message = "GET requests must not have a body." if address.admitted else _TOO_FREQUENT
+            outcome = Outcome(code=10018, message=message, admission=address)
             return self._response(outcome, status=403)
         if (request.content_length or 0) > self._options.max_body_bytes:
             return self._too_large(address)
         if isinstance(route, SignedRoute | OrderRoute) and not has_credentials(request.headers):
-            outcome = Outcome(code=10007, message="Missing auth headers.", admission=address)
+            outcome = Outcome(code=10007, message=_NO_CREDENTIALS, admission=address)
             return self._response(outcome, status=401)
         if route.method == "GET":
             payload: bytes | None = query.encode("utf-8", "surrogateescape")
@@ -125,14 +144,16 @@ class RestGateway:
             )
             result = route.answer(account, Fields(values), now_ms)
         except VenueReject as e:
-            return Outcome(code=e.code, message=e.message, admission=admission)
+            payload_of = e.result if isinstance(e, DetailedReject) else {}
+            return Outcome(code=e.code, message=e.message, admission=admission, result=payload_of)
         except Exception:  # The boundary to untrusted clients: a bug here must not end the venue.
             _LOGGER.exception("request to %s failed", request.path)
             return Outcome(code=10016, message="Internal error.", admission=admission)
         return Outcome(code=0, message="OK", admission=admission, result=result)
 
     def _too_large(self, address: Admission) -> web.Response:
-        outcome = Outcome(code=10001, message="Request body too large.", admission=address)
+        message = f"Request body too large: at most {self._options.max_body_bytes} bytes."
+        outcome = Outcome(code=10001, message=message, admission=address)
         return self._response(outcome, status=413)
 
     async def _body(self, request: web.BaseRequest) -> bytes | None:

@@ -100,6 +100,10 @@ def _settings(account: AccountQueries) -> dict[str, SignedRoute]:
         "position/switch-mode": account.switch_mode,
         "position/trading-stop": account.trading_stop,
         "account/set-margin-mode": account.set_margin_mode,
+        "order/pre-check": account.refuse,
+        "order/disconnected-cancel-all": account.refuse,
+        "position/set-auto-add-margin": account.refuse,
+        "position/add-margin": account.refuse,
     }
     return {
         f"/v5/{name}": SignedRoute(answer=answer, operation=name.replace("/", "."), method="POST")

@@ -22,6 +22,7 @@ from trading_system.simulation.bybit_server.limits import RequestLimits
 from trading_system.simulation.bybit_server.market_queries import MarketQueries
 from trading_system.simulation.bybit_server.options import ServerOptions
 from trading_system.simulation.bybit_server.order_desk import OrderDesk
+from trading_system.simulation.bybit_server.pace import MarketPace
 from trading_system.simulation.bybit_server.private_feeds import PrivateFeeds
 from trading_system.simulation.bybit_server.public_feeds import PublicFeeds
 from trading_system.simulation.bybit_server.rest import RestGateway
@@ -68,7 +69,6 @@ class BybitServer:
     """
 
     def __init__(self, venue: SimulatedVenue, *, clock: Clock, options: ServerOptions) -> None:
-        self._venue = venue
         self._clock = clock
         self._options = options
         self._port = 0
@@ -82,7 +82,8 @@ class BybitServer:
             exchange, on_trades=self._public.add_trades, now_ms=self._now_ms
         )
         limits = RequestLimits(is_enforced=options.limits == "documented")
-        self._desk = OrderDesk(exchange, limits, advance=venue.advance)
+        self._pace = MarketPace(venue, clock=clock)
+        self._desk = OrderDesk(exchange, limits, advance=self._pace.advance)
         self._rest = RestGateway(
             routes(MarketQueries(venue, books=self._public), AccountQueries(exchange)),
             desk=self._desk,
@@ -122,9 +123,9 @@ class BybitServer:
         return await self._context.__aexit__(kind, error, trace)
 
     def pump(self) -> None:
-        """Advance the market to the clock's time and push what is due."""
+        """Advance the market towards the clock's time and push what is due."""
         now_ms = self._now_ms()
-        self._venue.advance(now_ms)
+        self._pace.advance(now_ms)
         self._public.pump(now_ms)
 
     @asynccontextmanager

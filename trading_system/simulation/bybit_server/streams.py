@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from trading_system.simulation.bybit_server.connections import (
+    MAX_ARGS,
+    MAX_ARGS_CHARACTERS,
     authenticate,
     operation_of,
     read_request,
@@ -18,8 +20,12 @@ from trading_system.simulation.bybit_server.public_feeds import PublicFeeds
 from trading_system.simulation.bybit_server.session import Session
 from trading_system.simulation.records import AccountSpec, VenueReject
 
+_UNKNOWN_PUBLIC_OP = "Unknown op: use ping, subscribe or unsubscribe"
+_UNKNOWN_PRIVATE_OP = "Unknown op: use auth, ping, subscribe or unsubscribe"
+_INVALID_ARGS = (
+    f"Invalid args: a list of 1 to {MAX_ARGS} topics, {MAX_ARGS_CHARACTERS} characters in all"
+)
 _SPOT_ARGS = 10
-_MAX_TOPICS = 5_000
 _MAX_HELD = 10_000
 
 
@@ -61,7 +67,7 @@ class PublicChannel:
         elif operation == "unsubscribe":
             self._unsubscribe(request)
         else:
-            self._answer(request, operation, is_ok=False, message="Unknown op")
+            self._answer(request, operation, is_ok=False, message=_UNKNOWN_PUBLIC_OP)
 
     def close(self) -> None:
         """Drop every subscription."""
@@ -71,7 +77,7 @@ class PublicChannel:
 
     def _subscribe(self, request: Mapping[str, object]) -> None:
         topics = topic_list(request)
-        problem = "Invalid args" if topics is None else self._problem(topics)
+        problem = _INVALID_ARGS if topics is None else self._problem(topics)
         if topics is None or problem:
             self._answer(request, "subscribe", is_ok=False, message=problem)
             return
@@ -92,7 +98,7 @@ class PublicChannel:
     def _unsubscribe(self, request: Mapping[str, object]) -> None:
         topics = topic_list(request)
         if topics is None:
-            self._answer(request, "unsubscribe", is_ok=False, message="Invalid args")
+            self._answer(request, "unsubscribe", is_ok=False, message=_INVALID_ARGS)
             return
         for topic in topics:
             self._wanted.pop(topic, None)
@@ -101,9 +107,10 @@ class PublicChannel:
 
     def _problem(self, topics: list[str]) -> str:
         if self._category == "spot" and len(topics) > _SPOT_ARGS:
-            return "args size >10"
-        if len(self._wanted) + len(topics) > _MAX_TOPICS:
-            return "too many topics"
+            return f"args size >10: at most {_SPOT_ARGS} topics per request"
+        # The bound on characters is per connection, not per request.
+        if sum(map(len, {*self._wanted, *topics})) > MAX_ARGS_CHARACTERS:
+            return f"too many topics: {MAX_ARGS_CHARACTERS} characters in all per connection"
         for topic in topics:
             if not self._feeds.is_valid(topic, category=self._category):
                 return f"Invalid topic: {topic[:64]}"
@@ -178,9 +185,9 @@ class PrivateChannel:
         elif operation == "auth":
             self._authenticate(request)
         elif operation not in {"subscribe", "unsubscribe"}:
-            self._answer(request, operation, is_ok=False, message="Unknown op")
+            self._answer(request, operation, is_ok=False, message=_UNKNOWN_PRIVATE_OP)
         elif self._account is None:
-            self._refuse(request, operation, "Request not authorized")
+            self._refuse(request, operation, "Request not authorized: auth first")
         elif operation == "subscribe":
             self._subscribe(request)
         else:
@@ -207,7 +214,7 @@ class PrivateChannel:
     def _subscribe(self, request: Mapping[str, object]) -> None:
         topics = topic_list(request)
         if topics is None:
-            self._answer(request, "subscribe", is_ok=False, message="Invalid args")
+            self._answer(request, "subscribe", is_ok=False, message=_INVALID_ARGS)
             return
         unknown = [topic for topic in topics if topic not in TOPICS]
         if unknown or _is_doubled(topics):
@@ -234,7 +241,7 @@ class PrivateChannel:
     def _unsubscribe(self, request: Mapping[str, object]) -> None:
         topics = topic_list(request)
         if topics is None:
-            self._answer(request, "unsubscribe", is_ok=False, message="Invalid args")
+            self._answer(request, "unsubscribe", is_ok=False, message=_INVALID_ARGS)
             return
         for topic in topics:
             self.topics.pop(topic, None)

@@ -20,6 +20,7 @@ from trading_system.simulation.records import AccountSpec, VenueReject
 
 _MAX_REMEMBERED = 10_000
 _MAX_ID = 36
+_OPERATIONS = ", ".join(sorted(STREAM_OPERATIONS))
 _NO_QUOTA = Admission(limit=0, remaining=0, reset_ms=0, admitted=0)
 
 
@@ -59,7 +60,8 @@ class TradeChannel:
         except VenueReject as e:
             frame = _plain(e.code, e.message, operation)
             if operation != "auth":
-                frame |= {"data": {}, "retExtInfo": {}, "header": self._header(_NO_QUOTA)}
+                quota = self._quota(operation)
+                frame |= {"data": {}, "retExtInfo": {}, "header": self._header(quota)}
         request_id = request.get("reqId")
         if isinstance(request_id, str) and 0 < len(request_id) <= _MAX_ID:
             frame = {"reqId": request_id, **frame}
@@ -77,7 +79,7 @@ class TradeChannel:
         if self._account is None:
             raise VenueReject(10003, "Request not authorized: auth first")
         if operation not in STREAM_OPERATIONS:
-            raise VenueReject(10404, "op type is not found")
+            raise VenueReject(10404, f"op type is not found, use {_OPERATIONS}")
         self._remember(request.get("reqId"))
         header = request.get("header")
         if not isinstance(header, dict):
@@ -125,6 +127,11 @@ class TradeChannel:
         if isinstance(request_id, str) and 0 < len(request_id) <= _MAX_ID:
             frame["reqId"] = request_id
         return frame
+
+    def _quota(self, operation: str) -> Admission:
+        if self._account is None or operation not in STREAM_OPERATIONS:
+            return _NO_QUOTA
+        return self._desk.quota(operation, self._account, now_ms=self._now_ms())
 
     def _header(self, admission: Admission) -> dict[str, str]:
         now_ms = self._now_ms()
