@@ -32,6 +32,7 @@ _FLOOR_VARIANCE = 0.25
 _MAX_PENDING = 4_096
 _PRIOR_PERSISTENCE = 0.5
 _MAX_PERSISTENCE = 0.95
+_LATE = 2
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
@@ -96,7 +97,9 @@ class OrderFlowAgent:
         interval_ns = self._interval_s * _NS_PER_S
         learned = False
         while self._pending and features.ts_ns - self._pending[0][0] >= interval_ns:
-            _, mid, vector = self._pending.popleft()
+            taken_ns, mid, vector = self._pending.popleft()
+            if features.ts_ns - taken_ns > _LATE * interval_ns:
+                continue  # the market was silent: this is the outcome of a longer interval
             self._learn(vector, (features.mid - mid) / mid * _BPS)
             self._follow(vector, _vector(features))
             learned = True

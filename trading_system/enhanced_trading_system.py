@@ -14,11 +14,18 @@ import structlog
 from pydantic import SecretStr
 
 from trading_system.config.settings import Settings, load_settings
-from trading_system.domain.errors import ConfigurationError, VenueError
+from trading_system.domain.errors import (
+    ConfigurationError,
+    CorruptDataError,
+    LifecycleError,
+    VenueAuthError,
+    VenueError,
+)
+from trading_system.domain.instruments import plain
 from trading_system.domain.ports import Clock
 from trading_system.monitoring.health import Health
 from trading_system.monitoring.status import SystemSnapshot, status_of
-from trading_system.runtime.child import ChildProcess, ChildSpec, launch
+from trading_system.runtime.child import ChildError, ChildProcess, ChildSpec, launch
 from trading_system.runtime.clock import SystemClock
 from trading_system.runtime.lifecycle import Component, State, Supervisor
 from trading_system.strategies.figures import (
@@ -36,7 +43,9 @@ _LOG = structlog.get_logger(__name__)
 _NS_PER_S = 1_000_000_000
 _VENUE_READY_S = 30.0
 _SESSION_START_S = 45.0
-_SESSION_STOP_S = 20.0
+_SESSION_STOP_S = 25.0
+_STALE_STAMP = 10002
+_MISUSE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +94,15 @@ class EnhancedTradingSystem:
         ------
         ConfigurationError
             If a setting makes the start impossible.
+        LifecycleError
+            If it was started before, or a stop was requested meanwhile.
         TradingSystemError
             If the venue or a stream did not get ready; everything begun was undone.
         """
+        if self._supervisor is not None:
+            raise LifecycleError("the system was started before; make a new one for another run")
+        if self._stop_requested.is_set():
+            raise LifecycleError(f"stopped before the start: {self._requested_reason}")
         supervisor = Supervisor(name="trading-system")
         self._supervisor = supervisor
         self._started_ns = self._clock.monotonic_ns()
@@ -134,9 +149,12 @@ class EnhancedTradingSystem:
     async def stop_system(self, reason: str = "stopped") -> None:
         """Stop in order: decisions, resting orders, final reports, streams, venue.
 
-        Idempotent; the first reason is kept. Positions are left as they are.
+        Idempotent; the first reason is kept. Positions are left as they are. Before the start
+        there is nothing to stop, and nothing happens.
         """
-        supervisor = self._running()
+        supervisor = self._supervisor
+        if supervisor is None:
+            return
         if supervisor.state in {State.RUNNING, State.DEGRADED} and self._session is not None:
             await self._session.drain()
             # The last moment with live streams: what follows is the stop, not the run's health.
@@ -146,10 +164,15 @@ class EnhancedTradingSystem:
             self._ended_ns = self._clock.monotonic_ns()
 
     def request_stop(self, reason: str) -> None:
-        """Ask :meth:`run_forever` to stop; returns at once, the first reason is kept."""
+        """Ask :meth:`run_forever` to stop; returns at once, the first reason is kept.
+
+        A start that is under way is undone, and :meth:`start_system` raises.
+        """
         if not self._stop_requested.is_set():
             self._requested_reason = reason
             self._stop_requested.set()
+        if self._supervisor is not None and self._supervisor.state is State.STARTING:
+            self._supervisor.request_stop(reason)
 
     def get_system_status(self) -> dict[str, Any]:
         """Return the full status; every documented key is present from the first call."""
@@ -178,7 +201,13 @@ class EnhancedTradingSystem:
             on_line=self._on_venue_line,
         )
         self._venue_context = launch(spec)
-        self._venue = await self._venue_context.__aenter__()
+        try:
+            self._venue = await self._venue_context.__aenter__()
+        except ChildError as e:
+            if e.exit_code != _MISUSE or not e.stderr_tail:
+                raise
+            reason = e.stderr_tail[-1].removeprefix("error: ")
+            raise ConfigurationError(f"the embedded venue refuses its settings: {reason}") from e
 
     def _on_venue_line(self, stream: str, line: str) -> None:
         _LOG.debug("venue", stream=stream, line=line)
@@ -207,12 +236,19 @@ class EnhancedTradingSystem:
         await self._session.rest.__aenter__()
         try:
             await self._session.start(self._supervisor.spawn)
-        except BaseException:
+        except BaseException as e:
             await self._session.rest.__aexit__(None, None, None)
+            if isinstance(e, VenueAuthError) and e.code != _STALE_STAMP:
+                raise ConfigurationError(
+                    f"the venue refuses the key ({e}); correct TRADING_BYBIT__API_KEY and "
+                    "TRADING_BYBIT__API_SECRET"
+                ) from e
             raise
 
     async def _stop_session(self) -> None:
         assert self._session is not None
+        # After a failure nobody has judged the run yet.
+        self._final_health = self._final_health or self._health()
         try:
             await self._session.stop()
         finally:
@@ -243,6 +279,8 @@ class EnhancedTradingSystem:
 
     async def _read_truth(self) -> None:
         """Read positions and open orders with a client of its own, after everything stopped."""
+        if self._session is None:
+            return  # the session never began: there is nothing to prove
         addresses, signer = self._access()
         async with BybitRest(addresses.rest, signer=signer, clock=self._clock) as rest:
             gateway = BybitGateway(rest, clock=self._clock)
@@ -250,11 +288,11 @@ class EnhancedTradingSystem:
                 await gateway.synchronise_clock()
                 positions = await gateway.positions()
                 orders = await gateway.open_orders()
-            except VenueError as e:
+            except (VenueError, CorruptDataError) as e:
                 _LOG.error("the venue could not be read after the stop", error=str(e))
                 return
         self._truth = VenueTruth(
-            positions={p.symbol: format(p.quantity, "f") for p in positions if p.quantity},
+            positions={p.symbol: plain(p.quantity) for p in positions if p.quantity},
             open_orders=len(orders),
         )
 
@@ -301,7 +339,9 @@ class EnhancedTradingSystem:
         reconciler = self._session.reconciler if self._session is not None else None
         if reconciler is None or reconciler.venue is None:
             return None
-        return {symbol: format(quantity, "f") for symbol, quantity in reconciler.venue.items()}
+        if self._supervisor is not None and self._supervisor.is_ended:
+            return None  # only the final check counts now, and it got no answer
+        return {symbol: plain(quantity) for symbol, quantity in reconciler.venue.items()}
 
     def _uptime_s(self) -> float:
         if self._started_ns is None:

@@ -216,3 +216,21 @@ def test_a_venue_that_disappears_is_an_outage_not_a_hang(
     code, report = running.end()
     assert code == 4
     assert report["position"]["venue"] is None or report["open_orders"] is None
+
+
+@pytest.mark.timeout(60)
+def test_an_impatient_stop_while_starting_undoes_everything_and_exits_zero(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*PYTHON, "start", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(tmp_path),
+    )
+    assert process.stderr is not None
+    next(line for line in process.stderr if "STARTING" in line)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert json.loads(out)["state"] == "STOPPED"

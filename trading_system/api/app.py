@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from trading_system.domain.ports import Control, StatusSource
 
-_ALLOWED_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?")
 _MAX_BODY_BYTES = 64 * 1024
 
 
@@ -66,8 +67,7 @@ def create_app(source: StatusSource, control: Control, *, token: str) -> FastAPI
 
 
 def _refusal(request: Request, token: str) -> Response | None:
-    host = request.headers.get("host", "").rsplit(":", 1)[0]
-    if host not in _ALLOWED_HOSTS:
+    if not _HOST.fullmatch(request.headers.get("host", "")):
         return JSONResponse({"error": "unknown Host"}, status_code=403)
     if "origin" in request.headers:
         return JSONResponse({"error": "web pages may not call this API"}, status_code=403)

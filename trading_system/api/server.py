@@ -65,7 +65,8 @@ async def control_api(
             while not server.started and not serving.done():  # noqa: ASYNC110 - see above
                 await asyncio.sleep(_POLL_S)
         if server.started:
-            url = f"http://{host}:{server.servers[0].sockets[0].getsockname()[1]}"
+            shown = f"[{host}]" if ":" in host else host
+            url = f"http://{shown}:{server.servers[0].sockets[0].getsockname()[1]}"
             _write_private(file, json.dumps({"url": url, "token": token, "pid": os.getpid()}))
             try:
                 yield url

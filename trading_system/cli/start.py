@@ -15,10 +15,11 @@ from typing import Any
 from trading_system.api.server import control_api
 from trading_system.cli.output import ExitCode, fail, note
 from trading_system.config.settings import Settings
-from trading_system.domain.errors import ConfigurationError
+from trading_system.domain.errors import ConfigurationError, LifecycleError
 from trading_system.enhanced_trading_system import EnhancedTradingSystem
 
 _LOCK_FILE = "lock"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
@@ -52,8 +53,13 @@ def exclusive(data_dir: Path) -> Iterator[None]:
 
 def run(settings: Settings) -> tuple[ExitCode, dict[str, Any]]:
     """Run the system and return the exit code and the final status."""
-    with exclusive(settings.data_dir), asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_run(settings))
+    with exclusive(settings.data_dir):
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            result = runner.run(_run(settings))
+        # The run is over: one more impatient Ctrl-C must not cost the report.
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        return result
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -69,9 +75,14 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 async def _run(settings: Settings) -> tuple[ExitCode, dict[str, Any]]:
     system = EnhancedTradingSystem(settings)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _SIGNALS:
         loop.add_signal_handler(number, system.request_stop, signal.Signals(number).name)
-    await system.start_system()
+    try:
+        await system.start_system()
+    except LifecycleError as e:
+        # Asked to stop while it started: everything begun was undone, no order was sent.
+        note(str(e))
+        return ExitCode.OK, system.get_system_status()
     try:
         async with control_api(
             system,
@@ -98,8 +109,9 @@ async def _run(settings: Settings) -> tuple[ExitCode, dict[str, Any]]:
 
 
 def _verdict(status: dict[str, Any]) -> ExitCode:
-    """Success means: positions agree, nothing is left open, the state is STOPPED."""
+    """Success means: positions agree, nothing is open or unknown, the state is STOPPED."""
     position = status["position"]
     agrees = position["venue"] is not None and position["local"] == position["venue"]
-    is_clean = status["state"] == "STOPPED" and agrees and status["open_orders"] == 0
+    is_settled = status["open_orders"] == 0 and status["orders"]["unknown"] == 0
+    is_clean = status["state"] == "STOPPED" and agrees and is_settled
     return ExitCode.OK if is_clean else ExitCode.FAILED

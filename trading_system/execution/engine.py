@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Protocol
@@ -16,9 +16,11 @@ from typing import Protocol
 import structlog
 
 from trading_system.domain.errors import (
+    CorruptDataError,
     DeadlineExceeded,
     OrderDenied,
     Outcome,
+    VenueAuthError,
     VenueError,
     VenueRejected,
 )
@@ -50,7 +52,9 @@ _LOG = structlog.get_logger(__name__)
 _KEEP_FINAL = 10_000
 _LOOKUP_DELAYS_S = (0.2, 0.5, 1.0, 2.0, 4.0)
 _LOOKUP_MARGIN_S = 1.0
+_SILENCE_S = 2.0
 _ALREADY_EXISTS = frozenset({110072, 170141, 10014})
+_STALE_STAMP = 10002
 _NS_PER_S = 1_000_000_000
 
 
@@ -125,9 +129,12 @@ class ExecutionEngine:
         self._final: deque[TrackedOrder] = deque(maxlen=_KEEP_FINAL)
         self._by_link: dict[str, TrackedOrder] = {}
         self._sequence = 0
+        self._own: dict[str, Decimal] = {}
         self.state = TradingState.ACTIVE
         self.denied: dict[str, int] = {}
+        self.outcomes = dict.fromkeys(TrackedStatus, 0)
         self.sent = 0
+        self.fills = 0
         self.foreign_reports = 0
 
     def next_link_id(self) -> str:
@@ -149,9 +156,9 @@ class ExecutionEngine:
         """Orders whose request may or may not have reached the venue."""
         return sum(o.status is TrackedStatus.UNKNOWN for o in self._live.values())
 
-    def settled_orders(self) -> Iterator[TrackedOrder]:
-        """Iterate over the newest settled orders, oldest first."""
-        return iter(self._final)
+    def own_quantity(self, symbol: str) -> Decimal:
+        """Return the part of the position that this run's orders opened, signed."""
+        return self._own.get(symbol, Decimal(0))
 
     async def submit(self, intent: OrderIntent, *, timeout_s: float) -> OrderAck:
         """Gate and send ``intent``; a market order is sent as a collared immediate-or-cancel.
@@ -180,9 +187,14 @@ class ExecutionEngine:
             raise
         except VenueError as e:
             if e.outcome is Outcome.UNKNOWN:
+                # An answer that did not come took at least this long: leaving it out would flatter.
+                self._latency.record("ack", self._clock.monotonic_ns() - order.sent_ns)
                 self._mark_unknown(order, str(e))
             else:
                 self._conclude(order, TrackedStatus.REJECTED, str(e))
+            if isinstance(e, VenueAuthError) and e.code != _STALE_STAMP:
+                _LOG.error("halted: the venue refuses the key", error=str(e))
+                self.state = TradingState.HALTED
             raise
         self._latency.record("ack", self._clock.monotonic_ns() - order.sent_ns)
         order.order_id = order.order_id or ack.order_id
@@ -201,6 +213,8 @@ class ExecutionEngine:
     async def settle(self, link_id: str, *, timeout_s: float) -> TrackedOrder:
         """Wait until the order's outcome is known, looking it up when the stream is silent.
 
+        A look-up that fails is tried again: an outage is no outcome.
+
         Raises
         ------
         DeadlineExceeded
@@ -213,42 +227,54 @@ class ExecutionEngine:
             if left_s <= 0:
                 raise DeadlineExceeded(f"order {link_id} not settled within {timeout_s} s")
             try:
-                async with asyncio.timeout(min(left_s, 2.0)):
+                async with asyncio.timeout(min(left_s, _SILENCE_S)):
                     await order.settled.wait()
             except TimeoutError:
-                await self.refresh(link_id)
+                await self.look_up(order)
         return order
+
+    async def look_up(self, order: TrackedOrder) -> None:
+        """Ask the venue for one order; an absence past the request's life settles it.
+
+        A request that the venue has not processed dies with its receive window, so "not found"
+        is final only after that. An order that the venue had taken and knows no more (it lost its
+        memory) can fill no more either. Failed requests settle nothing and are logged.
+        """
+        link_id = order.intent.link_id
+        life_ns = round((self._request_life_s + _LOOKUP_MARGIN_S) * _NS_PER_S)
+        is_past_life = self._clock.monotonic_ns() > order.sent_ns + life_ns
+        try:
+            is_found = await self.refresh(link_id)
+        except (VenueError, CorruptDataError) as e:
+            _LOG.warning("look-up failed", link_id=link_id, error=str(e))
+            return
+        if is_found or not is_past_life or order.status.is_final:
+            return  # a final order still owes the fills that were reported
+        if order.status is TrackedStatus.OPEN:
+            _LOG.error("the venue no longer knows an order", link_id=link_id)
+            self._conclude(order, TrackedStatus.CANCELLED, "the venue no longer knows it")
+        else:
+            self._conclude(order, TrackedStatus.REJECTED, "never reached the venue")
 
     async def refresh(self, link_id: str) -> bool:
         """Look one order up and apply what the venue says; return whether it was found."""
         report = await self._lookup.find_order(link_id)
-        if report is None:
-            return False
-        for fill in await self._lookup.executions(link_id):
+        # Executions prove an order too: a venue's order history may lag behind them.
+        fills = await self._lookup.executions(link_id)
+        for fill in fills:
             self.on_fill(fill)
-        self.on_report(report)
-        return True
+        if report is not None:
+            self.on_report(report)
+        return report is not None or bool(fills)
 
     async def resolve(self, link_id: str) -> TrackedOrder:
-        """Settle an order of unknown outcome by look-ups; absence counts only past its life.
-
-        A request that the venue has not processed dies with its receive window, so "not found"
-        is final only after that; the order is never sent again.
-        """
+        """Settle an order of unknown outcome by look-ups; it is never sent again."""
         order = self._by_link[link_id]
-        dead_ns = order.sent_ns + round((self._request_life_s + _LOOKUP_MARGIN_S) * _NS_PER_S)
         attempt = 0
         while order.status is TrackedStatus.UNKNOWN:
             await asyncio.sleep(_LOOKUP_DELAYS_S[min(attempt, len(_LOOKUP_DELAYS_S) - 1)])
             attempt += 1
-            is_past_life = self._clock.monotonic_ns() > dead_ns
-            try:
-                is_found = await self.refresh(link_id)
-            except VenueError as e:
-                _LOG.warning("look-up failed", link_id=link_id, error=str(e), attempt=attempt)
-                continue
-            if not is_found and is_past_life:
-                self._conclude(order, TrackedStatus.REJECTED, "never reached the venue")
+            await self.look_up(order)
         return order
 
     def on_report(self, report: OrderReport) -> None:
@@ -268,12 +294,19 @@ class ExecutionEngine:
         order = self._by_link.get(fill.link_id)
         if order is None:
             self.foreign_reports += 1
+            self._note_own(fill.symbol, Decimal(0))
             return
+        self.fills += 1
+        self._note_own(fill.symbol, fill.quantity * fill.side.sign)
         now_ns = self._clock.monotonic_ns()
         if order.first_fill_ns is None:
             self._latency.record("fill", now_ns - order.sent_ns)
         order.apply_fill(fill, now_ns=now_ns)
         self._retire(order)
+
+    def _note_own(self, symbol: str, change: Decimal) -> None:
+        is_flat = not self._portfolio.position(symbol).quantity
+        self._own[symbol] = Decimal(0) if is_flat else self.own_quantity(symbol) + change
 
     def _admit(self, intent: OrderIntent) -> TrackedOrder:
         started_ns = self._clock.monotonic_ns()
@@ -342,6 +375,7 @@ class ExecutionEngine:
         if not order.settled.is_set() or order.intent.link_id not in self._live:
             return
         del self._live[order.intent.link_id]
+        self.outcomes[order.status] += 1
         if len(self._final) == _KEEP_FINAL:
             self._by_link.pop(self._final[0].intent.link_id, None)
         self._final.append(order)

@@ -21,6 +21,7 @@ from trading_system.domain.orders import OrderIntent, OrderType, Side, TimeInFor
 from trading_system.domain.ports import Clock
 from trading_system.execution.engine import ExecutionEngine
 from trading_system.execution.parents import ExecutionStyle, ParentOrder, ParentResult
+from trading_system.execution.tracking import TrackedOrder
 
 _LOG = structlog.get_logger(__name__)
 _NS_PER_S = 1_000_000_000
@@ -78,8 +79,8 @@ class Executor:
     async def execute(self, parent: ParentOrder) -> ParentResult | None:
         """Work ``parent`` to its end; None if there was no quote to start from.
 
-        Returns only when every child's outcome is known, except that an order whose look-up
-        stays without answer is left to the reconciliation and named in ``reason``.
+        Returns only when every child's outcome is known, however long the venue is silent: a
+        parent that was given up with an order at work could be traded a second time.
         """
         mid = self._mid(parent.symbol)
         if mid is None:
@@ -95,6 +96,10 @@ class Executor:
                 break
         result.duration_ms = (self._clock.monotonic_ns() - started_ns) / _NS_PER_MS
         return result
+
+    def own_quantity(self, symbol: str) -> Decimal:
+        """Return the part of the position that this run's orders opened, signed."""
+        return self._engine.own_quantity(symbol)
 
     def _may_cross(self, result: ParentResult, started_ns: int) -> bool:
         parent = result.parent
@@ -121,59 +126,58 @@ class Executor:
             async with asyncio.timeout(parent.passive_s):
                 await order.settled.wait()
         except TimeoutError:
-            try:
-                await self._engine.cancel(parent.symbol, link_id, timeout_s=self._request_timeout_s)
-            except VenueRejected:
-                pass  # already final: its last report settles it below
-            except VenueError as e:
-                _LOG.warning("cancel failed", link_id=link_id, error=str(e))
+            await self._cancel(parent.symbol, link_id)
         await self._collect(result, link_id)
+
+    async def _cancel(self, symbol: str, link_id: str) -> None:
+        try:
+            await self._engine.cancel(symbol, link_id, timeout_s=self._request_timeout_s)
+        except VenueRejected:
+            pass  # already final: its last report settles it
+        except VenueError as e:
+            _LOG.warning("cancel failed", link_id=link_id, error=str(e))
 
     async def _cross(self, result: ParentResult) -> bool:
         parent = result.parent
-        price = self._limit_price(parent, result.arrival_mid)
-        if price is None:
-            result.reason = "market moved beyond the slippage limit"
-            return False
         left = parent.quantity - result.filled_quantity
+        price = None
+        if not parent.reduce_only:
+            price = self._limit_price(parent, result.arrival_mid)
+            if price is None:
+                result.reason = "market moved beyond the slippage limit"
+                return False
         link_id = await self._send(
             result, price=price, time_in_force=TimeInForce.IOC, quantity=left
         )
         if link_id is None:
             return False
-        return await self._collect(result, link_id)
+        await self._collect(result, link_id)
+        return True
 
     def _limit_price(self, parent: ParentOrder, arrival_mid: Decimal) -> Decimal | None:
-        """Return the worst acceptable price, None when the market is beyond it already.
-
-        An exit must complete: it follows the market inside the gate's own collar.
-        """
-        mid = self._mid(parent.symbol)
-        if mid is None:
-            return None
-        instrument = self._instruments[parent.symbol]
-        anchor = mid if parent.reduce_only else arrival_mid
-        band = anchor * Decimal(str(parent.max_slippage_bps)) / 10_000
-        quote = self._quote(parent.symbol)
+        """Return an entry's worst acceptable price, None when the market is beyond it already."""
+        instrument, quote = self._instruments[parent.symbol], self._quote(parent.symbol)
+        band = arrival_mid * Decimal(str(parent.max_slippage_bps)) / 10_000
         if parent.side is Side.BUY:
-            worst = instrument.ticks_to_price(instrument.floor_ticks(anchor + band))
+            worst = instrument.ticks_to_price(instrument.floor_ticks(arrival_mid + band))
             return worst if quote.ask is not None and quote.ask <= worst else None
-        worst = instrument.ticks_to_price(instrument.ceil_ticks(anchor - band))
+        worst = instrument.ticks_to_price(instrument.ceil_ticks(arrival_mid - band))
         return worst if quote.bid is not None and quote.bid >= worst else None
 
     async def _send(
         self,
         result: ParentResult,
         *,
-        price: Decimal,
+        price: Decimal | None,
         time_in_force: TimeInForce,
         quantity: Decimal,
     ) -> str | None:
+        # An exit must complete: without a price it follows the market inside the gate's collar.
         parent = result.parent
         intent = OrderIntent(
             symbol=parent.symbol,
             side=parent.side,
-            order_type=OrderType.LIMIT,
+            order_type=OrderType.MARKET if price is None else OrderType.LIMIT,
             quantity=quantity,
             price=price,
             time_in_force=time_in_force,
@@ -198,18 +202,21 @@ class Executor:
         order = self._engine.order(link_id)
         return order is None or order.status.is_final
 
-    async def _collect(self, result: ParentResult, link_id: str) -> bool:
-        try:
-            order = await self._engine.settle(link_id, timeout_s=_SETTLE_S)
-        except (DeadlineExceeded, VenueError) as e:
-            result.reason = str(e)
-            return False
+    async def _collect(self, result: ParentResult, link_id: str) -> None:
+        order = await self._settled(result.parent.symbol, link_id)
         result.filled_quantity += order.booked_quantity
         result.filled_value += order.booked_value
         result.fees += order.booked_fees
         if order.reason:
             result.reason = order.reason
-        return True
+
+    async def _settled(self, symbol: str, link_id: str) -> TrackedOrder:
+        while True:
+            try:
+                return await self._engine.settle(link_id, timeout_s=_SETTLE_S)
+            except DeadlineExceeded as e:
+                _LOG.warning("order not settled", link_id=link_id, error=str(e))
+                await self._cancel(symbol, link_id)  # the earlier request may have been lost
 
     def _mid(self, symbol: str) -> Decimal | None:
         quote = self._quote(symbol)

@@ -65,9 +65,9 @@ class TrackedOrder:
 
     @property
     def open_quantity(self) -> Decimal:
-        """Quantity that may still fill, base currency."""
+        """Quantity that may still fill, or has filled and is not booked yet, base currency."""
         if self.status.is_final:
-            return _ZERO
+            return max(_ZERO, self.reported_quantity - self.booked_quantity)
         return max(_ZERO, self.intent.quantity - self.booked_quantity)
 
     @property

@@ -83,6 +83,7 @@ def status_of(snapshot: SystemSnapshot) -> dict[str, Any]:
     )
     is_active = snapshot.state in {"RUNNING", "DEGRADED"}
     return {
+        "status": "no data yet" if snapshot.state == "NEW" else snapshot.state.lower(),
         "system_active": is_active,
         "state": snapshot.state,
         "environment": snapshot.environment,
@@ -102,7 +103,7 @@ def status_of(snapshot: SystemSnapshot) -> dict[str, Any]:
             "total_signals": snapshot.signals,
             "total_trades": snapshot.trades_closed,
             "success_rate": snapshot.success_rate_pct,
-            "total_pnl": snapshot.pnl_quote,
+            "total_pnl": None if snapshot.pnl_quote is None else float(snapshot.pnl_quote),
         },
         "performance_compliance": compliance(evidence),
         "compliance_targets": compliance_rows(evidence),
@@ -117,6 +118,7 @@ def status_of(snapshot: SystemSnapshot) -> dict[str, Any]:
         "stages": snapshot.stages,
         "health": {"score": snapshot.health.score, "reasons": list(snapshot.health.reasons)},
         "trading_state": snapshot.trading_state,
+        "pnl_quote": snapshot.pnl_quote,
         "edge": {"market": snapshot.market, **snapshot.cost_rule},
         "position": {"local": snapshot.position_local, "venue": snapshot.position_venue},
         "open_orders": snapshot.open_orders,

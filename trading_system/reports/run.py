@@ -23,7 +23,7 @@ def report_rows(status: dict[str, Any]) -> list[tuple[str, str]]:
         ("win rate", figure(status["win_rate_pct"], "% (after fees, no target)")),
         ("slippage", figure(status["slippage_bps"], "bps against arrival mid, + is cost")),
         ("fees", figure(status["fees_bps"], "bps of traded value")),
-        ("profit and loss", figure(status["system_health"]["total_pnl"], "USDT")),
+        ("profit and loss", figure(status["pnl_quote"], "USDT")),
         ("position", f"local {status['position']['local']}, venue {status['position']['venue']}"),
         ("open orders", figure(status["open_orders"], "at the venue")),
         ("frames", figure(status["frames_per_second"], "per second, 10 s mean")),

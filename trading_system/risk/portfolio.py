@@ -102,6 +102,8 @@ class Portfolio:
         self.fills = 0
         self.duplicate_fills = 0
         self.peak_equity = start_cash
+        self._unvalued: set[str] = set()
+        self._brought_in = _ZERO
 
     def position(self, symbol: str) -> Position:
         """Return the position of ``symbol``, flat if there was none."""
@@ -125,6 +127,7 @@ class Portfolio:
             raise InvariantViolated(f"cannot adopt a {symbol} position over booked fills")
         position.quantity = quantity
         position.entry_value = abs(quantity) * entry_price
+        self._unvalued.add(symbol)
 
     def book_fill(self, fill: Fill) -> Decimal | None:
         """Book ``fill`` once and return the realised profit before fees; None for a duplicate.
@@ -148,6 +151,10 @@ class Portfolio:
     def mark(self, symbol: str, price: Decimal) -> None:
         """Note the newest mark price of ``symbol`` and update the equity peak."""
         self._marks[symbol] = price
+        if symbol in self._unvalued:
+            # The open profit that an adopted position brought along is not this run's.
+            self._unvalued.discard(symbol)
+            self._brought_in += self.position(symbol).unrealised(price)
         self.peak_equity = max(self.peak_equity, self.equity)
 
     @property
@@ -189,8 +196,8 @@ class Portfolio:
 
     @property
     def pnl(self) -> Decimal:
-        """Profit of this run: equity less start cash."""
-        return self.equity - self.start_cash
+        """Profit of this run: equity less start cash and what adopted positions brought along."""
+        return self.equity - self.start_cash - self._brought_in
 
     def gross_notional(self) -> Decimal:
         """Return the sum of absolute position values at the newest marks (entry if unmarked)."""

@@ -9,13 +9,17 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from trading_system.domain.errors import CorruptDataError
+from trading_system.domain.errors import CorruptDataError, VenueError
 from trading_system.domain.orders import OrderReport, PositionReport
 from trading_system.execution.engine import ExecutionEngine
+from trading_system.risk.limits import TradingState
 from trading_system.risk.portfolio import Portfolio
 from trading_system.venues.bybit import wire
 
 _LOG = structlog.get_logger(__name__)
+# Executions that change the position; liquidation and deleveraging are the venue's own.
+_TRADES = frozenset({"Trade", "AdlTrade", "BustTrade"})
+_MAX_MISSES = 6
 
 
 class AccountQueries(Protocol):
@@ -78,7 +82,7 @@ class AccountFeed:
 
     def _on_executions(self, data: msgspec.Raw, _created_ms: int) -> None:
         for row in wire.decode(data, self._executions, what="execution rows"):
-            if row.category == "linear" and row.execType == "Trade":
+            if row.category == "linear" and row.execType in _TRADES:
                 self._engine.on_fill(wire.fill(row))
 
     def _on_positions(self, data: msgspec.Raw, _created_ms: int) -> None:
@@ -92,7 +96,7 @@ class AccountFeed:
 
 
 class Reconciler:
-    """Compares local positions with the venue's.
+    """Compares local positions with the venue's; while they differ, only reducing is allowed.
 
     Parameters
     ----------
@@ -113,15 +117,43 @@ class Reconciler:
         self.positions_agree: bool | None = None
         self.venue: dict[str, Decimal] | None = None
         self.differences = 0
+        self.misses = 0
 
     async def adopt(self) -> None:
         """Take over the positions that exist at the venue before the first order."""
         for report in await self._queries.positions():
-            if report.quantity and report.entry_price is not None:
-                self._portfolio.adopt(report.symbol, report.quantity, report.entry_price)
-                _LOG.info("position adopted", symbol=report.symbol, quantity=str(report.quantity))
+            if not report.quantity:
+                continue
+            if report.entry_price is None:
+                raise CorruptDataError(f"a {report.symbol} position without an entry price")
+            self._portfolio.adopt(report.symbol, report.quantity, report.entry_price)
+            _LOG.info("position adopted", symbol=report.symbol, quantity=str(report.quantity))
         self.positions_agree = True
         self.venue = self.local()
+
+    async def check(self) -> bool:
+        """Compare, and let the gate open positions only while both sides are known to agree.
+
+        A comparison that fails again and again is no agreement either. Return whether the venue
+        answered.
+        """
+        agree, is_answered = None, True
+        try:
+            agree = await self.compare()
+        except (VenueError, CorruptDataError) as e:
+            is_answered = False
+            _LOG.warning("position comparison failed", error=str(e))
+        self.misses = self.misses + 1 if agree is None else 0
+        if self.misses >= _MAX_MISSES:
+            self.positions_agree = None
+        self._guard()
+        return is_answered
+
+    def _guard(self) -> None:
+        state = TradingState.ACTIVE if self.positions_agree else TradingState.REDUCING
+        if self._engine.state not in {state, TradingState.HALTED}:
+            _LOG.warning("trading state", before=self._engine.state.value, after=state.value)
+            self._engine.state = state
 
     async def compare(self) -> bool | None:
         """Compare once and return whether both sides agree; None while orders are at work."""

@@ -72,9 +72,16 @@ class SymbolState:
         return BestPrices(to_price(bid), to_price(ask))
 
     def last_message_ns(self) -> int | None:
-        """Return when the newest book message arrived, level 1 or decision depth."""
-        stamps = [b.received_ns for b in (self.book, self.top) if b.received_ns is not None]
-        return max(stamps, default=None)
+        """Return when the decision book was last known to be right.
+
+        Level 1 vouches for a quiet decision book, but only while both show the same best prices.
+        """
+        book, top = self.book, self.top
+        if book.received_ns is None or top.received_ns is None:
+            return book.received_ns
+        best = (book.best_bid_ticks, book.best_ask_ticks)
+        is_vouched = (top.best_bid_ticks, top.best_ask_ticks) == best
+        return max(book.received_ns, top.received_ns) if is_vouched else book.received_ns
 
 
 class MarketFeed:
@@ -110,12 +117,15 @@ class MarketFeed:
         self._call_soon = call_soon
         self._dirty: dict[str, None] = {}
         self._is_scheduled = False
+        self._failure: Exception | None = None
         self.symbols = {
             symbol: SymbolState(instrument, parameters or OrderFlowParameters())
             for symbol, instrument in instruments.items()
         }
         self.rejected_frames = 0
         self.frames = 0
+        self.offset_ns = 0
+        self._first_s: int | None = None
         self._per_second: deque[tuple[int, int]] = deque(maxlen=_RATE_WINDOW_S + 1)
 
     def topics(self) -> list[str]:
@@ -138,8 +148,12 @@ class MarketFeed:
         ------
         CorruptDataError
             If the frame is malformed or lost its place in the sequence; the owner resubscribes.
+        Exception
+            What the last decision raised: a system that cannot decide must not run on.
         """
         self._count(received_ns)
+        if self._failure is not None:
+            raise self._failure
         try:
             topic = decode.peek_topic(frame)
             kind, _, rest = topic.partition(".")
@@ -190,16 +204,19 @@ class MarketFeed:
         return sum(s.book.gaps + s.book.crossed for s in self.symbols.values())
 
     def frames_per_second(self) -> float | None:
-        """Return the mean rate of frames over the last ten full seconds, None before that."""
-        if len(self._per_second) < 2:
+        """Return the mean rate over the last ten full seconds until now, None before the first."""
+        now_s = self._clock.monotonic_ns() // _NS_PER_S
+        if self._first_s is None or now_s <= self._first_s:
             return None
-        full = list(self._per_second)[:-1]
-        span = full[-1][0] - full[0][0] + 1
-        return round(sum(count for _, count in full) / span, 1)
+        from_s = max(self._first_s, now_s - _RATE_WINDOW_S)
+        frames = sum(count for second, count in self._per_second if from_s <= second < now_s)
+        return round(frames / (now_s - from_s), 1)
 
     def _count(self, received_ns: int) -> None:
         self.frames += 1
         second = received_ns // _NS_PER_S
+        if self._first_s is None:
+            self._first_s = second
         if self._per_second and self._per_second[-1][0] == second:
             self._per_second[-1] = (second, self._per_second[-1][1] + 1)
         else:
@@ -214,7 +231,8 @@ class MarketFeed:
         assert book.ts_exchange_ns is not None
         # The time spent on this frame is taken off, so that the stage ends at the receipt.
         self._latency.record(
-            "receive", self._clock.utc_ns() - book.ts_exchange_ns - (now_ns - received_ns)
+            "receive",
+            self._clock.utc_ns() + self.offset_ns - book.ts_exchange_ns - (now_ns - received_ns),
         )
         state.flow.on_book(book, received_ns)
         self._dirty[state.instrument.symbol] = None
@@ -232,6 +250,12 @@ class MarketFeed:
             state.trades += 1
 
     def _decide_batch(self) -> None:
+        try:
+            self._decide_all()
+        except Exception as e:  # the loop would only log it; the next frame stops the system
+            self._failure = e
+
+    def _decide_all(self) -> None:
         self._is_scheduled = False
         dirty, self._dirty = self._dirty, {}
         for symbol in dirty:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from trading_system.domain.instruments import plain
 from trading_system.execution.tracking import TrackedStatus
 from trading_system.monitoring.health import Health, HealthEvidence, assess
-from trading_system.monitoring.latency import Percentiles
+from trading_system.monitoring.latency import Percentiles, StageLatency
 from trading_system.monitoring.status import OrderCounts
 from trading_system.risk.limits import TradingState
 from trading_system.strategies.session import TradingSession
@@ -34,8 +35,8 @@ def session_health(
             books_fresh=feed.fresh_books(max_book_age_s) if feed else 0,
             private_connected=session.private.is_up if session and session.private else None,
             positions_agree=reconciler.positions_agree if reconciler else None,
-            request_failures=session.rest.failures if session else 0,
-            requests=session.rest.requests if session else 0,
+            request_failures=session.rest.recent[0] if session else 0,
+            requests=session.rest.recent[1] if session else 0,
             orders_unknown=engine.unknown_orders if engine else 0,
             ack_p95_ms=_p95_ms(ack),
             ack_target_ms=targets["order_execution_time_ms"],
@@ -64,11 +65,11 @@ def trading_figures(session: TradingSession | None) -> dict[str, Any]:
         "slippage_bps": trader.slippage_bps() if trader else None,
         "fees_bps": trader.fees_bps() if trader else None,
         "pnl_quote": format(portfolio.pnl, "f") if portfolio else None,
-        "stages": session.latency.summary() if session else {},
+        "stages": (session.latency if session else StageLatency()).summary(),
         "trading_state": engine.state.value if engine else TradingState.HALTED.value,
         "active_positions": sum(bool(p.quantity) for p in portfolio.positions) if portfolio else 0,
         "position_local": local_positions(session),
-        "frames_per_second": session.feed.frames_per_second() if session and session.feed else None,
+        "frames_per_second": _frames_per_second(session),
         "stream": stream_figures(session),
     }
 
@@ -101,7 +102,7 @@ def local_positions(session: TradingSession | None) -> dict[str, str]:
     """Return the local positions that are not flat, signed, as plain text."""
     if session is None:
         return {}
-    return {p.symbol: format(p.quantity, "f") for p in session.portfolio.positions if p.quantity}
+    return {p.symbol: plain(p.quantity) for p in session.portfolio.positions if p.quantity}
 
 
 def stream_figures(session: TradingSession | None) -> dict[str, Any]:
@@ -117,6 +118,15 @@ def stream_figures(session: TradingSession | None) -> dict[str, Any]:
         "rejected_frames": session.feed.rejected_frames,
         "clock_offset_ms": session.clock_offset_ms,
     }
+
+
+def _frames_per_second(session: TradingSession | None) -> float | None:
+    if session is None or session.feed is None:
+        return None
+    # A session that has stopped receives no more; its last rate is the run's.
+    if session.last_frames_per_second is not None:
+        return session.last_frames_per_second
+    return session.feed.frames_per_second()
 
 
 def _p95_ms(figures: Percentiles | None) -> float | None:

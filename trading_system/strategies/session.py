@@ -7,6 +7,7 @@ given, and works without them during the stop, when only requests and look-ups r
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -18,9 +19,12 @@ import structlog
 from agents.order_flow import OrderFlowParameters
 from trading_system.config.sections import RiskSettings, StrategySettings
 from trading_system.domain.errors import (
+    ConfigurationError,
+    CorruptDataError,
     DeadlineExceeded,
     Outcome,
     VenueError,
+    VenueRejected,
     VenueUnavailable,
 )
 from trading_system.domain.instruments import Instrument
@@ -50,8 +54,10 @@ _POLL_S = 0.02
 _DRAIN_S = 10.0
 _COMPARE_EVERY_S = 5.0
 _MARK_EVERY_S = 0.5
-_SETTLE_ROUNDS = 5
+_CLOCK_EVERY_ROUNDS = 12
+_SETTLE_S = 12.0
 _SETTLE_PAUSE_S = 0.3
+_NS_PER_S = 1_000_000_000
 
 Spawn = Callable[[str, Coroutine[Any, Any, None]], object]
 
@@ -118,6 +124,7 @@ class TradingSession:
         self.public: BybitStream | None = None
         self.clock_offset_ms: float | None = None
         self.resyncs = 0
+        self.last_frames_per_second: float | None = None
         self._spawn: Spawn | None = None
 
     async def start(self, spawn: Spawn) -> None:
@@ -144,12 +151,20 @@ class TradingSession:
         self.clock_offset_ms = await self.gateway.synchronise_clock()
         costs: dict[str, Costs] = {}
         for symbol in self._options.symbols:
-            self.instruments[symbol] = await self.gateway.instrument(symbol)
+            self.instruments[symbol] = await self._instrument(symbol)
             rates = await self.gateway.fee_rates(symbol)
             costs[symbol] = Costs(taker=float(rates.taker), maker=float(rates.maker))
         wallet = await self.gateway.wallet()
         self.portfolio = Portfolio(wallet.wallet_balance)
         return costs
+
+    async def _instrument(self, symbol: str) -> Instrument:
+        try:
+            return await self.gateway.instrument(symbol)
+        except (VenueRejected, CorruptDataError) as e:
+            raise ConfigurationError(
+                f"the venue does not offer {symbol} ({e}); remove it from TRADING_SYMBOLS"
+            ) from e
 
     def _assemble(self, costs: dict[str, Costs]) -> None:
         risk, strategy = self._options.risk, self._options.strategy
@@ -162,6 +177,7 @@ class TradingSession:
             call_soon=loop.call_soon,
             parameters=OrderFlowParameters(horizon_s=strategy.horizon_s),
         )
+        self.feed.offset_ns = self.rest.offset_ns
         self.engine = ExecutionEngine(
             gateway=self.gateway,
             lookup=self.gateway,
@@ -179,6 +195,7 @@ class TradingSession:
             clock=self._clock,
             latency=self.latency,
             run_id=self._options.run_id,
+            request_life_s=self._options.signer.recv_window_ms / 1_000,
         )
         executor = Executor(
             engine=self.engine,
@@ -205,9 +222,10 @@ class TradingSession:
         for order in await self.gateway.open_orders():
             if order.link_id.startswith("ts-"):
                 _LOG.info("cancelling an order of an earlier run", link_id=order.link_id)
-                await self.gateway.cancel(
-                    order.symbol, order.link_id, timeout_s=self._options.request_timeout_s
-                )
+                with contextlib.suppress(VenueRejected):  # it has just ended by itself
+                    await self.gateway.cancel(
+                        order.symbol, order.link_id, timeout_s=self._options.request_timeout_s
+                    )
         await self.reconciler.adopt()
 
     def _connect(self, spawn: Spawn) -> None:
@@ -223,6 +241,7 @@ class TradingSession:
             clock=self._clock,
             signer=self._options.signer,
             jitter=jitter,
+            offset_ns=lambda: self.rest.offset_ns,
         )
         self.public = BybitStream(
             f"{endpoints.public_ws}/v5/public/linear",
@@ -246,8 +265,9 @@ class TradingSession:
             raise DeadlineExceeded(f"streams were not ready within {_READY_S:.0f} s")
 
     def _decide(self, features: MarketFeatures, opinion: Opinion | None) -> None:
-        if self.trader is not None and self.private is not None and self.private.is_up:
-            self.trader.consider(features, opinion)
+        # Without the private stream orders are settled by look-ups: enough to leave a trade.
+        if self.trader is not None and self.private is not None:
+            self.trader.consider(features, opinion, may_enter=self.private.is_up)
 
     def _spawn_parent(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
         assert self._spawn is not None
@@ -268,19 +288,26 @@ class TradingSession:
     async def _catch_up(self) -> None:
         assert self.engine is not None
         for order in self.engine.live_orders:
-            try:
-                await self.engine.refresh(order.intent.link_id)
-            except VenueError as e:
-                _LOG.warning("look-up failed", link_id=order.intent.link_id, error=str(e))
+            await self.engine.look_up(order)
 
     async def _compare_forever(self) -> None:
         assert self.reconciler is not None
+        rounds = 0
         while True:
             await asyncio.sleep(_COMPARE_EVERY_S)
-            try:
-                await self.reconciler.compare()
-            except VenueError as e:
-                _LOG.warning("position comparison failed", error=str(e))
+            rounds += 1
+            is_answered = await self.reconciler.check()
+            if not is_answered or rounds % _CLOCK_EVERY_ROUNDS == 0:
+                await self._synchronise_clock()
+
+    async def _synchronise_clock(self) -> None:
+        """Follow the venue's clock: a drift beyond the receive window refuses every request."""
+        assert self.feed is not None
+        try:
+            self.clock_offset_ms = await self.gateway.synchronise_clock()
+        except (VenueError, CorruptDataError) as e:
+            _LOG.warning("the venue's clock could not be read", error=str(e))
+        self.feed.offset_ns = self.rest.offset_ns
 
     async def _mark_forever(self) -> None:
         assert self.feed is not None
@@ -292,6 +319,8 @@ class TradingSession:
 
     async def drain(self) -> None:
         """Start no new parents and give those at work a bounded time to end."""
+        if self.feed is not None:
+            self.last_frames_per_second = self.feed.frames_per_second()
         trader = self.trader
         if trader is None:
             return
@@ -304,17 +333,18 @@ class TradingSession:
         engine = self.engine
         if engine is None:
             return
-        for symbol in self.instruments:
-            try:
-                await engine.cancel_all(symbol, timeout_s=self._options.request_timeout_s)
-            except VenueError as e:
-                _LOG.error("cancel-all failed", symbol=symbol, error=str(e))
-        for _ in range(_SETTLE_ROUNDS):
+        async with asyncio.TaskGroup() as group:
+            for symbol in self.instruments:
+                group.create_task(self._cancel_all(engine, symbol), name=f"cancel-{symbol}")
+        ends_ns = self._clock.monotonic_ns() + round(_SETTLE_S * _NS_PER_S)
+        while engine.live_orders:
             for order in engine.live_orders:
-                await self._settle(order.intent.link_id)
-            if not engine.live_orders:
-                return
+                await engine.look_up(order)
+            if self._clock.monotonic_ns() >= ends_ns:
+                break
             await asyncio.sleep(_SETTLE_PAUSE_S)
+        if not engine.live_orders:
+            return
         raise VenueUnavailable(
             f"{len(engine.live_orders)} orders without a known outcome",
             venue="bybit",
@@ -322,33 +352,31 @@ class TradingSession:
             outcome=Outcome.UNKNOWN,
         )
 
-    async def _settle(self, link_id: str) -> None:
-        assert self.engine is not None
+    async def _cancel_all(self, engine: ExecutionEngine, symbol: str) -> None:
         try:
-            await self.engine.refresh(link_id)
+            await engine.cancel_all(symbol, timeout_s=self._options.request_timeout_s)
         except VenueError as e:
-            _LOG.warning("look-up failed", link_id=link_id, error=str(e))
+            _LOG.error("cancel-all failed", symbol=symbol, error=str(e))
 
     @property
     def fills(self) -> int:
-        """Executions booked so far."""
-        return self.portfolio.fills
+        """Executions of own orders booked so far."""
+        return self.engine.fills if self.engine is not None else 0
 
     def order_outcomes(self) -> dict[TrackedStatus, int]:
         """Return how many settled orders ended in each status."""
-        counts = dict.fromkeys(TrackedStatus, 0)
-        if self.engine is not None:
-            for order in self.engine.settled_orders():
-                counts[order.status] += 1
-        return counts
+        if self.engine is None:
+            return dict.fromkeys(TrackedStatus, 0)
+        return dict(self.engine.outcomes)
 
 
 def signal_rules(strategy: StrategySettings, risk: RiskSettings) -> SignalRules:
-    """Return the strategy's rules; the entry never exceeds the gate's order cap."""
+    """Return the strategy's rules; an entry at its worst price stays below the gate's cap."""
+    worst = 1 + Decimal(str(strategy.max_slippage_bps)) / 10_000
     return SignalRules(
         min_edge_bps=strategy.min_edge_bps,
         confidence=strategy.confidence,
-        entry_notional=min(strategy.entry_notional, risk.max_order_notional),
+        entry_notional=min(strategy.entry_notional, risk.max_order_notional / worst),
         max_hold_s=strategy.max_hold_s,
         stop_loss_bps=strategy.stop_loss_bps,
         max_slippage_bps=strategy.max_slippage_bps,

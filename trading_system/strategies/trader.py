@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from trading_system.domain.instruments import Instrument
+from trading_system.domain.orders import Side
 from trading_system.domain.ports import Clock
 from trading_system.domain.signals import MarketFeatures, Opinion
 from trading_system.execution.executor import Executor
@@ -29,6 +30,8 @@ _LOG = structlog.get_logger(__name__)
 _KEEP_RESULTS = 1_000
 _NS_PER_S = 1_000_000_000
 _MAX_PAUSE_S = 30.0
+_MAX_EXIT_PAUSE_S = 2.0
+_MAX_DOUBLINGS = 10
 
 Spawn = Callable[[str, Coroutine[Any, Any, None]], None]
 
@@ -100,8 +103,13 @@ class SignalTrader:
         """Start no new parents from now on; those at work go on to their end."""
         self.is_accepting = False
 
-    def consider(self, features: MarketFeatures, opinion: Opinion | None) -> None:
-        """Decide on one symbol at one instant; sends nothing itself."""
+    def consider(
+        self, features: MarketFeatures, opinion: Opinion | None, *, may_enter: bool = True
+    ) -> None:
+        """Decide on one symbol at one instant; sends nothing itself.
+
+        Without ``may_enter`` an open trade is still watched and closed, but none is begun.
+        """
         symbol = features.symbol
         self.counts.signals += opinion is not None
         if not self.is_accepting or symbol in self._busy:
@@ -109,7 +117,7 @@ class SignalTrader:
         if features.ts_ns < self._paused_until_ns.get(symbol, 0):
             return
         parent = self._next_parent(features, opinion)
-        if parent is not None:
+        if parent is not None and (may_enter or parent.reduce_only):
             self._busy.add(symbol)
             self._paused_until_ns[symbol] = features.ts_ns + self._decision_interval_ns
             self.counts.parents += 1
@@ -118,10 +126,11 @@ class SignalTrader:
     def _next_parent(self, features: MarketFeatures, opinion: Opinion | None) -> ParentOrder | None:
         symbol = features.symbol
         position = self._portfolio.position(symbol).quantity
-        trip = self._trips.get(symbol)
-        if position and trip is not None:
+        own = self._own_part(symbol, position)
+        if own:
+            trip = self._trips.get(symbol) or self._late_trip(symbol, own, features)
             reason = exit_reason(trip, features, opinion, rules=self._rules)
-            return exit_order(symbol, position, reason, rules=self._rules) if reason else None
+            return exit_order(symbol, own, reason, rules=self._rules) if reason else None
         self._trips.pop(symbol, None)
         if position or opinion is None:
             return None  # a position that this run did not open is left alone
@@ -132,6 +141,25 @@ class SignalTrader:
             costs=self._costs[symbol],
             instrument=self._instruments[symbol],
         )
+
+    def _own_part(self, symbol: str, position: Decimal) -> Decimal:
+        """Return what this run opened of ``position``; the rest is somebody else's."""
+        own = self._executor.own_quantity(symbol)
+        if own * position <= 0:
+            return Decimal(0)
+        return min(own, position, key=abs)
+
+    def _late_trip(self, symbol: str, own: Decimal, features: MarketFeatures) -> Trip:
+        """Watch over a position whose fill came after its parent had ended."""
+        _LOG.warning("late fill", symbol=symbol, quantity=str(own))
+        trip = Trip(
+            side=Side.BUY if own > 0 else Side.SELL,
+            entered_ns=features.ts_ns,
+            entry_mid=features.mid,
+            renewed_ns=features.ts_ns,
+        )
+        self._trips[symbol] = trip
+        return trip
 
     async def _work(self, parent: ParentOrder, features: MarketFeatures) -> None:
         try:
@@ -161,7 +189,7 @@ class SignalTrader:
     def _after(self, parent: ParentOrder, result: ParentResult, features: MarketFeatures) -> None:
         symbol = parent.symbol
         if result.filled_quantity == 0:
-            self._pause(symbol)
+            self._pause(symbol, most_s=_MAX_EXIT_PAUSE_S if parent.reduce_only else _MAX_PAUSE_S)
             return
         self._failures.pop(symbol, None)
         if parent.reduce_only:
@@ -174,11 +202,11 @@ class SignalTrader:
             side=parent.side, entered_ns=now_ns, entry_mid=features.mid, renewed_ns=now_ns
         )
 
-    def _pause(self, symbol: str) -> None:
+    def _pause(self, symbol: str, *, most_s: float) -> None:
         """Back off after a parent without any fill, so that a refusal cannot become a storm."""
         failures = self._failures.get(symbol, 0)
         self._failures[symbol] = failures + 1
-        pause_s = min(_MAX_PAUSE_S, 0.5 * 2.0**failures)
+        pause_s = min(most_s, 0.5 * 2.0 ** min(failures, _MAX_DOUBLINGS))
         self._paused_until_ns[symbol] = self._clock.monotonic_ns() + round(pause_s * _NS_PER_S)
 
     def success_rate_pct(self) -> float | None:

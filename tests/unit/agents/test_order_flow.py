@@ -85,3 +85,11 @@ def test_parameters_change_the_horizon() -> None:
     opinion = agent.opinion(features(20 * SECOND // 4, 50_000.0, 0.5))
     assert opinion is not None
     assert opinion.horizon_s == 1.0
+
+
+def test_an_outcome_that_comes_after_a_silence_teaches_nothing() -> None:
+    agent = OrderFlowAgent("BTCUSDT")
+    for step in range(8):
+        agent.observe(features(step * SECOND // 4, 50_000.0, 0.5))
+    agent.observe(features(20 * SECOND, 51_000.0, 0.5))
+    assert agent.matured == 0

@@ -82,3 +82,12 @@ async def test_a_bad_command_does_nothing(content: bytes, kind: str, status: int
     async with client(system) as api:
         answer = await api.post("/stop", content=content, headers={"Content-Type": kind})
     assert (answer.status_code, system.reasons) == (status, [])
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("[::1]:8000", 200), ("localhost", 200), ("[::1].evil", 403), ("127.0.0.1.evil", 403)],
+)
+async def test_only_loopback_names_are_hosts(host: str, status: int) -> None:
+    async with client(System()) as api:
+        assert (await api.get("/status", headers={"Host": host})).status_code == status

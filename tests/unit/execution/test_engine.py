@@ -234,3 +234,29 @@ async def test_a_final_status_absorbs_later_reports() -> None:
     tracked = rig.engine.order(order.link_id)
     assert tracked is not None
     assert tracked.status is TrackedStatus.CANCELLED
+
+
+async def test_refused_orders_are_counted_by_reason() -> None:
+    rig = Rig()
+    for _ in range(2):
+        with pytest.raises(OrderDenied):
+            await rig.engine.submit(intent(rig, symbol="DOGEUSDT"), timeout_s=1)
+    assert rig.engine.denied == {"unknown_symbol": 2}
+
+
+async def test_one_cancel_passes_the_gate_and_settles_the_order() -> None:
+    rig = Rig()
+    order = intent(rig)
+    await rig.engine.submit(order, timeout_s=1)
+    rig.engine.state = TradingState.HALTED
+    await rig.engine.cancel("BTCUSDT", order.link_id, timeout_s=1)
+    assert rig.engine.live_orders == ()
+
+
+async def test_resting_exits_use_up_no_limit() -> None:
+    rig = Rig()
+    rig.portfolio.adopt("BTCUSDT", Decimal("-0.7"), Decimal(50_000))
+    await rig.engine.submit(intent(rig, reduce_only=True, quantity=Decimal("0.7")), timeout_s=1)
+    with pytest.raises(OrderDenied, match="position_notional"):
+        await rig.engine.submit(intent(rig, side=Side.SELL, quantity=Decimal("0.15")), timeout_s=1)
+    await rig.engine.submit(intent(rig, quantity=Decimal("0.15")), timeout_s=1)

@@ -1,11 +1,11 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import pytest
-from engine_rig import BTC, Rig, rejected, unavailable
+from engine_rig import BTC, Rig, rejected, report, unavailable
 
 from trading_system.domain.errors import Outcome
-from trading_system.domain.orders import Side, TimeInForce
+from trading_system.domain.orders import OrderIntent, OrderStatus, Side, TimeInForce
 from trading_system.execution.executor import Executor
 from trading_system.execution.parents import ExecutionStyle, ParentOrder
 from trading_system.risk.limits import TradingState
@@ -164,3 +164,100 @@ async def test_a_passive_sell_rests_at_the_ask() -> None:
     assert desk.rig.venue.sent[0].price == Decimal("50000.1")
     assert result.slippage_bps is not None
     assert result.slippage_bps < 0
+
+
+async def test_an_exit_follows_the_market_inside_the_gates_collar() -> None:
+    desk = Desk()
+    desk.quote = Quote(bid=Decimal(49_900), ask=Decimal(50_100))  # wider than the cost limit
+    desk.rig.portfolio.adopt("BTCUSDT", Decimal("0.1"), Decimal(50_000))
+    result = await desk.executor.execute(parent(side=Side.SELL, reduce_only=True))
+    assert result is not None
+    assert desk.rig.venue.sent[0].price == Decimal(49_750)
+    assert result.filled_quantity == Decimal("0.1")
+
+
+async def test_an_entry_that_starts_beyond_its_limit_sends_nothing() -> None:
+    desk = Desk()
+    desk.quote = Quote(bid=Decimal(49_900), ask=Decimal(50_100))
+    for side in Side:
+        result = await desk.executor.execute(parent(side=side))
+        assert result is not None
+        assert result.reason == "market moved beyond the slippage limit"
+    assert desk.rig.venue.sent == []
+
+
+async def test_a_parent_does_not_end_while_a_child_is_unsettled() -> None:
+    desk = Desk()
+    desk.rig.venue.auto_fill = False
+    engine, venue = desk.rig.engine, desk.rig.venue
+    settle, patience = engine.settle, []
+
+    async def impatient(link_id: str, *, timeout_s: float) -> object:
+        patience.append(link_id)
+        if len(patience) == 3:
+            venue.fill(venue.sent[0])
+        return await settle(link_id, timeout_s=0.0)
+
+    engine.settle = impatient
+    desk.rig.venue.cancel = fail_to_cancel
+    result = await desk.executor.execute(parent())
+    assert result is not None
+    assert (len(patience), len(venue.sent)) == (3, 1)
+    assert result.filled_quantity == Decimal("0.1")
+
+
+async def fail_to_cancel(symbol: str, link_id: str, *, timeout_s: float) -> None:
+    raise unavailable(Outcome.UNKNOWN)
+
+
+@pytest.mark.parametrize("failure", [rejected(110001), unavailable(Outcome.UNKNOWN)])
+async def test_a_cancel_that_fails_is_settled_by_the_order_itself(failure: Exception) -> None:
+    desk = Desk()
+    desk.rig.venue.auto_fill = False
+
+    async def fill_then_fail(symbol: str, link_id: str, *, timeout_s: float) -> None:
+        desk.rig.venue.fill(desk.rig.venue.sent[0])
+        raise failure
+
+    desk.rig.venue.cancel = fill_then_fail
+    result = await desk.executor.execute(parent(style=ExecutionStyle.PASSIVE))
+    assert result is not None
+    assert len(desk.rig.venue.sent) == 1
+    assert result.is_success
+
+
+async def test_a_passive_parent_that_is_denied_sends_nothing() -> None:
+    desk = Desk()
+    desk.rig.engine.state = TradingState.HALTED
+    result = await desk.executor.execute(parent(style=ExecutionStyle.PASSIVE))
+    assert result is not None
+    assert result.children == []
+
+
+async def test_a_passive_parent_crosses_at_once_when_its_side_has_emptied() -> None:
+    desk = Desk()
+    quotes = iter([Quote(), Quote(bid=None)])
+    executor = Executor(
+        engine=desk.rig.engine,
+        instruments={"BTCUSDT": BTC},
+        quote=lambda _symbol: next(quotes, Quote()),
+        clock=desk.rig.clock,
+        request_timeout_s=1.0,
+    )
+    result = await executor.execute(parent(style=ExecutionStyle.PASSIVE))
+    assert result is not None
+    assert [order.time_in_force for order in desk.rig.venue.sent] == [TimeInForce.IOC]
+
+
+async def test_the_reason_of_a_child_is_the_reason_of_its_parent() -> None:
+    desk = Desk()
+
+    def fill_nothing(intent: OrderIntent) -> None:
+        desk.rig.engine.on_report(
+            replace(report(intent, OrderStatus.CANCELLED, Decimal(0)), reason="EC_NoImmediate")
+        )
+
+    desk.rig.venue.fill = fill_nothing
+    result = await desk.executor.execute(parent())
+    assert result is not None
+    assert result.reason == "EC_NoImmediate"

@@ -121,3 +121,26 @@ def test_no_money_appears_or_vanishes(seed: int) -> None:
     position = portfolio.position("BTCUSDT")
     held_cost = position.entry_value if position.quantity > 0 else -position.entry_value
     assert portfolio.cash == START - spent - fees + held_cost
+
+
+def test_an_adopted_position_brings_no_profit_to_this_run() -> None:
+    portfolio = Portfolio(START)
+    portfolio.adopt("BTCUSDT", Decimal(2), Decimal(100))
+    portfolio.mark("BTCUSDT", Decimal(150))
+    assert (portfolio.equity, portfolio.pnl) == (START + 100, 0)
+    portfolio.mark("BTCUSDT", Decimal(160))
+    assert portfolio.pnl == 20
+    portfolio.book_fill(fill("1", Side.SELL, "2", "140"))
+    assert (portfolio.cash, portfolio.pnl) == (START + 80, -20)
+
+
+def test_a_flat_position_has_no_open_profit() -> None:
+    assert Portfolio(START).position("BTCUSDT").unrealised(Decimal(100)) == 0
+
+
+def test_the_memory_of_executions_is_bounded() -> None:
+    portfolio = Portfolio(START)
+    for number in range(100_001):
+        portfolio.book_fill(fill(str(number), Side.BUY, "1", "1"))
+    assert portfolio.book_fill(fill("100000", Side.BUY, "1", "1")) is None
+    assert portfolio.fills == 100_001

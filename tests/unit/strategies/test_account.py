@@ -2,9 +2,9 @@ import json
 from decimal import Decimal
 
 import pytest
-from engine_rig import Rig
+from engine_rig import Rig, unavailable
 
-from trading_system.domain.errors import CorruptDataError
+from trading_system.domain.errors import CorruptDataError, Outcome
 from trading_system.domain.orders import (
     OrderIntent,
     OrderReport,
@@ -13,6 +13,7 @@ from trading_system.domain.orders import (
     Side,
 )
 from trading_system.execution.tracking import TrackedStatus
+from trading_system.risk.limits import TradingState
 from trading_system.strategies.account import AccountFeed, Reconciler
 
 
@@ -124,13 +125,17 @@ async def test_an_impossible_private_frame_is_refused(raw: bytes) -> None:
 class Queries:
     def __init__(self, quantity: str) -> None:
         self.quantity = Decimal(quantity)
+        self.entry_price: Decimal | None = Decimal(50_000)
+        self.failure: Exception | None = None
 
     async def positions(self) -> list[PositionReport]:
+        if self.failure is not None:
+            raise self.failure
         return [
             PositionReport(
                 symbol="BTCUSDT",
                 quantity=self.quantity,
-                entry_price=Decimal(50_000),
+                entry_price=self.entry_price,
                 ts_exchange_ns=0,
             )
         ]
@@ -161,3 +166,52 @@ async def test_nothing_is_concluded_while_orders_are_at_work() -> None:
     reconciler = Reconciler(Queries("0"), portfolio=rig.portfolio, engine=rig.engine)
     assert await reconciler.compare() is None
     assert reconciler.positions_agree is None
+
+
+async def test_a_liquidation_changes_the_position_like_any_trade() -> None:
+    rig, feed, _ = await tracked()
+    feed.on_frame(frame("execution", execution_row("", execType="BustTrade")), 0)
+    assert rig.portfolio.position("BTCUSDT").quantity == Decimal("0.1")
+
+
+async def test_while_positions_differ_the_gate_only_lets_reduce() -> None:
+    rig, queries = Rig(), Queries("0.5")
+    reconciler = Reconciler(queries, portfolio=rig.portfolio, engine=rig.engine)
+    assert await reconciler.check()
+    assert rig.engine.state is TradingState.REDUCING
+    queries.quantity = Decimal(0)
+    await reconciler.check()
+    assert rig.engine.state is TradingState.ACTIVE
+
+
+async def test_a_halt_is_not_lifted_by_an_agreement() -> None:
+    rig = Rig()
+    rig.engine.state = TradingState.HALTED
+    reconciler = Reconciler(Queries("0"), portfolio=rig.portfolio, engine=rig.engine)
+    await reconciler.check()
+    assert rig.engine.state is TradingState.HALTED
+
+
+@pytest.mark.parametrize("failure", [unavailable(Outcome.UNKNOWN), CorruptDataError("a page")])
+async def test_an_agreement_that_was_not_proven_again_expires(failure: Exception) -> None:
+    rig, queries = Rig(), Queries("0")
+    reconciler = Reconciler(queries, portfolio=rig.portfolio, engine=rig.engine)
+    await reconciler.check()
+    queries.failure = failure
+    for _ in range(5):
+        assert not await reconciler.check()
+    assert reconciler.positions_agree is True
+    await reconciler.check()
+    assert reconciler.positions_agree is None
+    assert rig.engine.state is TradingState.REDUCING
+
+
+async def test_a_position_without_an_entry_price_is_not_silently_left_out() -> None:
+    rig, queries = Rig(), Queries("0.5")
+    queries.entry_price = None
+    reconciler = Reconciler(queries, portfolio=rig.portfolio, engine=rig.engine)
+    with pytest.raises(CorruptDataError, match="entry price"):
+        await reconciler.adopt()
+    queries.quantity = Decimal(0)
+    await reconciler.adopt()
+    assert reconciler.local() == {}

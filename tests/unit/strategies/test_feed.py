@@ -151,3 +151,51 @@ def test_stages_are_measured() -> None:
     assert batch.latency.percentiles("book").samples == 1
     assert batch.latency.percentiles("receive").samples == 1
     assert batch.latency.percentiles("signal").samples == 1
+
+
+def test_a_silent_stream_has_no_old_rate() -> None:
+    batch = Batch()
+    for _ in range(2):
+        batch.push(trade())
+        batch.clock.advance(1.0)
+    assert batch.feed.frames_per_second() == 1.0
+    batch.clock.advance(2.0)
+    assert batch.feed.frames_per_second() == 0.5
+    batch.clock.advance(60.0)
+    assert batch.feed.frames_per_second() == 0.0
+
+
+def test_the_receive_stage_is_measured_on_the_venues_clock() -> None:
+    batch = Batch()
+    batch.feed.offset_ns = 7_000_000_000
+    behind_ns = batch.clock.utc_ns() - 7_000_000_000
+    batch.clock.set_utc_ns(behind_ns)
+    batch.push(book())
+    assert batch.latency.percentiles("receive").p50_us == 0.0
+
+
+def test_level_one_vouches_only_for_a_book_that_shows_the_same_prices() -> None:
+    batch = Batch()
+    batch.push(book())
+    batch.clock.advance(3.0)
+    batch.push(book(depth=1, u=99, bid="49990.0"))
+    assert batch.feed.market_view("BTCUSDT").age_s == pytest.approx(3.0)
+
+
+def test_a_decision_that_fails_stops_the_stream_instead_of_being_logged() -> None:
+    batch = Batch()
+
+    def fail(_features: MarketFeatures, _opinion: Opinion | None) -> None:
+        raise ZeroDivisionError
+
+    feed = MarketFeed(
+        {"BTCUSDT": BTC},
+        clock=batch.clock,
+        latency=batch.latency,
+        decide=fail,
+        call_soon=batch.scheduled.append,
+    )
+    feed.on_frame(book(), 0)
+    batch.run()
+    with pytest.raises(ZeroDivisionError):
+        feed.on_frame(trade(), 0)

@@ -4,9 +4,11 @@ from decimal import Decimal
 import pytest
 from engine_rig import BTC
 
+from trading_system.config.sections import RiskSettings, StrategySettings
 from trading_system.domain.orders import Side
 from trading_system.domain.signals import MarketFeatures, Opinion
 from trading_system.execution.parents import ExecutionStyle
+from trading_system.strategies.session import signal_rules
 from trading_system.strategies.signals import (
     Costs,
     ExitReason,
@@ -146,3 +148,12 @@ def test_an_exit_closes_the_whole_position_reduce_only(
     parent = exit_order("BTCUSDT", Decimal(position), reason, rules=RULES)
     assert (parent.side, parent.quantity, parent.style) == (side, Decimal("0.02"), style)
     assert parent.reduce_only
+
+
+def test_an_entry_at_its_worst_price_stays_below_the_order_cap() -> None:
+    rules = signal_rules(
+        StrategySettings(entry_notional=Decimal(1000), max_slippage_bps=10.0),
+        RiskSettings(max_order_notional=Decimal(1000)),
+    )
+    assert rules.entry_notional * (1 + Decimal("0.001")) <= 1000
+    assert rules.entry_notional > 998

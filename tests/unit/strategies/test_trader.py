@@ -3,8 +3,9 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from engine_rig import BTC, Rig, rejected
+from engine_rig import BTC, Rig, fill, rejected, report
 
+from trading_system.domain.orders import OrderIntent, OrderStatus, OrderType, Side
 from trading_system.domain.signals import MarketFeatures, Opinion
 from trading_system.execution.executor import Executor
 from trading_system.strategies.feed import BestPrices
@@ -66,9 +67,11 @@ class Floor:
             spawn=lambda _name, coroutine: self.work.append(coroutine),
         )
 
-    def consider(self, opinion: Opinion | None, mid: float = 50_000.0) -> None:
-        now_ns = self.rig.clock.monotonic_ns()
-        self.trader.consider(replace(FEATURES, ts_ns=now_ns, mid=mid), opinion)
+    def consider(
+        self, opinion: Opinion | None, mid: float = 50_000.0, *, may_enter: bool = True
+    ) -> None:
+        features = replace(FEATURES, ts_ns=self.rig.clock.monotonic_ns(), mid=mid)
+        self.trader.consider(features, opinion, may_enter=may_enter)
 
     async def run(self) -> None:
         work, self.work = self.work, []
@@ -148,3 +151,65 @@ async def test_figures_are_absent_until_measured_and_weighted_by_value_then() ->
     await floor.run()
     assert floor.trader.slippage_bps() == 1.0
     assert floor.trader.fees_bps() == 5.5
+
+
+async def test_a_fill_that_comes_after_its_parent_is_watched_and_closed() -> None:
+    floor = Floor()
+    rig = floor.rig
+    rig.venue.auto_fill = False
+    order = OrderIntent(
+        symbol="BTCUSDT",
+        side=Side.BUY,
+        order_type=OrderType.LIMIT,
+        quantity=Decimal("0.02"),
+        price=Decimal(50_000),
+        link_id=rig.engine.next_link_id(),
+    )
+    await rig.engine.submit(order, timeout_s=1)
+    rig.engine.on_report(report(order, OrderStatus.CANCELLED, Decimal(0)))
+    rig.engine.on_fill(fill(order, Decimal("0.02"), Decimal(50_000)))
+    rig.venue.auto_fill = True
+    floor.consider(None)
+    assert floor.work == []
+    rig.clock.advance(1)
+    floor.consider(None, mid=49_800.0)  # the stop loss
+    await floor.run()
+    assert rig.portfolio.position("BTCUSDT").quantity == 0
+
+
+async def test_an_exit_closes_only_what_this_run_opened() -> None:
+    floor = Floor()
+    floor.consider(UP)
+    await floor.run()
+    bought = floor.rig.venue.sent[0]
+    manual = replace(bought, link_id="manual")
+    floor.rig.engine.on_fill(fill(manual, Decimal("0.5"), Decimal(50_000)))
+    floor.rig.clock.advance(1)
+    floor.consider(replace(UP, expected_move_bps=-30.0))
+    await floor.run()
+    assert floor.rig.portfolio.position("BTCUSDT").quantity == Decimal("0.5")
+
+
+async def test_without_the_private_stream_trades_are_left_but_not_begun() -> None:
+    floor = Floor()
+    floor.consider(UP, may_enter=False)
+    assert floor.work == []
+    floor.consider(UP)
+    await floor.run()
+    floor.rig.clock.advance(1)
+    floor.consider(None, mid=49_800.0, may_enter=False)
+    await floor.run()
+    assert floor.rig.portfolio.position("BTCUSDT").quantity == 0
+
+
+async def test_an_exit_without_a_fill_is_tried_again_within_two_seconds() -> None:
+    floor = Floor()
+    floor.consider(UP)
+    await floor.run()
+    floor.rig.venue.fill_share = Decimal(0)
+    floor.rig.clock.advance(1)
+    for _ in range(8):
+        floor.consider(None, mid=49_000.0)
+        assert len(floor.work) == 1
+        await floor.run()
+        floor.rig.clock.advance(2.01)

@@ -248,3 +248,69 @@ async def test_an_unusable_instrument_answer_is_a_typed_error(result: str) -> No
     async with serving(answering(f'{{"retCode":0,"result":{result}}}')) as rest:
         with pytest.raises(CorruptDataError):
             await BybitGateway(rest, clock=ManualClock()).instrument("BTCUSDT")
+
+
+@pytest.mark.parametrize("code", [10403, 10429, 20003, 20006, 170001, 170032, 500000])
+async def test_an_overloaded_venue_may_have_acted(code: int) -> None:
+    async with serving(answering(f'{{"retCode":{code},"retMsg":"busy"}}')) as rest:
+        with pytest.raises(VenueUnavailable) as caught:
+            await rest.post("/v5/order/create", {}, timeout_s=2)
+    assert caught.value.outcome is Outcome.UNKNOWN
+
+
+async def test_an_unreadable_acknowledgement_is_unknown() -> None:
+    intent = OrderIntent(
+        symbol="BTCUSDT",
+        side=Side.BUY,
+        order_type=OrderType.LIMIT,
+        quantity=Decimal("0.001"),
+        price=Decimal(50_000),
+        link_id="x",
+    )
+    async with serving(answering('{"retCode":0,"result":[]}')) as rest:
+        with pytest.raises(VenueUnavailable) as caught:
+            await BybitGateway(rest, clock=ManualClock()).submit(intent, timeout_s=2)
+    assert caught.value.outcome is Outcome.UNKNOWN
+
+
+async def test_a_server_time_that_is_no_number_is_a_typed_error() -> None:
+    async with serving(answering('{"retCode":0,"result":{"timeNano":"soon"}}')) as rest:
+        with pytest.raises(CorruptDataError):
+            await BybitGateway(rest, clock=ManualClock()).synchronise_clock()
+
+
+async def test_failures_are_judged_over_the_newest_requests() -> None:
+    bodies = ["<html>"] + ['{"retCode":0}'] * 200
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.Response(text=bodies.pop(0))
+
+    async with serving(handler) as rest:
+        with pytest.raises(VenueUnavailable):
+            await rest.get("/v5/x", timeout_s=2)
+        assert rest.recent == (1, 1)
+        for _ in range(200):
+            await rest.get("/v5/x", timeout_s=2)
+        assert rest.recent == (0, 200)
+        assert rest.failures == 1
+
+
+@pytest.mark.parametrize(
+    ("refusals", "reset_ms", "is_answered"), [(1, 10, True), (9, 10, False), (1, 5_000, False)]
+)
+async def test_a_query_waits_out_a_full_quota_within_reason(
+    refusals: int, reset_ms: int, is_answered: bool
+) -> None:
+    answers = ['{"retCode":10006}'] * refusals + ['{"retCode":0,"result":{"list":[]}}']
+    headers = {"X-Bapi-Limit-Reset-Timestamp": str(1_700_000_000_000 + reset_ms)}
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.Response(text=answers.pop(0), headers=headers)
+
+    async with serving(handler) as rest:
+        gateway = BybitGateway(rest, clock=ManualClock())
+        if is_answered:
+            assert await gateway.positions() == []
+        else:
+            with pytest.raises(VenueRateLimited):
+                await gateway.positions()

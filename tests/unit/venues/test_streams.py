@@ -8,8 +8,8 @@ import pytest
 from aiohttp import WSMsgType, web
 from pydantic import SecretStr
 
-from trading_system.domain.errors import CorruptDataError, VenueAuthError
-from trading_system.runtime.clock import SystemClock
+from trading_system.domain.errors import CorruptDataError, InvariantViolated, VenueAuthError
+from trading_system.runtime.clock import ManualClock, SystemClock
 from trading_system.venues.bybit.signing import Signer
 from trading_system.venues.bybit.streams import BybitStream, StreamCallbacks
 
@@ -24,6 +24,7 @@ class StreamServer:
         self.accepts_topics = True
         self.frames: list[str] = []
         self.closes_after_frames = False
+        self.is_mute = False
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         self.connections += 1
@@ -37,6 +38,8 @@ class StreamServer:
 
     async def _answer(self, socket: web.WebSocketResponse, asked: dict[str, object]) -> None:
         self.requests.append(asked)
+        if self.is_mute:
+            return
         if asked["op"] == "auth":
             await socket.send_json({"op": "auth", "success": self.accepts_key, "ret_msg": ""})
         if asked["op"] == "subscribe":
@@ -171,3 +174,67 @@ async def test_an_unreachable_host_is_tried_again_with_back_off() -> None:
         await ear.down.wait()
     assert "cannot connect" in ear.downs[0]
     assert client.connects == 0
+
+
+async def test_the_log_in_is_stamped_with_the_venues_time() -> None:
+    server, ear = StreamServer(), Ear()
+    hour_ns = 3_600 * 1_000_000_000
+    async with server.running() as url:
+        client = BybitStream(
+            url,
+            ["order"],
+            callbacks=ear.callbacks(),
+            clock=ManualClock(),
+            signer=Signer("k", SecretStr("s"), recv_window_ms=5000),
+            jitter=random.Random(1),
+            offset_ns=lambda: hour_ns,
+        )
+        async with listening(client):
+            await ear.up.wait()
+    asked = next(r for r in server.requests if r["op"] == "auth")
+    arguments = asked["args"]
+    assert isinstance(arguments, list)
+    assert arguments[1] == 1_700_000_000_000 + 3_600_000 + 5_000
+
+
+async def test_a_connection_that_never_gets_through_is_opened_anew() -> None:
+    server, ear = StreamServer(), Ear()
+    server.is_mute = True
+    async with server.running() as url:
+        client = BybitStream(
+            url,
+            ["order"],
+            callbacks=ear.callbacks(),
+            clock=SystemClock(),
+            jitter=random.Random(1),
+            ping_s=0.05,
+        )
+        async with listening(client):
+            await ear.down.wait()
+    assert not ear.up.is_set()
+
+
+async def test_a_stream_that_was_cancelled_is_not_up() -> None:
+    server, ear = StreamServer(), Ear()
+    async with server.running() as url:
+        client = stream(url, ear)
+        async with listening(client):
+            await ear.up.wait()
+    assert not client.is_up
+
+
+async def test_an_error_of_the_receiver_leaves_as_itself() -> None:
+    server, ear = StreamServer(), Ear()
+    server.frames = ['{"topic":"order","data":[]}']
+
+    def overfill(_frame: bytes, _received_ns: int) -> None:
+        raise InvariantViolated("filled 2 of 1")
+
+    callbacks = StreamCallbacks(on_frame=overfill, on_up=ear.up.set, on_down=ear.on_down)
+    async with server.running() as url:
+        client = BybitStream(
+            url, ["order"], callbacks=callbacks, clock=SystemClock(), jitter=random.Random(1)
+        )
+        with pytest.raises(InvariantViolated):
+            async with asyncio.timeout(10):
+                await client.run()

@@ -5,14 +5,20 @@ This is the raw gateway; inside the system only the execution engine holds it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from trading_system.domain.errors import CorruptDataError
+from trading_system.domain.errors import (
+    CorruptDataError,
+    Outcome,
+    VenueRateLimited,
+    VenueUnavailable,
+)
 from trading_system.domain.events import WalletReport
 from trading_system.domain.instruments import Instrument, parse_decimal
 from trading_system.domain.orders import (
@@ -29,6 +35,9 @@ from trading_system.venues.bybit.rest import BybitRest
 _NS_PER_MS = 1_000_000
 _PAGE = 50
 _MAX_PAGES = 40
+_QUOTA_WAITS = 3
+_MAX_QUOTA_WAIT_S = 2.0
+_QUOTA_MARGIN_S = 0.05
 
 
 class _Created(msgspec.Struct, frozen=True):
@@ -99,14 +108,34 @@ class BybitGateway:
         self._timeout_s = timeout_s
         self._created = msgspec.json.Decoder(_Created)
 
+    async def _get(
+        self,
+        path: str,
+        parameters: Mapping[str, str | int] | None = None,
+        *,
+        timeout_s: float,
+        signed: bool = False,
+    ) -> msgspec.Raw:
+        """Read, and wait out a full quota: a query changes nothing, so it may be repeated."""
+        for _ in range(_QUOTA_WAITS):
+            try:
+                return await self._rest.get(path, parameters, timeout_s=timeout_s, signed=signed)
+            except VenueRateLimited as e:
+                if e.retry_after_s is None or e.retry_after_s > _MAX_QUOTA_WAIT_S:
+                    raise
+                await asyncio.sleep(e.retry_after_s + _QUOTA_MARGIN_S)
+        return await self._rest.get(path, parameters, timeout_s=timeout_s, signed=signed)
+
     async def synchronise_clock(self) -> float:
         """Set the request clock's offset from the fastest of three samples; return it in ms."""
         best_ns: tuple[int, int] | None = None
         for _ in range(3):
             sent_ns = self._clock.utc_ns()
-            raw = await self._rest.get("/v5/market/time", timeout_s=self._timeout_s)
+            raw = await self._get("/v5/market/time", timeout_s=self._timeout_s)
             back_ns = self._clock.utc_ns()
             answer = wire.decode(raw, msgspec.json.Decoder(_Time), what="server time")
+            if not (answer.timeNano.isascii() and answer.timeNano.isdigit()):
+                raise CorruptDataError(f"server time: not a number: {answer.timeNano[:40]!r}")
             offset_ns = int(answer.timeNano) - (sent_ns + back_ns) // 2
             if best_ns is None or back_ns - sent_ns < best_ns[0]:
                 best_ns = (back_ns - sent_ns, offset_ns)
@@ -116,7 +145,7 @@ class BybitGateway:
 
     async def instrument(self, symbol: str) -> Instrument:
         """Return the trading rules of one linear symbol."""
-        raw = await self._rest.get(
+        raw = await self._get(
             "/v5/market/instruments-info",
             {"category": "linear", "symbol": symbol},
             timeout_s=self._timeout_s,
@@ -128,7 +157,7 @@ class BybitGateway:
 
     async def fee_rates(self, symbol: str) -> FeeRates:
         """Return the account's own fee rates for one symbol."""
-        raw = await self._rest.get(
+        raw = await self._get(
             "/v5/account/fee-rate",
             {"category": "linear", "symbol": symbol},
             timeout_s=self._timeout_s,
@@ -144,7 +173,7 @@ class BybitGateway:
 
     async def wallet(self) -> WalletReport:
         """Return the unified account's totals."""
-        raw = await self._rest.get(
+        raw = await self._get(
             "/v5/account/wallet-balance",
             {"accountType": "UNIFIED"},
             timeout_s=self._timeout_s,
@@ -157,7 +186,7 @@ class BybitGateway:
 
     async def positions(self) -> list[PositionReport]:
         """Return all open linear USDT positions."""
-        raw = await self._rest.get(
+        raw = await self._get(
             "/v5/position/list",
             {"category": "linear", "settleCoin": "USDT", "limit": 200},
             timeout_s=self._timeout_s,
@@ -179,7 +208,7 @@ class BybitGateway:
             }
             if cursor:
                 parameters["cursor"] = cursor
-            raw = await self._rest.get(
+            raw = await self._get(
                 "/v5/order/realtime", parameters, timeout_s=self._timeout_s, signed=True
             )
             page = wire.decode(raw, decoder, what="open orders")
@@ -192,7 +221,7 @@ class BybitGateway:
     async def find_order(self, link_id: str) -> OrderReport | None:
         """Return the order of ``link_id``, open or recently closed; None if the venue has none."""
         for path in ("/v5/order/realtime", "/v5/order/history"):
-            raw = await self._rest.get(
+            raw = await self._get(
                 path,
                 {"category": "linear", "orderLinkId": link_id},
                 timeout_s=self._timeout_s,
@@ -205,7 +234,7 @@ class BybitGateway:
 
     async def executions(self, link_id: str) -> list[Fill]:
         """Return the newest 100 trade executions of one order."""
-        raw = await self._rest.get(
+        raw = await self._get(
             "/v5/execution/list",
             {"category": "linear", "orderLinkId": link_id, "execType": "Trade", "limit": 100},
             timeout_s=self._timeout_s,
@@ -219,7 +248,12 @@ class BybitGateway:
         raw = await self._rest.post(
             "/v5/order/create", wire.order_body(intent), timeout_s=timeout_s
         )
-        created = wire.decode(raw, self._created, what="order acknowledgement")
+        try:
+            created = wire.decode(raw, self._created, what="order acknowledgement")
+        except CorruptDataError as e:
+            raise VenueUnavailable(
+                str(e), venue="bybit", operation="/v5/order/create", outcome=Outcome.UNKNOWN
+            ) from e
         return OrderAck(order_id=created.orderId, link_id=created.orderLinkId or intent.link_id)
 
     async def cancel(self, symbol: str, link_id: str, *, timeout_s: float) -> None:

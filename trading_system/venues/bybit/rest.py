@@ -8,6 +8,7 @@ an effect.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
@@ -31,9 +32,13 @@ from trading_system.venues.bybit.wire import Envelope
 _VENUE = "bybit"
 _NS_PER_MS = 1_000_000
 _AUTH_CODES = frozenset({10002, 10003, 10004, 10005, 10007, 10010, 33004})
-_UNKNOWN_CODES = frozenset({429, 10000, 10016, 10019, 170005, 170007})
+# Codes after which the venue may have acted all the same: only a look-up tells.
+_UNKNOWN_CODES = frozenset(
+    {429, 10000, 10016, 10019, 10403, 10429, 20003, 20006, 170001, 170005, 170007, 170032, 500000}
+)
 _NO_CHANGE_CODES = frozenset({110025, 110026, 110043})
 _BAN_S = 600.0
+_RECENT = 200
 
 
 class BybitRest:
@@ -72,7 +77,18 @@ class BybitRest:
         self._on_post_sent = on_post_sent
         self.requests = 0
         self.failures = 0
+        self._failed_at: deque[int] = deque(maxlen=_RECENT)
         self.offset_ns = 0
+
+    @property
+    def recent(self) -> tuple[int, int]:
+        """Failures among the newest 200 requests, and how many requests those are."""
+        oldest = self.requests - _RECENT
+        return sum(number > oldest for number in self._failed_at), min(self.requests, _RECENT)
+
+    def _note_failure(self) -> None:
+        self.failures += 1
+        self._failed_at.append(self.requests)
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(
@@ -186,12 +202,12 @@ class BybitRest:
                     status, reply_headers = response.status, response.headers
             return self._result(path, status, content, reply_headers)
         except aiohttp.ClientConnectorError as e:
-            self.failures += 1
+            self._note_failure()
             raise VenueUnavailable(
                 f"cannot connect: {e}", venue=_VENUE, operation=path, outcome=Outcome.NOT_SENT
             ) from e
         except TimeoutError as e:
-            self.failures += 1
+            self._note_failure()
             raise VenueUnavailable(
                 f"no answer within {timeout_s} s",
                 venue=_VENUE,
@@ -201,7 +217,7 @@ class BybitRest:
         except (aiohttp.ClientError, OSError) as e:
             if isinstance(e, VenueUnavailable | VenueRejected | VenueRateLimited | VenueAuthError):
                 raise
-            self.failures += 1
+            self._note_failure()
             raise VenueUnavailable(
                 f"connection failed: {e!r}", venue=_VENUE, operation=path, outcome=Outcome.UNKNOWN
             ) from e
@@ -210,7 +226,7 @@ class BybitRest:
         self, path: str, status: int, content: bytes, headers: Mapping[str, str]
     ) -> msgspec.Raw:
         if status == 403:
-            self.failures += 1
+            self._note_failure()
             raise VenueRateLimited(
                 "address banned for too many requests (HTTP 403)",
                 venue=_VENUE,
@@ -221,7 +237,7 @@ class BybitRest:
         try:
             envelope = self._decoder.decode(content)
         except (msgspec.DecodeError, RecursionError) as e:
-            self.failures += 1
+            self._note_failure()
             raise VenueUnavailable(
                 f"HTTP {status} with an unreadable body",
                 venue=_VENUE,
@@ -229,7 +245,7 @@ class BybitRest:
                 outcome=Outcome.UNKNOWN,
             ) from e
         if status >= 500:
-            self.failures += 1
+            self._note_failure()
             raise VenueUnavailable(
                 f"HTTP {status}", venue=_VENUE, operation=path, outcome=Outcome.UNKNOWN
             )
@@ -242,12 +258,12 @@ class BybitRest:
     ) -> VenueRejected | VenueRateLimited | VenueAuthError | VenueUnavailable:
         code, text = envelope.retCode, f"{envelope.retCode} {envelope.retMsg}"
         if code in _UNKNOWN_CODES:
-            self.failures += 1
+            self._note_failure()
             return VenueUnavailable(
                 text, venue=_VENUE, operation=path, outcome=Outcome.UNKNOWN, code=code
             )
         if code == 10006:
-            self.failures += 1
+            self._note_failure()
             return VenueRateLimited(
                 text,
                 venue=_VENUE,
@@ -257,7 +273,7 @@ class BybitRest:
                 retry_after_s=self._reset_in_s(headers),
             )
         if code in _AUTH_CODES:
-            self.failures += 1
+            self._note_failure()
             return VenueAuthError(
                 text, venue=_VENUE, operation=path, outcome=Outcome.REJECTED, code=code
             )

@@ -18,13 +18,14 @@ class Signer:
     api_secret : SecretStr
         Secret part.
     recv_window_ms : int
-        How long after its timestamp a request stays valid, 1 to 5000 ms.
+        How long after its timestamp a request stays valid, milliseconds.
     """
 
     def __init__(self, api_key: str, api_secret: SecretStr, *, recv_window_ms: int) -> None:
         self.api_key = api_key
         self._keyed = hmac.new(api_secret.get_secret_value().encode(), digestmod=hashlib.sha256)
         self._window = str(recv_window_ms)
+        self.recv_window_ms = recv_window_ms
 
     def _hex(self, text: bytes) -> str:
         keyed = self._keyed.copy()

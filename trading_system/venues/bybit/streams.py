@@ -39,6 +39,7 @@ _FIRST_DELAY_S = 0.2
 _MAX_DELAY_S = 15.0
 _STABLE_S = 30.0
 _MAX_FRAME_BYTES = 4 * 1024 * 1024
+_NO_OFFSET: Callable[[], int] = int
 _Socket = aiohttp.ClientWebSocketResponse[Literal[False]]  # frames as bytes
 _PING = '{"op":"ping"}'
 
@@ -79,6 +80,10 @@ class BybitStream:
         Logs in before subscribing when given.
     jitter : random.Random
         Source of the back-off's jitter.
+    offset_ns : Callable[[], int]
+        How far the venue's clock is ahead of ours, nanoseconds; the log-in is stamped with it.
+    ping_s : float
+        Seconds between pings, and until log-in and subscription must be through.
     """
 
     def __init__(
@@ -90,6 +95,8 @@ class BybitStream:
         clock: Clock,
         signer: Signer | None = None,
         jitter: random.Random,
+        offset_ns: Callable[[], int] = _NO_OFFSET,
+        ping_s: float = _PING_S,
     ) -> None:
         self._url = url
         self._topics = list(topics)
@@ -97,6 +104,8 @@ class BybitStream:
         self._clock = clock
         self._signer = signer
         self._jitter = jitter
+        self._offset_ns = offset_ns
+        self._ping_s = ping_s
         self._control = msgspec.json.Decoder(PrivateFrame)
         self._socket: _Socket | None = None
         self._last_traffic_ns = 0
@@ -116,8 +125,12 @@ class BybitStream:
         async with aiohttp.ClientSession() as session:
             while True:
                 started_ns = self._clock.monotonic_ns()
-                reason = await self._connection(session)
-                self.is_up = False
+                try:
+                    reason = await self._connection(session)
+                except BaseExceptionGroup as e:
+                    raise e.exceptions[0] from e
+                finally:
+                    self.is_up = False
                 self._callbacks.on_down(reason)
                 _LOG.warning("stream down", url=self._url, reason=reason)
                 lasted_s = (self._clock.monotonic_ns() - started_ns) / _NS_PER_S
@@ -150,7 +163,7 @@ class BybitStream:
                 watchdog = group.create_task(self._watch(socket), name="watchdog")
                 reason = await self._receive(socket)
                 watchdog.cancel()
-        except* VenueAuthError as failures:
+        except* VenueAuthError as failures:  # also a ConnectionError, so it comes first
             raise failures.exceptions[0] from None
         except* (aiohttp.ClientError, OSError, VenueUnavailable) as failures:
             reason = f"lost: {failures.exceptions[0]!r}"
@@ -161,7 +174,8 @@ class BybitStream:
 
     async def _prepare(self, socket: _Socket) -> None:
         if self._signer is not None:
-            expires_ms = self._clock.utc_ns() // _NS_PER_MS + _AUTH_VALID_MS
+            now_ns = self._clock.utc_ns() + self._offset_ns()
+            expires_ms = now_ns // _NS_PER_MS + _AUTH_VALID_MS
             arguments = self._signer.stream_auth(expires_ms=expires_ms)
             await socket.send_str(msgspec.json.encode({"op": "auth", "args": arguments}).decode())
         else:
@@ -175,9 +189,10 @@ class BybitStream:
         self._last_traffic_ns = self._clock.monotonic_ns()
         while True:
             await socket.send_str(_PING)
-            await asyncio.sleep(_PING_S)
+            await asyncio.sleep(self._ping_s)
             silent_s = (self._clock.monotonic_ns() - self._last_traffic_ns) / _NS_PER_S
-            if silent_s > _SILENCE_S:
+            # Log-in and subscription must be through by then, or they never will be.
+            if silent_s > _SILENCE_S or not self.is_up:
                 await socket.close(code=aiohttp.WSCloseCode.GOING_AWAY)
                 return
 

@@ -1,0 +1,49 @@
+from decimal import Decimal
+
+import pytest
+from engine_rig import fill, report
+
+from trading_system.domain.orders import OrderIntent, OrderStatus, OrderType, Side
+from trading_system.execution.tracking import TrackedOrder, TrackedStatus
+
+INTENT = OrderIntent(
+    symbol="BTCUSDT",
+    side=Side.BUY,
+    order_type=OrderType.LIMIT,
+    quantity=Decimal("0.1"),
+    price=Decimal(50_000),
+    link_id="t-1",
+)
+
+
+async def test_what_is_filled_but_not_booked_still_counts_as_open() -> None:
+    order = TrackedOrder(intent=INTENT, sent_ns=0)
+    order.apply_report(report(INTENT, OrderStatus.FILLED, INTENT.quantity))
+    assert order.open_quantity == INTENT.quantity
+    order.apply_fill(fill(INTENT, INTENT.quantity, Decimal(50_000)), now_ns=1)
+    assert order.open_quantity == 0
+
+
+async def test_a_filled_report_without_a_quantity_waits_for_the_executions() -> None:
+    order = TrackedOrder(intent=INTENT, sent_ns=0)
+    order.apply_report(report(INTENT, OrderStatus.FILLED, Decimal(0)))
+    assert not order.settled.is_set()
+
+
+async def test_an_order_without_fills_has_no_average_price() -> None:
+    assert TrackedOrder(intent=INTENT, sent_ns=0).average_price is None
+
+
+async def test_a_conclusion_never_overrules_the_stream() -> None:
+    order = TrackedOrder(intent=INTENT, sent_ns=0)
+    order.apply_report(report(INTENT, OrderStatus.CANCELLED, Decimal(0)))
+    order.conclude(TrackedStatus.REJECTED, "late")
+    assert (order.status, order.reason) == (TrackedStatus.CANCELLED, "")
+
+
+@pytest.mark.parametrize("share", ["0.04", "0.06"])
+async def test_the_first_fill_is_stamped_once(share: str) -> None:
+    order = TrackedOrder(intent=INTENT, sent_ns=0)
+    order.apply_fill(fill(INTENT, Decimal(share), Decimal(50_000)), now_ns=5)
+    order.apply_fill(fill(INTENT, Decimal("0.01"), Decimal(50_000), number=2), now_ns=9)
+    assert order.first_fill_ns == 5
