@@ -20,7 +20,7 @@ from venue_process import Account, Ready
 SYMBOL = "BTCUSDT"
 OTHER = "ETHUSDT"
 SALES = 3
-MOST_RESTING_USDT = 250_000
+NEAR_BPS = Decimal("0.2")
 DEPTHS = (1, 50, 200, 1000)
 PRIVATE_TOPICS = ("order", "execution", "position", "wallet")
 PING = {"testnet": False, "ping_interval": 4, "ping_timeout": 3}
@@ -117,17 +117,6 @@ def refusal(call: Any, /, **fields: Any) -> InvalidRequestError:
     except InvalidRequestError as e:
         return e
     raise CaseError(f"not refused: {answer}")
-
-
-def _inside(bids: list[list[str]]) -> str:
-    """Return the deepest bid price with little resting at and above it; at least the best."""
-    found, resting = bids[0][0], Decimal(0)
-    for price, qty in bids:
-        resting += Decimal(price) * Decimal(qty)
-        if resting > MOST_RESTING_USDT:
-            break
-        found = price
-    return found
 
 
 class PybitRoom:
@@ -231,20 +220,51 @@ class PybitRoom:
         Returns the order stream's row of the filled bid.
         """
         qty, sold = self.quantity(value_usdt, symbol), self.quantity("300000", symbol)
-        for side, count in ((self.a, 1), (self.b, SALES)):
-            side.pace("create", count)
-        book = self.a.http.get_orderbook(category="linear", symbol=symbol, limit=10)["result"]
-        wanted = {"symbol": symbol, "orderType": "Limit", "price": _inside(book["b"])}
+        for side, operation, count in ((self.a, "create", 1), (self.b, "create", SALES)):
+            side.pace(operation, count)
+        self.a.pace("amend", SALES)
+        price = self._near_bid(symbol)
         order_id = self.a.place_now(
-            **wanted, side="Buy", qty=qty, timeInForce="PostOnly", orderLinkId=self.link()
+            symbol=symbol,
+            orderType="Limit",
+            price=str(price),
+            side="Buy",
+            qty=qty,
+            timeInForce="PostOnly",
+            orderLinkId=self.link(),
         )["orderId"]
         for _ in range(SALES):
+            self.b.place_now(
+                symbol=symbol,
+                orderType="Limit",
+                price=str(price),
+                side="Sell",
+                qty=sold,
+                timeInForce="IOC",
+            )
             if self.a.order(order_id)["orderStatus"] == "Filled":
                 break
-            self.b.place_now(**wanted, side="Sell", qty=sold, timeInForce="IOC")
+            price = self._follow(order_id, symbol, price)
         row = self.a.order(order_id)
         check_equal(row["orderStatus"], "Filled", f"bid after {SALES} sales, {row['rejectReason']}")
         return self.order_event(order_id, "Filled")
+
+    def _near_bid(self, symbol: str) -> Decimal:
+        """Return a price a little below the best bid of this instant (the book may be older)."""
+        tick = self.steps[symbol][0]
+        (row,) = self.a.http.get_tickers(category="linear", symbol=symbol)["result"]["list"]
+        price = Decimal(row["bid1Price"]) * (1 - NEAR_BPS / 10_000)
+        return (price / tick).quantize(Decimal(1), ROUND_DOWN) * tick
+
+    def _follow(self, order_id: str, symbol: str, price: Decimal) -> Decimal:
+        """Move a resting bid after a market that has left it behind; return its price."""
+        wanted = self._near_bid(symbol)
+        if wanted <= price:
+            return price
+        self.a.http.amend_order(
+            category="linear", symbol=symbol, orderId=order_id, price=str(wanted)
+        )
+        return wanted
 
     def away(self, symbol: str = SYMBOL, *, percent: str = "2") -> str:
         """Return a bid price on the grid, ``percent`` below the best bid."""
