@@ -23,6 +23,7 @@ from trading_system.domain.errors import (
 )
 from trading_system.domain.instruments import plain
 from trading_system.domain.ports import Clock
+from trading_system.execution.engine import LINK_PREFIX
 from trading_system.monitoring.health import Health
 from trading_system.monitoring.status import SystemSnapshot, status_of
 from trading_system.runtime.child import ChildError, ChildProcess, ChildSpec, launch
@@ -54,6 +55,7 @@ class VenueTruth:
 
     positions: dict[str, str]
     open_orders: int
+    own_open_orders: int
 
 
 class EnhancedTradingSystem:
@@ -294,6 +296,7 @@ class EnhancedTradingSystem:
         self._truth = VenueTruth(
             positions={p.symbol: plain(p.quantity) for p in positions if p.quantity},
             open_orders=len(orders),
+            own_open_orders=sum(o.link_id.startswith(LINK_PREFIX) for o in orders),
         )
 
     def _snapshot(self) -> SystemSnapshot:
@@ -316,6 +319,7 @@ class EnhancedTradingSystem:
             stop_reason=supervisor.reason if supervisor else None,
             position_venue=truth.positions if truth else self._last_compared(),
             open_orders=truth.open_orders if truth else None,
+            own_open_orders=truth.own_open_orders if truth else None,
             **trading_figures(session),
         )
 

@@ -112,6 +112,6 @@ def _verdict(status: dict[str, Any]) -> ExitCode:
     """Success means: positions agree, nothing is open or unknown, the state is STOPPED."""
     position = status["position"]
     agrees = position["venue"] is not None and position["local"] == position["venue"]
-    is_settled = status["open_orders"] == 0 and status["orders"]["unknown"] == 0
+    is_settled = status["own_open_orders"] == 0 and status["orders"]["unknown"] == 0
     is_clean = status["state"] == "STOPPED" and agrees and is_settled
     return ExitCode.OK if is_clean else ExitCode.FAILED

@@ -48,6 +48,9 @@ from trading_system.risk.limits import (
 from trading_system.risk.portfolio import Portfolio
 from trading_system.runtime.limiter import SlidingWindow
 
+LINK_PREFIX = "ts-"
+"""How the link id of every order of this project begins."""
+
 _LOG = structlog.get_logger(__name__)
 _KEEP_FINAL = 10_000
 _LOOKUP_DELAYS_S = (0.2, 0.5, 1.0, 2.0, 4.0)
@@ -140,7 +143,7 @@ class ExecutionEngine:
     def next_link_id(self) -> str:
         """Return a link id that this run has not used: ``ts-<run>-<sequence>``."""
         self._sequence += 1
-        return f"ts-{self._run_id}-{self._sequence}"
+        return f"{LINK_PREFIX}{self._run_id}-{self._sequence}"
 
     def order(self, link_id: str) -> TrackedOrder | None:
         """Return what is known of one own order."""

@@ -62,6 +62,7 @@ class SystemSnapshot:
     position_local: dict[str, str]
     position_venue: dict[str, str] | None
     open_orders: int | None
+    own_open_orders: int | None
     frames_per_second: float | None
     stream: dict[str, Any] = field(default_factory=dict)
     market: dict[str, Any] | None = None
@@ -122,6 +123,7 @@ def status_of(snapshot: SystemSnapshot) -> dict[str, Any]:
         "edge": {"market": snapshot.market, **snapshot.cost_rule},
         "position": {"local": snapshot.position_local, "venue": snapshot.position_venue},
         "open_orders": snapshot.open_orders,
+        "own_open_orders": snapshot.own_open_orders,
         "frames_per_second": snapshot.frames_per_second,
         "streams": dict(snapshot.stream),
     }

@@ -25,7 +25,10 @@ def report_rows(status: dict[str, Any]) -> list[tuple[str, str]]:
         ("fees", figure(status["fees_bps"], "bps of traded value")),
         ("profit and loss", figure(status["pnl_quote"], "USDT")),
         ("position", f"local {status['position']['local']}, venue {status['position']['venue']}"),
-        ("open orders", figure(status["open_orders"], "at the venue")),
+        (
+            "open orders",
+            figure(status["open_orders"], f"at the venue, {status['own_open_orders']} of them own"),
+        ),
         ("frames", figure(status["frames_per_second"], "per second, 10 s mean")),
         ("health", f"{status['health']['score']}/100"),
     ]

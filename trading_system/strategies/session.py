@@ -28,9 +28,10 @@ from trading_system.domain.errors import (
     VenueUnavailable,
 )
 from trading_system.domain.instruments import Instrument
+from trading_system.domain.orders import OrderIntent
 from trading_system.domain.ports import Clock
 from trading_system.domain.signals import MarketFeatures, Opinion
-from trading_system.execution.engine import ExecutionEngine
+from trading_system.execution.engine import LINK_PREFIX, ExecutionEngine
 from trading_system.execution.executor import Executor
 from trading_system.execution.tracking import TrackedStatus
 from trading_system.market import kernels
@@ -220,7 +221,7 @@ class TradingSession:
     async def _take_over(self) -> None:
         assert self.reconciler is not None
         for order in await self.gateway.open_orders():
-            if order.link_id.startswith("ts-"):
+            if order.link_id.startswith(LINK_PREFIX):
                 _LOG.info("cancelling an order of an earlier run", link_id=order.link_id)
                 with contextlib.suppress(VenueRejected):  # it has just ended by itself
                     await self.gateway.cancel(
@@ -329,13 +330,17 @@ class TradingSession:
             _LOG.warning("parents still at work", symbols=sorted(trader.busy_symbols))
 
     async def stop(self) -> None:
-        """Cancel every resting order of the session's symbols and settle what is open."""
+        """Cancel every own order that may still rest and settle all of them.
+
+        Orders that somebody else placed in the same account are left alone.
+        """
         engine = self.engine
         if engine is None:
             return
         async with asyncio.TaskGroup() as group:
-            for symbol in self.instruments:
-                group.create_task(self._cancel_all(engine, symbol), name=f"cancel-{symbol}")
+            for order in engine.live_orders:
+                link_id = order.intent.link_id
+                group.create_task(self._cancel(engine, order.intent), name=f"cancel-{link_id}")
         ends_ns = self._clock.monotonic_ns() + round(_SETTLE_S * _NS_PER_S)
         while engine.live_orders:
             for order in engine.live_orders:
@@ -352,11 +357,13 @@ class TradingSession:
             outcome=Outcome.UNKNOWN,
         )
 
-    async def _cancel_all(self, engine: ExecutionEngine, symbol: str) -> None:
+    async def _cancel(self, engine: ExecutionEngine, intent: OrderIntent) -> None:
         try:
-            await engine.cancel_all(symbol, timeout_s=self._options.request_timeout_s)
-        except VenueError as e:
-            _LOG.error("cancel-all failed", symbol=symbol, error=str(e))
+            await engine.cancel(
+                intent.symbol, intent.link_id, timeout_s=self._options.request_timeout_s
+            )
+        except VenueError as e:  # final already, or unreachable: the look-ups below tell
+            _LOG.info("cancel had no effect", link_id=intent.link_id, error=str(e))
 
     @property
     def fills(self) -> int:
