@@ -8,7 +8,7 @@ from trading_system.cli.start import _verdict
 CLEAN: dict[str, Any] = {
     "state": "STOPPED",
     "position": {"local": {"BTCUSDT": "0.1"}, "venue": {"BTCUSDT": "0.1"}},
-    "open_orders": 0,
+    "own_open_orders": 0,
     "orders": {"unknown": 0},
 }
 
@@ -23,8 +23,8 @@ def test_a_clean_end_is_success() -> None:
         {"state": "FAILED"},
         {"position": {"local": {}, "venue": None}},
         {"position": {"local": {}, "venue": {"BTCUSDT": "0.1"}}},
-        {"open_orders": None},
-        {"open_orders": 1},
+        {"own_open_orders": None},
+        {"own_open_orders": 1},
         {"orders": {"unknown": 1}},
     ],
 )
