@@ -20,6 +20,7 @@ from venue_process import Account, Ready
 SYMBOL = "BTCUSDT"
 OTHER = "ETHUSDT"
 SALES = 3
+FILL_S = 20.0
 NEAR_BPS = Decimal("0.2")
 DEPTHS = (1, 50, 200, 1000)
 PRIVATE_TOPICS = ("order", "execution", "position", "wallet")
@@ -215,16 +216,42 @@ class PybitRoom:
         return str((self.top(symbol)[1] * Decimal("1.003") / tick).quantize(Decimal(1)) * tick)
 
     def fill_as_maker(self, symbol: str, value_usdt: str) -> dict[str, Any]:
-        """Let the first account rest a bid a little inside the book and the second sell into it.
+        """Let the first account rest a bid near the best one until somebody sells into it.
 
-        Returns the order stream's row of the filled bid.
+        The market moves on its own: the bid follows it, a crossing post-only order is placed
+        anew, and the second account's sales speed the fill up. Returns the order stream's row
+        of the filled bid.
         """
-        qty, sold = self.quantity(value_usdt, symbol), self.quantity("300000", symbol)
-        for side, operation, count in ((self.a, "create", 1), (self.b, "create", SALES)):
-            side.pace(operation, count)
-        self.a.pace("amend", SALES)
+        qty, sold = self.quantity(value_usdt, symbol), self.quantity("150000", symbol)
+        ends, sales = time.monotonic() + FILL_S, SALES
+        order_id, price = self._rest_near(symbol, qty)
+        row = self.a.order(order_id)
+        while row["orderStatus"] != "Filled" and time.monotonic() < ends:
+            if row["orderStatus"] == "Cancelled":
+                check_equal(row["rejectReason"], "EC_PostOnlyWillTakeLiquidity", "rejectReason")
+                order_id, price = self._rest_near(symbol, qty)
+            if sales:
+                sales -= 1
+                self.b.place(
+                    symbol=symbol,
+                    orderType="Limit",
+                    price=str(price),
+                    side="Sell",
+                    qty=sold,
+                    timeInForce="IOC",
+                )
+            row = self.a.order(order_id)
+            if row["orderStatus"] == "New":  # a partly filled bid keeps its one price
+                price = self._follow(order_id, symbol, price)
+                row = self.a.order(order_id)
+        self.b.flatten(symbol)
+        check_equal(row["orderStatus"], "Filled", f"bid after {FILL_S} s, {row['rejectReason']}")
+        return self.order_event(order_id, "Filled")
+
+    def _rest_near(self, symbol: str, qty: str) -> tuple[str, Decimal]:
+        self.a.pace("create")
         price = self._near_bid(symbol)
-        order_id = self.a.place_now(
+        order_id: str = self.a.place_now(
             symbol=symbol,
             orderType="Limit",
             price=str(price),
@@ -233,21 +260,7 @@ class PybitRoom:
             timeInForce="PostOnly",
             orderLinkId=self.link(),
         )["orderId"]
-        for _ in range(SALES):
-            self.b.place_now(
-                symbol=symbol,
-                orderType="Limit",
-                price=str(price),
-                side="Sell",
-                qty=sold,
-                timeInForce="IOC",
-            )
-            if self.a.order(order_id)["orderStatus"] == "Filled":
-                break
-            price = self._follow(order_id, symbol, price)
-        row = self.a.order(order_id)
-        check_equal(row["orderStatus"], "Filled", f"bid after {SALES} sales, {row['rejectReason']}")
-        return self.order_event(order_id, "Filled")
+        return order_id, price
 
     def _near_bid(self, symbol: str) -> Decimal:
         """Return a price a little below the best bid of this instant (the book may be older)."""
@@ -258,12 +271,16 @@ class PybitRoom:
 
     def _follow(self, order_id: str, symbol: str, price: Decimal) -> Decimal:
         """Move a resting bid after a market that has left it behind; return its price."""
+        self.a.pace("amend")
         wanted = self._near_bid(symbol)
         if wanted <= price:
             return price
-        self.a.http.amend_order(
-            category="linear", symbol=symbol, orderId=order_id, price=str(wanted)
-        )
+        try:
+            self.a.strict.amend_order(
+                category="linear", symbol=symbol, orderId=order_id, price=str(wanted)
+            )
+        except InvalidRequestError as e:
+            check_equal(e.status_code, 110001, "an order that ended meanwhile")
         return wanted
 
     def away(self, symbol: str = SYMBOL, *, percent: str = "2") -> str:
