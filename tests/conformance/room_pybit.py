@@ -19,7 +19,7 @@ from venue_process import Account, Ready
 
 SYMBOL = "BTCUSDT"
 OTHER = "ETHUSDT"
-SALES = 3
+SALES = 5
 FILL_S = 20.0
 NEAR_BPS = Decimal("0.2")
 DEPTHS = (1, 50, 200, 1000)
