@@ -37,6 +37,7 @@ from venue_process import VenueProcess
 HERE = Path(__file__).resolve().parent
 # pybit registers a callback after it has sent the request, and its busy reader threads can hold
 # the interpreter for 5 ms each in between: acknowledgements travel as long as over a real network.
+# Without drift a resting bid is met by sellers within moments.
 VENUE_OPTIONS = ("--port", "0", "--ack-delay-ms", "25", "--edge", "0")
 CASE_S = 45.0
 RUN_S = 120.0
