@@ -70,6 +70,7 @@ class OrderFlowAgent:
     """One symbol's online regression of future mid moves on order flow."""
 
     name = "order_flow"
+    family = "microstructure"
 
     def __init__(self, symbol: str, parameters: OrderFlowParameters | None = None) -> None:
         self._symbol = symbol
@@ -116,10 +117,13 @@ class OrderFlowAgent:
         vector = _vector(features)
         reach = self._reach()
         variance = max(0.0, float(vector @ self._covariance @ vector))
+        expected_bps = float(vector @ self._mean) * reach
+        spread_bps = math.sqrt(self._variance * self._parameters.horizon_s / self._interval_s)
         return Opinion(
             agent=self.name,
             symbol=self._symbol,
-            expected_move_bps=float(vector @ self._mean) * reach,
+            p_up=0.5 * (1.0 + math.erf(expected_bps / (spread_bps * math.sqrt(2.0)))),
+            expected_move_bps=expected_bps,
             uncertainty_bps=math.sqrt(variance) * reach,
             horizon_s=self._parameters.horizon_s,
             samples=self.matured,

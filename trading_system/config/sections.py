@@ -99,6 +99,9 @@ class VenueSettings(Section):
     ack_delay_ms: Annotated[float, Field(ge=0, le=10_000)] = Field(
         default=2.0, description="delay of subscribe acks, first snapshots and trade acks, ms"
     )
+    latency: Literal["none", "colocated", "regional", "retail"] = Field(
+        default="none", description="simulated request delay: none, colocated, regional or retail"
+    )
 
     @model_validator(mode="after")
     def _recording_and_market_agree(self) -> Self:
@@ -170,6 +173,12 @@ class RiskSettings(Section):
     stale_book_s: Annotated[float, Field(gt=0, le=60)] = Field(
         default=3.5, description="age of a book that blocks new orders, seconds"
     )
+    max_daily_loss_pct: Annotated[Decimal, Field(gt=0, le=100)] = Field(
+        default=Decimal(2), description="loss since midnight UTC that stops trading, percent"
+    )
+    max_drawdown_pct: Annotated[Decimal, Field(gt=0, le=100)] = Field(
+        default=Decimal(5), description="fall from the equity peak that stops trading, percent"
+    )
 
     @model_validator(mode="after")
     def _order_fits_into_gross(self) -> Self:
@@ -210,6 +219,30 @@ class StrategySettings(Section):
     time_limit_s: Seconds = Field(default=10.0, description="time limit of a parent order, seconds")
     decision_interval_s: Annotated[float, Field(gt=0, le=3600)] = Field(
         default=0.5, description="shortest time between two decisions per symbol, seconds"
+    )
+
+
+class OptimizationSettings(Section):
+    """Caches, requests and queues of the optimizers."""
+
+    cache_ttl_s: Seconds = Field(
+        default=300.0,
+        alias="cache_ttl",
+        description="longest life of a cached opinion or consensus, seconds",
+    )
+    max_concurrent_requests: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=5, description="slow signal agents that may work at the same time"
+    )
+    request_timeout_s: Annotated[float, Field(gt=0, le=600)] = Field(
+        default=30.0,
+        alias="request_timeout",
+        description="patience with one slow signal agent, seconds",
+    )
+    connection_pool_size: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=5, description="connections kept warm to the venue's REST host"
+    )
+    priority_queue_size: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=100, description="requests that may wait for a connection before new ones fail"
     )
 
 

@@ -25,6 +25,7 @@ from trading_system.config.sections import (
     ApiSettings,
     BybitSettings,
     LogSettings,
+    OptimizationSettings,
     RiskSettings,
     Section,
     StrategySettings,
@@ -115,6 +116,7 @@ class Settings(BaseSettings):
     bybit: BybitSettings = BybitSettings()
     risk: RiskSettings = RiskSettings()
     strategy: StrategySettings = StrategySettings()
+    optimization: OptimizationSettings = OptimizationSettings()
     targets: TargetSettings = TargetSettings()
     api: ApiSettings = ApiSettings()
     log: LogSettings = LogSettings()

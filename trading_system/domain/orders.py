@@ -119,7 +119,10 @@ class Fill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderReport:
-    """State of an own order as the venue reports it."""
+    """State of an own order as the venue reports it.
+
+    ``is_protective`` marks a stop loss that rests untriggered for a whole position.
+    """
 
     order_id: str
     link_id: str
@@ -132,16 +135,21 @@ class OrderReport:
     price: Decimal | None
     reason: str
     ts_exchange_ns: int
+    is_protective: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PositionReport:
-    """A position as the venue reports it; ``quantity`` is signed, positive when long."""
+    """A position as the venue reports it; ``quantity`` is signed, positive when long.
+
+    ``stop_price`` is the stop loss that rests at the venue for the whole position.
+    """
 
     symbol: str
     quantity: Decimal
     entry_price: Decimal | None
     ts_exchange_ns: int
+    stop_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Protocol
 
+from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import OrderAck, OrderIntent
+from trading_system.domain.parents import ParentOrder, ParentResult
+from trading_system.domain.signals import MarketFeatures, Opinion
 
 
 class Clock(Protocol):
@@ -42,6 +48,161 @@ class OrderGateway(Protocol):
         """Ask for the cancellation of every order of ``symbol``."""
         ...
 
+    async def protect(self, symbol: str, stop_price: Decimal | None, *, timeout_s: float) -> None:
+        """Let a stop loss for the whole position of ``symbol`` rest at the venue; None removes it.
+
+        The stop closes the position at market when the mark price reaches ``stop_price``.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequest:
+    """One request, complete and signed; nothing below changes a byte of it.
+
+    Parameters
+    ----------
+    method : str
+        ``GET`` or ``POST``.
+    url : str
+        Absolute, query included and encoded.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpTiming:
+    """Where the time of one request went, milliseconds; None where the phase did not happen.
+
+    Parameters
+    ----------
+    queue_ms : float
+        From the call until a connection took it.
+    connect_ms : float or None
+        Opening a connection, None when a warm one was used.
+    send_ms : float or None
+        From a connection being there until the last byte was handed to the socket.
+    response_ms : float
+        From the last byte sent until the whole answer was read.
+    total_ms : float
+        From the call until the whole answer was read.
+    """
+
+    queue_ms: float
+    connect_ms: float | None
+    send_ms: float | None
+    response_ms: float
+    total_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpReply:
+    """The whole answer to one request, whatever its status."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    timing: HttpTiming
+
+
+class HttpTransport(Protocol):
+    """Warm connections to one or more hosts; sends each request at most once."""
+
+    async def request(self, request: HttpRequest, *, priority: int, timeout_s: float) -> HttpReply:
+        """Send ``request`` and return the whole answer; redirects are not followed.
+
+        Parameters
+        ----------
+        priority : int
+            1 (highest) to 4 (lowest).
+        timeout_s : float
+            Deadline from this call on, the wait in the queue included, seconds.
+
+        Raises
+        ------
+        VenueUnavailable
+            ``outcome`` NOT_SENT if no byte can have left (no connection, queue full, deadline
+            passed while waiting), UNKNOWN otherwise.
+        """
+        ...
+
+
+class VenueClient(Protocol):
+    """What the optimizers need of the gated client that users hold."""
+
+    async def ensure_ready(self) -> None:
+        """Connect on first use; afterwards return at once.
+
+        Raises
+        ------
+        TradingSystemError
+            If the venue cannot be reached or a setting is wrong.
+        """
+        ...
+
+    @property
+    def rest_url(self) -> str:
+        """Base address of the venue's REST host, without a trailing slash."""
+        ...
+
+    def auth_headers(self, payload: bytes) -> dict[str, str]:
+        """Return the headers that sign ``payload`` (a GET's query or a POST's body)."""
+        ...
+
+    async def instrument(self, symbol: str) -> Instrument:
+        """Return the trading rules of one symbol."""
+        ...
+
+    async def get_order_book_data(self, symbol: str, limit: int = 50) -> dict[str, Any]:
+        """Return ``symbol``, ``bids`` and ``asks`` as [price, size] text pairs, best first, ``ts``."""
+        ...
+
+    def features(self, symbol: str) -> MarketFeatures | None:
+        """Return the newest features of the live book, None without one."""
+        ...
+
+    async def execute_parent(self, parent: ParentOrder) -> ParentResult | None:
+        """Work one parent order through the risk gate; None without a quote to start from."""
+        ...
+
+    async def place_order(self, symbol: str, side: str, **parameters: Any) -> dict[str, Any]:
+        """Send one order through the risk gate; see the client for parameters and result."""
+        ...
+
+
+class SignalAgent(Protocol):
+    """One specialist for one symbol; a new instance is made per symbol.
+
+    An agent is found by an entry point of the group ``trading_system.agents`` or named by
+    ``--signal module:Class``; the object there is called with the symbol.
+    """
+
+    @property
+    def name(self) -> str:
+        """Unique name of the agent."""
+        ...
+
+    @property
+    def family(self) -> str:
+        """Kind of evidence: agents of one family do not count as independent."""
+        ...
+
+    def observe(self, features: MarketFeatures) -> None:
+        """See one instant; called for every decision, in time order, before :meth:`opinion`."""
+        ...
+
+    def opinion(self, features: MarketFeatures) -> Opinion | None:
+        """Return a view of the next seconds, None to abstain; at most some 100 microseconds."""
+        ...
+
+    def reset(self) -> None:
+        """Drop what a gap in the market data made uncertain; keep what was learned."""
+        ...
+
 
 class StatusSource(Protocol):
     """Something that can say how the system is doing."""
@@ -52,8 +213,36 @@ class StatusSource(Protocol):
 
 
 class Control(Protocol):
-    """Commands of the control API."""
+    """Commands of the control API; each returns when its effect is in force."""
 
     def request_stop(self, reason: str) -> None:
         """Ask for an ordered stop; returns at once, the first reason is kept."""
+        ...
+
+    async def pause(self, reason: str) -> dict[str, Any]:
+        """Begin no new trade; open trades are still watched and closed."""
+        ...
+
+    async def resume(self, *, reset_limits: bool) -> dict[str, Any]:
+        """Lift pause, reduce-only and kill; with ``reset_limits`` also a latched loss limit.
+
+        Raises
+        ------
+        OrderDenied
+            If a loss limit is latched and ``reset_limits`` is False; nothing was lifted.
+        """
+        ...
+
+    async def reduce_only(self, reason: str) -> dict[str, Any]:
+        """Let only orders through that shrink a position."""
+        ...
+
+    async def kill(self, reason: str, *, flatten: bool) -> dict[str, Any]:
+        """Block all orders, cancel until none is open, then close positions if asked to."""
+        ...
+
+    async def execute(
+        self, symbol: str, side: str, quantity: str, *, algorithm: str | None, urgency: str
+    ) -> dict[str, Any]:
+        """Work one parent order through the performance optimizer and return its cost analysis."""
         ...

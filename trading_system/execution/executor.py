@@ -20,7 +20,7 @@ from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import OrderIntent, OrderType, Side, TimeInForce
 from trading_system.domain.ports import Clock
 from trading_system.execution.engine import ExecutionEngine
-from trading_system.execution.parents import ExecutionStyle, ParentOrder, ParentResult
+from trading_system.domain.parents import ExecutionStyle, ParentOrder, ParentResult
 from trading_system.execution.tracking import TrackedOrder
 
 _LOG = structlog.get_logger(__name__)

@@ -12,7 +12,7 @@ from enum import Enum
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import Side
 from trading_system.domain.signals import MarketFeatures, Opinion
-from trading_system.execution.parents import ExecutionStyle, ParentOrder
+from trading_system.domain.parents import ExecutionStyle, ParentOrder
 
 _NS_PER_S = 1_000_000_000
 _BPS = 10_000.0

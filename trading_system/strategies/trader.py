@@ -15,7 +15,7 @@ from trading_system.domain.orders import Side
 from trading_system.domain.ports import Clock
 from trading_system.domain.signals import MarketFeatures, Opinion
 from trading_system.execution.executor import Executor
-from trading_system.execution.parents import ParentOrder, ParentResult
+from trading_system.domain.parents import ParentOrder, ParentResult
 from trading_system.risk.portfolio import Portfolio
 from trading_system.strategies.signals import (
     Costs,

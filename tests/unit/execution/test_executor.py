@@ -7,7 +7,7 @@ from engine_rig import BTC, Rig, rejected, report, unavailable
 from trading_system.domain.errors import Outcome
 from trading_system.domain.orders import OrderIntent, OrderStatus, Side, TimeInForce
 from trading_system.execution.executor import Executor
-from trading_system.execution.parents import ExecutionStyle, ParentOrder
+from trading_system.domain.parents import ExecutionStyle, ParentOrder
 from trading_system.risk.limits import TradingState
 
 

@@ -7,7 +7,7 @@ from engine_rig import BTC
 from trading_system.config.sections import RiskSettings, StrategySettings
 from trading_system.domain.orders import Side
 from trading_system.domain.signals import MarketFeatures, Opinion
-from trading_system.execution.parents import ExecutionStyle
+from trading_system.domain.parents import ExecutionStyle
 from trading_system.strategies.session import signal_rules
 from trading_system.strategies.signals import (
     Costs,
@@ -34,6 +34,7 @@ FEATURES = MarketFeatures(
     ts_ns=100 * SECOND,
 )
 OPINION = Opinion(
+    p_up=0.7,
     agent="a",
     symbol="BTCUSDT",
     expected_move_bps=20.0,

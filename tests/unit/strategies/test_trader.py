@@ -24,6 +24,7 @@ FEATURES = MarketFeatures(
     ts_ns=0,
 )
 UP = Opinion(
+    p_up=0.7,
     agent="a",
     symbol="BTCUSDT",
     expected_move_bps=30.0,
