@@ -29,12 +29,12 @@ from trading_system.monitoring.status import SystemSnapshot, status_of
 from trading_system.runtime.child import ChildError, ChildProcess, ChildSpec, launch
 from trading_system.runtime.clock import SystemClock
 from trading_system.runtime.lifecycle import Component, State, Supervisor
-from trading_system.strategies.figures import (
+from trading_system.live.evidence import (
     milliseconds,
     session_health,
     trading_figures,
 )
-from trading_system.strategies.session import SessionOptions, TradingSession
+from trading_system.live.session import SessionOptions, TradingSession
 from trading_system.venues.bybit.gateway import BybitGateway
 from trading_system.venues.bybit.hosts import Endpoints, endpoints
 from trading_system.venues.bybit.rest import BybitRest

@@ -8,7 +8,7 @@ from trading_system.config.sections import RiskSettings, StrategySettings
 from trading_system.domain.orders import Side
 from trading_system.domain.signals import MarketFeatures, Opinion
 from trading_system.domain.parents import ExecutionStyle
-from trading_system.strategies.session import signal_rules
+from trading_system.live.session import signal_rules
 from trading_system.strategies.signals import (
     Costs,
     ExitReason,

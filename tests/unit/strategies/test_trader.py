@@ -8,7 +8,7 @@ from engine_rig import BTC, Rig, fill, rejected, report
 from trading_system.domain.orders import OrderIntent, OrderStatus, OrderType, Side
 from trading_system.domain.signals import MarketFeatures, Opinion
 from trading_system.execution.executor import Executor
-from trading_system.strategies.feed import BestPrices
+from trading_system.live.feed import BestPrices
 from trading_system.strategies.signals import Costs, SignalRules
 from trading_system.strategies.trader import SignalTrader
 

@@ -10,7 +10,7 @@ from trading_system.monitoring.health import Health, HealthEvidence, assess
 from trading_system.monitoring.latency import Percentiles, StageLatency
 from trading_system.monitoring.status import OrderCounts
 from trading_system.risk.limits import TradingState
-from trading_system.strategies.session import TradingSession
+from trading_system.live.session import TradingSession
 
 _US_PER_MS = 1_000.0
 

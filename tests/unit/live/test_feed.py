@@ -8,7 +8,7 @@ from trading_system.domain.errors import CorruptDataError, SequenceGapError
 from trading_system.domain.signals import MarketFeatures, Opinion
 from trading_system.monitoring.latency import StageLatency
 from trading_system.runtime.clock import ManualClock
-from trading_system.strategies.feed import MarketFeed
+from trading_system.live.feed import MarketFeed
 
 
 class Batch:

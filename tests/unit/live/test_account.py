@@ -14,7 +14,7 @@ from trading_system.domain.orders import (
 )
 from trading_system.execution.tracking import TrackedStatus
 from trading_system.risk.limits import TradingState
-from trading_system.strategies.account import AccountFeed, Reconciler
+from trading_system.live.account import AccountFeed, Reconciler
 
 
 def frame(topic: str, row: dict[str, object]) -> bytes:

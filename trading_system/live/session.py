@@ -39,8 +39,8 @@ from trading_system.monitoring.latency import StageLatency
 from trading_system.risk.limits import RiskLimits
 from trading_system.risk.portfolio import Portfolio
 from trading_system.runtime.limiter import SlidingWindow
-from trading_system.strategies.account import AccountFeed, Reconciler
-from trading_system.strategies.feed import MarketFeed
+from trading_system.live.account import AccountFeed, Reconciler
+from trading_system.live.feed import MarketFeed
 from trading_system.strategies.signals import Costs, SignalRules
 from trading_system.strategies.trader import SignalTrader
 from trading_system.venues.bybit.gateway import BybitGateway, private_topics
