@@ -8,11 +8,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from trading_system.bybit_client import BybitClient
+    from trading_system.enhanced_trading_engine import EnhancedTradingEngine
     from trading_system.enhanced_trading_system import EnhancedTradingSystem
 
-_FACES = {"EnhancedTradingSystem": "trading_system.enhanced_trading_system"}
+_FACES = {
+    "BybitClient": "trading_system.bybit_client",
+    "EnhancedTradingEngine": "trading_system.enhanced_trading_engine",
+    "EnhancedTradingSystem": "trading_system.enhanced_trading_system",
+}
 
-__all__ = ["EnhancedTradingSystem"]
+__all__ = ["BybitClient", "EnhancedTradingEngine", "EnhancedTradingSystem"]
 
 
 def __getattr__(name: str) -> object:

@@ -48,6 +48,14 @@ def _ws_url(url: str) -> str:
     return _base_url(("ws", "wss"), url)
 
 
+def _split_names(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+SignalName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+SignalList = Annotated[tuple[SignalName, ...], BeforeValidator(_split_names)]
 PathList = Annotated[tuple[Path, ...], BeforeValidator(_split_paths)]
 RestUrl = Annotated[str, AfterValidator(_rest_url)]
 WsUrl = Annotated[str, AfterValidator(_ws_url)]
@@ -98,6 +106,11 @@ class VenueSettings(Section):
     )
     ack_delay_ms: Annotated[float, Field(ge=0, le=10_000)] = Field(
         default=2.0, description="delay of subscribe acks, first snapshots and trade acks, ms"
+    )
+    state: Path | None = Field(
+        default=None,
+        description="file that keeps the venue's accounts across runs; empty keeps them only "
+        "until a clean stop",
     )
     latency: Literal["none", "colocated", "regional", "retail"] = Field(
         default="none", description="simulated request delay: none, colocated, regional or retail"
@@ -213,6 +226,18 @@ class StrategySettings(Section):
     stop_loss_bps: Annotated[float, Field(gt=0, le=5000)] = Field(
         default=30.0, description="adverse move since the entry that ends a trade, bps"
     )
+    trailing_stop_bps: Annotated[float, Field(gt=0, le=5000)] = Field(
+        default=20.0, description="fall from a trade's best that ends it, bps"
+    )
+    protective_stop_bps: Annotated[float, Field(gt=0, le=5000)] = Field(
+        default=100.0, description="distance of the stop that rests at the venue, bps of the mid"
+    )
+    flatten_on_stop: bool = Field(
+        default=False, description="whether own positions are closed when the system stops"
+    )
+    signal: SignalList = Field(
+        default=(), description="further signal agents as module:Class, separated by commas"
+    )
     max_slippage_bps: Annotated[float, Field(gt=0, le=1000)] = Field(
         default=10.0, description="cost limit of a parent order against its arrival mid, bps"
     )
@@ -220,6 +245,20 @@ class StrategySettings(Section):
     decision_interval_s: Annotated[float, Field(gt=0, le=3600)] = Field(
         default=0.5, description="shortest time between two decisions per symbol, seconds"
     )
+
+    @property
+    def is_relaxed(self) -> bool:
+        """Whether trades that do not pay their costs are allowed."""
+        return self.min_edge_bps < 0
+
+    @model_validator(mode="after")
+    def _the_venues_stop_is_the_last(self) -> Self:
+        if self.protective_stop_bps <= self.stop_loss_bps:
+            raise ValueError(
+                "TRADING_STRATEGY__PROTECTIVE_STOP_BPS must exceed TRADING_STRATEGY__STOP_LOSS_BPS"
+                f" ({self.stop_loss_bps:g}); raise the first or lower the second"
+            )
+        return self
 
 
 class OptimizationSettings(Section):

@@ -1,61 +1,28 @@
-"""Signal strategy: enters when the expected move pays the round trip, leaves when it is over.
+"""Signal strategy: target positions from the consensus, with every reason to leave a trade.
 
-Pure decisions: nothing here sends, waits or reads a clock.
+Pure decisions: nothing here sends, waits or reads a clock. A trade is entered when the expected
+move, shrunk by its uncertainty, pays the whole round trip; its size shrinks with volatility and
+with disagreement. It ends when its thesis is invalid (an adverse move), when it gives back too
+much of its best (trailing stop), when the signal turns, when the horizon is over and the signal
+does not renew it, or at the longest holding time.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 
+from trading_system.config.sections import StrategySettings
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import Side
-from trading_system.domain.signals import MarketFeatures, Opinion
 from trading_system.domain.parents import ExecutionStyle, ParentOrder
+from trading_system.domain.signals import Consensus, MarketFeatures
 
 _NS_PER_S = 1_000_000_000
 _BPS = 10_000.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignalRules:
-    """When to trade and how much.
-
-    Parameters
-    ----------
-    min_edge_bps : float
-        Smallest expected move left after all costs of the round trip, basis points. Negative
-        values relax the cost rule, for demonstrations on recorded flow only.
-    confidence : float
-        Standard errors that are subtracted from the expected move before it is judged.
-    entry_notional : Decimal
-        Value of an entry, quote currency.
-    max_hold_s : float
-        Longest holding time, seconds.
-    stop_loss_bps : float
-        Adverse move of the mid since the entry that ends the trade, basis points.
-    max_slippage_bps : float
-        Cost limit of each parent order against its arrival mid, basis points.
-    time_limit_s : float
-        Time limit of each parent order, seconds.
-    decision_interval_s : float
-        Shortest time between two parents of one symbol, seconds.
-    """
-
-    min_edge_bps: float
-    confidence: float
-    entry_notional: Decimal
-    max_hold_s: float
-    stop_loss_bps: float
-    max_slippage_bps: float
-    time_limit_s: float
-    decision_interval_s: float
-
-    @property
-    def is_relaxed(self) -> bool:
-        """Whether trades that do not pay their costs are allowed."""
-        return self.min_edge_bps < 0
+_SWING_SIGMAS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,18 +38,58 @@ class ExitReason(Enum):
 
     HORIZON = "the signal's horizon is over"
     REVERSED = "the signal reversed"
-    STOP_LOSS = "stop loss"
+    INVALIDATED = "the invalidation level was reached"
+    TRAILING_STOP = "trailing stop"
     MAX_HOLD = "longest holding time"
+    REQUESTED = "requested"
+
+
+_PATIENT = frozenset({ExitReason.HORIZON, ExitReason.MAX_HOLD})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a position should go.
+
+    Parameters
+    ----------
+    quantity : Decimal
+        Signed, base currency, on the instrument's step; zero closes.
+    is_patient : bool
+        Whether the change can wait a little for a better price.
+    purpose : str
+        Why, for the report.
+    """
+
+    symbol: str
+    quantity: Decimal
+    is_patient: bool
+    purpose: str
 
 
 @dataclass(slots=True)
 class Trip:
-    """An open trade of the strategy."""
+    """An open trade of the strategy; ``best_mid`` is the mid that was best for it so far."""
 
     side: Side
     entered_ns: int
     entry_mid: float
     renewed_ns: int
+    best_mid: float
+
+    def gain_bps(self, mid: float) -> float:
+        """Return the move of the mid since the entry in the trade's direction, basis points."""
+        return (mid - self.entry_mid) / self.entry_mid * _BPS * self.side.sign
+
+    def follow(self, mid: float) -> None:
+        """Note the newest mid."""
+        if (mid - self.best_mid) * self.side.sign > 0:
+            self.best_mid = mid
+
+
+def begin_trip(side: Side, *, mid: float, now_ns: int) -> Trip:
+    """Return a trade that begins now at ``mid``."""
+    return Trip(side=side, entered_ns=now_ns, entry_mid=mid, renewed_ns=now_ns, best_mid=mid)
 
 
 def round_trip_cost_bps(features: MarketFeatures, costs: Costs) -> float:
@@ -90,91 +97,140 @@ def round_trip_cost_bps(features: MarketFeatures, costs: Costs) -> float:
     return features.spread_bps + 2 * costs.taker * _BPS
 
 
-def judged_move_bps(opinion: Opinion, rules: SignalRules) -> float:
+def judged_move_bps(consensus: Consensus, rules: StrategySettings) -> float:
     """Return the expected move shrunk towards zero by its uncertainty, signed."""
-    size = max(0.0, abs(opinion.expected_move_bps) - rules.confidence * opinion.uncertainty_bps)
-    if rules.is_relaxed:
-        size = abs(opinion.expected_move_bps)
-    return size if opinion.expected_move_bps > 0 else -size
+    size = abs(consensus.expected_move_bps)
+    if not rules.is_relaxed:
+        size = max(0.0, size - rules.confidence * consensus.uncertainty_bps)
+    return size if consensus.expected_move_bps > 0 else -size
 
 
-def entry(
+def entry_target(
     features: MarketFeatures,
-    opinion: Opinion,
+    consensus: Consensus,
     *,
-    rules: SignalRules,
+    rules: StrategySettings,
     costs: Costs,
     instrument: Instrument,
-) -> ParentOrder | None:
-    """Return the entry that the opinion pays for, None if it does not."""
-    move_bps = judged_move_bps(opinion, rules)
+) -> Target | None:
+    """Return the position that the consensus pays for, None if it does not."""
+    if not consensus.has_quorum:
+        return None
+    move_bps = judged_move_bps(consensus, rules)
     edge_bps = abs(move_bps) - round_trip_cost_bps(features, costs)
     if move_bps == 0.0 or edge_bps < rules.min_edge_bps:
         return None
-    quantity = entry_quantity(features.mid, rules=rules, instrument=instrument)
+    quantity = entry_quantity(features, consensus, rules=rules, instrument=instrument)
     if quantity is None:
         return None
-    return ParentOrder(
+    return Target(
         symbol=features.symbol,
-        side=Side.BUY if move_bps > 0 else Side.SELL,
-        quantity=quantity,
-        style=ExecutionStyle.MARKET,
-        reduce_only=False,
-        max_slippage_bps=rules.max_slippage_bps,
-        time_limit_s=rules.time_limit_s,
+        quantity=quantity if move_bps > 0 else -quantity,
+        is_patient=False,
         purpose=f"entry: expected {move_bps:+.1f} bps, edge {edge_bps:+.1f} bps after costs",
     )
 
 
-def entry_quantity(mid: float, *, rules: SignalRules, instrument: Instrument) -> Decimal | None:
+def size_factor(
+    features: MarketFeatures, consensus: Consensus, *, rules: StrategySettings
+) -> float:
+    """Return the share of the full entry to take, in [0, 1].
+
+    The invalidation level is a fixed distance away, so where two standard deviations over the
+    horizon reach beyond it the size shrinks in proportion: the expected loss stays the same. It
+    shrinks also with disagreement (quantity times 1 - H / ln 2 of the votes).
+    """
+    swing_bps = _SWING_SIGMAS * features.volatility_bps * math.sqrt(consensus.horizon_s)
+    calm = min(1.0, rules.stop_loss_bps / swing_bps) if swing_bps > 0.0 else 1.0
+    return calm * min(1.0, max(0.0, consensus.agreement))
+
+
+def entry_quantity(
+    features: MarketFeatures,
+    consensus: Consensus,
+    *,
+    rules: StrategySettings,
+    instrument: Instrument,
+) -> Decimal | None:
     """Return the entry's quantity on the instrument's grid, None if it would be too small."""
-    price = Decimal(str(mid))
-    quantity = instrument.lots_to_qty(instrument.floor_lots(rules.entry_notional / price))
+    price = Decimal(str(features.mid))
+    factor = Decimal(str(size_factor(features, consensus, rules=rules)))
+    notional = rules.entry_notional * factor
+    quantity = instrument.lots_to_qty(instrument.floor_lots(notional / price))
     if quantity < instrument.min_qty or quantity * price < instrument.min_notional:
         return None
     return min(quantity, instrument.max_market_qty)
 
 
 def exit_reason(
-    trip: Trip, features: MarketFeatures, opinion: Opinion | None, *, rules: SignalRules
+    trip: Trip, features: MarketFeatures, consensus: Consensus | None, *, rules: StrategySettings
 ) -> ExitReason | None:
     """Return why the open trade should end now, None to keep it.
 
     The costs of leaving are paid either way, so a trade is renewed while the judged move still
     points its way, and ends one horizon after the last renewal.
     """
-    moved_bps = (features.mid - trip.entry_mid) / trip.entry_mid * _BPS * trip.side.sign
-    if moved_bps <= -rules.stop_loss_bps:
-        return ExitReason.STOP_LOSS
+    trip.follow(features.mid)
+    gain_bps, best_bps = trip.gain_bps(features.mid), trip.gain_bps(trip.best_mid)
+    if gain_bps <= -rules.stop_loss_bps:
+        return ExitReason.INVALIDATED
+    # The trailing stop takes over once it can no longer lock in a loss.
+    if best_bps >= rules.trailing_stop_bps and best_bps - gain_bps >= rules.trailing_stop_bps:
+        return ExitReason.TRAILING_STOP
     if features.ts_ns - trip.entered_ns >= rules.max_hold_s * _NS_PER_S:
         return ExitReason.MAX_HOLD
-    if opinion is None:
+    if consensus is None:
         return None
-    judged = judged_move_bps(opinion, rules) * trip.side.sign
+    judged = judged_move_bps(consensus, rules) * trip.side.sign
     if judged < 0:
         return ExitReason.REVERSED
     if judged > 0:
         trip.renewed_ns = features.ts_ns
-    if features.ts_ns - trip.renewed_ns >= opinion.horizon_s * _NS_PER_S:
+    if features.ts_ns - trip.renewed_ns >= consensus.horizon_s * _NS_PER_S:
         return ExitReason.HORIZON
     return None
 
 
-def exit_order(
-    symbol: str, position: Decimal, reason: ExitReason, *, rules: SignalRules
-) -> ParentOrder:
-    """Return the reduce-only parent that closes ``position`` (signed, not zero).
-
-    An exit at the end of a horizon can wait a little for a better price; the others cross.
-    """
-    is_patient = reason in {ExitReason.HORIZON, ExitReason.MAX_HOLD}
-    return ParentOrder(
+def exit_target(symbol: str, reason: ExitReason) -> Target:
+    """Return the flat target; an exit at the end of a horizon can wait a little."""
+    return Target(
         symbol=symbol,
-        side=Side.SELL if position > 0 else Side.BUY,
-        quantity=abs(position),
-        style=ExecutionStyle.PASSIVE if is_patient else ExecutionStyle.MARKET,
-        reduce_only=True,
-        max_slippage_bps=rules.max_slippage_bps,
-        time_limit_s=rules.time_limit_s,
+        quantity=Decimal(0),
+        is_patient=reason in _PATIENT,
         purpose=f"exit: {reason.value}",
     )
+
+
+def parent_towards(
+    target: Target, position: Decimal, *, rules: StrategySettings
+) -> ParentOrder | None:
+    """Return the parent order from ``position`` (signed) to ``target``, None if it is there.
+
+    A parent that only shrinks the position is reduce-only.
+    """
+    change = target.quantity - position
+    if not change:
+        return None
+    shrinks = target.quantity * position >= 0 and abs(target.quantity) < abs(position)
+    return ParentOrder(
+        symbol=target.symbol,
+        side=Side.BUY if change > 0 else Side.SELL,
+        quantity=abs(change),
+        style=ExecutionStyle.PASSIVE if target.is_patient else ExecutionStyle.MARKET,
+        reduce_only=shrinks,
+        max_slippage_bps=rules.max_slippage_bps,
+        time_limit_s=rules.time_limit_s,
+        purpose=target.purpose,
+    )
+
+
+def protective_price(
+    side: Side, mid: float, *, rules: StrategySettings, instrument: Instrument
+) -> Decimal:
+    """Return where the stop for a position of ``side`` rests at the venue, on the price grid.
+
+    It lies beyond the strategy's own exits and acts when the system cannot.
+    """
+    price = Decimal(str(mid)) * (1 - side.sign * Decimal(str(rules.protective_stop_bps)) / 10_000)
+    ticks = instrument.floor_ticks(price) if side is Side.BUY else instrument.ceil_ticks(price)
+    return instrument.ticks_to_price(max(1, ticks))

@@ -6,24 +6,28 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
+from trading_system.config.sections import StrategySettings
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import Side
-from trading_system.domain.ports import Clock
-from trading_system.domain.signals import MarketFeatures, Opinion
-from trading_system.execution.executor import Executor
 from trading_system.domain.parents import ParentOrder, ParentResult
+from trading_system.domain.ports import Clock
+from trading_system.domain.signals import Consensus, MarketFeatures
 from trading_system.risk.portfolio import Portfolio
 from trading_system.strategies.signals import (
     Costs,
-    SignalRules,
+    ExitReason,
+    Target,
     Trip,
-    entry,
-    exit_order,
+    begin_trip,
+    entry_target,
     exit_reason,
+    exit_target,
+    parent_towards,
+    protective_price,
 )
 
 _LOG = structlog.get_logger(__name__)
@@ -34,6 +38,22 @@ _MAX_EXIT_PAUSE_S = 2.0
 _MAX_DOUBLINGS = 10
 
 Spawn = Callable[[str, Coroutine[Any, Any, None]], None]
+
+
+class Desk(Protocol):
+    """What works the trader's decisions; everything passes the risk gate there."""
+
+    async def execute(self, parent: ParentOrder) -> ParentResult | None:
+        """Work one parent to its end; None without a quote to start from."""
+        ...
+
+    async def protect(self, symbol: str, stop_price: Decimal) -> None:
+        """Let a stop for the whole position rest at the venue; a failure is tried again later."""
+        ...
+
+    def own_quantity(self, symbol: str) -> Decimal:
+        """Return the part of the position that this system opened, signed."""
+        ...
 
 
 @dataclass(slots=True)
@@ -53,13 +73,13 @@ class SignalTrader:
 
     Parameters
     ----------
-    executor : Executor
-        Works the parents.
+    desk : Desk
+        Works the parents and rests the stops.
     portfolio : Portfolio
         Source of the true position.
     instruments, costs : Mapping
         Per symbol.
-    rules : SignalRules
+    rules : StrategySettings
         When to trade.
     clock : Clock
         Monotonic stamps.
@@ -70,15 +90,15 @@ class SignalTrader:
     def __init__(
         self,
         *,
-        executor: Executor,
+        desk: Desk,
         portfolio: Portfolio,
         instruments: Mapping[str, Instrument],
         costs: Mapping[str, Costs],
-        rules: SignalRules,
+        rules: StrategySettings,
         clock: Clock,
         spawn: Spawn,
     ) -> None:
-        self._executor = executor
+        self._desk = desk
         self._portfolio = portfolio
         self._instruments = instruments
         self._costs = costs
@@ -86,6 +106,7 @@ class SignalTrader:
         self._clock = clock
         self._spawn = spawn
         self._trips: dict[str, Trip] = {}
+        self._mids: dict[str, float] = {}
         self._busy: set[str] = set()
         self._decision_interval_ns = round(rules.decision_interval_s * _NS_PER_S)
         self._paused_until_ns: dict[str, int] = {}
@@ -93,87 +114,109 @@ class SignalTrader:
         self.counts = TraderCounts()
         self.results: deque[ParentResult] = deque(maxlen=_KEEP_RESULTS)
         self.is_accepting = True
+        self.is_paused = False
 
     @property
     def busy_symbols(self) -> frozenset[str]:
         """Symbols with a parent order at work."""
         return frozenset(self._busy)
 
+    @property
+    def trips(self) -> Mapping[str, Trip]:
+        """Open trades by symbol."""
+        return dict(self._trips)
+
     def stop_accepting(self) -> None:
         """Start no new parents from now on; those at work go on to their end."""
         self.is_accepting = False
 
     def consider(
-        self, features: MarketFeatures, opinion: Opinion | None, *, may_enter: bool = True
+        self, features: MarketFeatures, consensus: Consensus | None, *, may_enter: bool = True
     ) -> None:
         """Decide on one symbol at one instant; sends nothing itself.
 
-        Without ``may_enter`` an open trade is still watched and closed, but none is begun.
+        Without ``may_enter``, or while paused, an open trade is still watched and closed, but
+        none is begun.
         """
         symbol = features.symbol
-        self.counts.signals += opinion is not None
+        self._mids[symbol] = features.mid
+        self.counts.signals += consensus is not None
         if not self.is_accepting or symbol in self._busy:
             return
         if features.ts_ns < self._paused_until_ns.get(symbol, 0):
             return
-        parent = self._next_parent(features, opinion)
-        if parent is not None and (may_enter or parent.reduce_only):
-            self._busy.add(symbol)
-            self._paused_until_ns[symbol] = features.ts_ns + self._decision_interval_ns
-            self.counts.parents += 1
-            self._spawn(f"parent-{symbol}-{self.counts.parents}", self._work(parent, features))
+        own = self._own_part(symbol)
+        target = self._target(features, consensus, own)
+        parent = parent_towards(target, own, rules=self._rules) if target is not None else None
+        if parent is None or not (parent.reduce_only or (may_enter and not self.is_paused)):
+            return
+        self._paused_until_ns[symbol] = features.ts_ns + self._decision_interval_ns
+        self._begin(parent)
 
-    def _next_parent(self, features: MarketFeatures, opinion: Opinion | None) -> ParentOrder | None:
+    def request_exit(self, symbol: str) -> bool:
+        """Begin to close the own position of ``symbol``; return whether there was one to close."""
+        target = exit_target(symbol, ExitReason.REQUESTED)
+        parent = parent_towards(target, self._own_part(symbol), rules=self._rules)
+        if parent is None or symbol in self._busy:
+            return False
+        self._begin(parent)
+        return True
+
+    def _begin(self, parent: ParentOrder) -> None:
+        self._busy.add(parent.symbol)
+        self.counts.parents += 1
+        self._spawn(f"parent-{parent.symbol}-{self.counts.parents}", self._work(parent))
+
+    def _target(
+        self, features: MarketFeatures, consensus: Consensus | None, own: Decimal
+    ) -> Target | None:
         symbol = features.symbol
-        position = self._portfolio.position(symbol).quantity
-        own = self._own_part(symbol, position)
         if own:
             trip = self._trips.get(symbol) or self._late_trip(symbol, own, features)
-            reason = exit_reason(trip, features, opinion, rules=self._rules)
-            return exit_order(symbol, own, reason, rules=self._rules) if reason else None
+            reason = exit_reason(trip, features, consensus, rules=self._rules)
+            return exit_target(symbol, reason) if reason else None
         self._trips.pop(symbol, None)
-        if position or opinion is None:
-            return None  # a position that this run did not open is left alone
-        return entry(
+        if self._portfolio.position(symbol).quantity or consensus is None:
+            return None  # a position that this system did not open is left alone
+        return entry_target(
             features,
-            opinion,
+            consensus,
             rules=self._rules,
             costs=self._costs[symbol],
             instrument=self._instruments[symbol],
         )
 
-    def _own_part(self, symbol: str, position: Decimal) -> Decimal:
-        """Return what this run opened of ``position``; the rest is somebody else's."""
-        own = self._executor.own_quantity(symbol)
+    def _own_part(self, symbol: str) -> Decimal:
+        """Return what this system opened of the position; the rest is somebody else's."""
+        position = self._portfolio.position(symbol).quantity
+        own = self._desk.own_quantity(symbol)
         if own * position <= 0:
             return Decimal(0)
         return min(own, position, key=abs)
 
     def _late_trip(self, symbol: str, own: Decimal, features: MarketFeatures) -> Trip:
-        """Watch over a position whose fill came after its parent had ended."""
-        _LOG.warning("late fill", symbol=symbol, quantity=str(own))
-        trip = Trip(
-            side=Side.BUY if own > 0 else Side.SELL,
-            entered_ns=features.ts_ns,
-            entry_mid=features.mid,
-            renewed_ns=features.ts_ns,
-        )
+        """Watch over a position of an earlier run, or whose fill came after its parent's end."""
+        _LOG.warning("position taken up", symbol=symbol, quantity=str(own))
+        trip = begin_trip(_side_of(own), mid=features.mid, now_ns=features.ts_ns)
         self._trips[symbol] = trip
         return trip
 
-    async def _work(self, parent: ParentOrder, features: MarketFeatures) -> None:
+    async def _work(self, parent: ParentOrder) -> None:
         try:
-            result = await self._executor.execute(parent)
+            result = await self._desk.execute(parent)
+            if result is not None:
+                self._note(parent, result)
+                await self._protect(parent.symbol)
         finally:
             self._busy.discard(parent.symbol)
-        if result is None:
-            return
+
+    def _note(self, parent: ParentOrder, result: ParentResult) -> None:
         self.counts.signal_orders += len(result.children)
         if result.children:
             self.counts.parents_ended += 1
             self.counts.parents_succeeded += result.is_success
             self.results.append(result)
-        self._after(parent, result, features)
+        self._after(parent, result)
         _LOG.info(
             "parent ended",
             symbol=parent.symbol,
@@ -186,7 +229,7 @@ class SignalTrader:
             reason=result.reason,
         )
 
-    def _after(self, parent: ParentOrder, result: ParentResult, features: MarketFeatures) -> None:
+    def _after(self, parent: ParentOrder, result: ParentResult) -> None:
         symbol = parent.symbol
         if result.filled_quantity == 0:
             self._pause(symbol, most_s=_MAX_EXIT_PAUSE_S if parent.reduce_only else _MAX_PAUSE_S)
@@ -197,10 +240,30 @@ class SignalTrader:
             if not self._portfolio.position(symbol).quantity:
                 self._trips.pop(symbol, None)
             return
-        now_ns = self._clock.monotonic_ns()
-        self._trips[symbol] = Trip(
-            side=parent.side, entered_ns=now_ns, entry_mid=features.mid, renewed_ns=now_ns
+        self._trips[symbol] = begin_trip(
+            parent.side, mid=float(result.arrival_mid), now_ns=self._clock.monotonic_ns()
         )
+
+    async def _protect(self, symbol: str) -> None:
+        """Rest a stop at the venue for what is open now; the venue drops it with the position."""
+        own = self._own_part(symbol)
+        if own:
+            await self._desk.protect(symbol, self.stop_price(symbol, _side_of(own)))
+
+    def stop_price(self, symbol: str, side: Side) -> Decimal:
+        """Return where the venue's stop for an open position of ``side`` belongs."""
+        trip = self._trips.get(symbol)
+        mid = trip.entry_mid if trip is not None else self._mids[symbol]
+        return protective_price(side, mid, rules=self._rules, instrument=self._instruments[symbol])
+
+    def unprotected(self, venue_stops: Mapping[str, Decimal | None]) -> dict[str, Decimal]:
+        """Return the stop that each own position without one at the venue should get."""
+        wanted: dict[str, Decimal] = {}
+        for symbol in self._mids:
+            own = self._own_part(symbol)
+            if own and symbol not in self._busy and venue_stops.get(symbol) is None:
+                wanted[symbol] = self.stop_price(symbol, _side_of(own))
+        return wanted
 
     def _pause(self, symbol: str, *, most_s: float) -> None:
         """Back off after a parent without any fill, so that a refusal cannot become a storm."""
@@ -232,3 +295,7 @@ class SignalTrader:
         value = sum((r.filled_value for r in self.results), Decimal(0))
         fees = sum((r.fees for r in self.results), Decimal(0))
         return round(float(fees / value) * 10_000, 3) if value else None
+
+
+def _side_of(quantity: Decimal) -> Side:
+    return Side.BUY if quantity > 0 else Side.SELL

@@ -16,6 +16,7 @@ from trading_system.config.settings import (
 )
 from trading_system.domain.errors import ConfigurationError
 
+FREE_PATHS = {"TRADING_DATA_DIR", "TRADING_VENUE__STATE"}
 EXAMPLE = Path(__file__).parents[3] / ".env.example"
 NOWHERE = Path("/nonexistent")
 
@@ -168,7 +169,7 @@ def test_refusals_name_setting_and_remedy(environ, expected):
 
 @pytest.mark.parametrize(
     "name",
-    [v.name for v in variables().values() if not v.is_secret and v.name != "TRADING_DATA_DIR"],
+    [v.name for v in variables().values() if not v.is_secret and v.name not in FREE_PATHS],
 )
 def test_every_setting_names_itself_when_its_value_is_wrong(name):
     assert "TRADING_" in refusal(environ={name: "?wrong\nvalue?"})

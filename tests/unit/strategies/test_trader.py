@@ -5,11 +5,13 @@ from typing import Any
 
 from engine_rig import BTC, Rig, fill, rejected, report
 
+from trading_system.config.sections import StrategySettings
 from trading_system.domain.orders import OrderIntent, OrderStatus, OrderType, Side
-from trading_system.domain.signals import MarketFeatures, Opinion
+from trading_system.domain.parents import ParentOrder, ParentResult
+from trading_system.domain.signals import Consensus, MarketFeatures
 from trading_system.execution.executor import Executor
 from trading_system.live.feed import BestPrices
-from trading_system.strategies.signals import Costs, SignalRules
+from trading_system.strategies.signals import Costs
 from trading_system.strategies.trader import SignalTrader
 
 SECOND = 1_000_000_000
@@ -23,16 +25,34 @@ FEATURES = MarketFeatures(
     trade_flow=0.1,
     ts_ns=0,
 )
-UP = Opinion(
-    p_up=0.7,
-    agent="a",
+UP = Consensus(
     symbol="BTCUSDT",
+    p_up=0.7,
     expected_move_bps=30.0,
     uncertainty_bps=1.0,
+    agreement=1.0,
     horizon_s=10.0,
-    samples=50,
+    has_quorum=True,
+    votes=(),
     ts_ns=0,
 )
+
+
+class EngineDesk:
+    """A desk over the real executor and engine that notes the stops asked for."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self.stops: dict[str, Decimal] = {}
+
+    async def execute(self, parent: ParentOrder) -> ParentResult | None:
+        return await self._executor.execute(parent)
+
+    async def protect(self, symbol: str, stop_price: Decimal) -> None:
+        self.stops[symbol] = stop_price
+
+    def own_quantity(self, symbol: str) -> Decimal:
+        return self._executor.own_quantity(symbol)
 
 
 class Floor:
@@ -49,30 +69,22 @@ class Floor:
             clock=self.rig.clock,
             request_timeout_s=1.0,
         )
+        self.desk = EngineDesk(executor)
         self.trader = SignalTrader(
-            executor=executor,
+            desk=self.desk,
             portfolio=self.rig.portfolio,
             instruments={"BTCUSDT": BTC},
             costs={"BTCUSDT": Costs(taker=0.00055, maker=0.0002)},
-            rules=SignalRules(
-                min_edge_bps=0.0,
-                confidence=1.0,
-                entry_notional=Decimal(1000),
-                max_hold_s=60.0,
-                stop_loss_bps=30.0,
-                max_slippage_bps=10.0,
-                time_limit_s=10.0,
-                decision_interval_s=0.5,
-            ),
+            rules=StrategySettings(confidence=1.0),
             clock=self.rig.clock,
             spawn=lambda _name, coroutine: self.work.append(coroutine),
         )
 
     def consider(
-        self, opinion: Opinion | None, mid: float = 50_000.0, *, may_enter: bool = True
+        self, consensus: Consensus | None, mid: float = 50_000.0, *, may_enter: bool = True
     ) -> None:
         features = replace(FEATURES, ts_ns=self.rig.clock.monotonic_ns(), mid=mid)
-        self.trader.consider(features, opinion, may_enter=may_enter)
+        self.trader.consider(features, consensus, may_enter=may_enter)
 
     async def run(self) -> None:
         work, self.work = self.work, []
@@ -135,7 +147,7 @@ async def test_after_the_stop_no_parent_starts() -> None:
     assert floor.work == []
 
 
-async def test_no_opinion_is_no_signal() -> None:
+async def test_no_consensus_is_no_signal() -> None:
     floor = Floor()
     floor.consider(None)
     assert floor.work == []
@@ -214,3 +226,46 @@ async def test_an_exit_without_a_fill_is_tried_again_within_two_seconds() -> Non
         assert len(floor.work) == 1
         await floor.run()
         floor.rig.clock.advance(2.01)
+
+
+async def test_an_entry_rests_a_stop_for_its_position_at_the_venue() -> None:
+    floor = Floor()
+    floor.consider(UP)
+    await floor.run()
+    assert floor.desk.stops == {"BTCUSDT": Decimal("49500.0")}
+
+
+async def test_a_position_whose_stop_is_missing_at_the_venue_is_named() -> None:
+    floor = Floor()
+    floor.consider(UP)
+    assert floor.trader.unprotected({}) == {}  # its parent is still at work
+    await floor.run()
+    assert floor.trader.unprotected({"BTCUSDT": None}) == {"BTCUSDT": Decimal("49500.0")}
+    assert floor.trader.unprotected({"BTCUSDT": Decimal(49_500)}) == {}
+
+
+async def test_while_paused_trades_are_closed_but_not_begun() -> None:
+    floor = Floor()
+    floor.trader.is_paused = True
+    floor.consider(UP)
+    assert floor.work == []
+    floor.trader.is_paused = False
+    floor.consider(UP)
+    await floor.run()
+    floor.trader.is_paused = True
+    floor.rig.clock.advance(1)
+    floor.consider(None, mid=49_800.0)
+    await floor.run()
+    assert floor.rig.portfolio.position("BTCUSDT").quantity == 0
+
+
+async def test_a_requested_exit_closes_once_and_only_own_positions() -> None:
+    floor = Floor()
+    assert not floor.trader.request_exit("BTCUSDT")
+    floor.consider(UP)
+    await floor.run()
+    assert floor.trader.request_exit("BTCUSDT")
+    assert not floor.trader.request_exit("BTCUSDT")
+    await floor.run()
+    assert floor.rig.portfolio.position("BTCUSDT").quantity == 0
+    assert floor.trader.trips == {}

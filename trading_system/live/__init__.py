@@ -1,0 +1,1 @@
+"""The running system: streams, account, session and the processes around it."""
