@@ -16,7 +16,7 @@ endif
 
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: run test check fuzz conformance bench lock clean format
+.PHONY: run test check fuzz crash regional conformance bench lock clean format
 .DELETE_ON_ERROR:
 
 $(VENV)/.runtime: requirements/runtime.lock pyproject.toml
@@ -56,6 +56,12 @@ format: $(VENV)/.dev
 
 fuzz: $(VENV)/.dev
 	FUZZ=1 $(BIN)/python -m pytest -n 2 tests/property $(ARGS)
+
+crash: $(VENV)/.dev
+	$(BIN)/python tests/crash/run.py --runs $(RUNS) $(ARGS)
+
+regional: $(VENV)/.runtime
+	$(BIN)/python tests/regional/run.py $(ARGS)
 
 conformance: $(VENV)/.runtime $(PEERS)/.ready
 	$(PEERS)/bin/python tests/conformance/run.py --venue $(BIN)/trading-system --runs $(RUNS) $(ARGS)

@@ -14,10 +14,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import venue_load
+from benchmarks import books, orders, queue_rows, venue_load
 from benchmarks.rows import Row
 
-ROWS: dict[str, Callable[[], list[Row]]] = {"venue.load": venue_load.run}
+ROWS: dict[str, Callable[[], list[Row]]] = {
+    "book.200": books.run_200,
+    "book.50": books.run_50,
+    "burst10": orders.run_burst,
+    "queue.order": queue_rows.run_order,
+    "queue.throughput": queue_rows.run_throughput,
+    "rest_order.transport": orders.run_rest,
+    "venue.load": venue_load.run,
+}
 
 
 def main() -> int:
@@ -25,7 +33,7 @@ def main() -> int:
     parser.add_argument("--row", choices=sorted(ROWS), help="one row instead of all")
     wanted = parser.parse_args().row
     rows = [row for name, run in ROWS.items() if wanted in {None, name} for row in run()]
-    console = Console(file=sys.stdout, width=160)
+    console = Console(file=sys.stdout, width=200)
     console.print(_machine())
     console.print(_table(rows))
     target = os.environ.get("BENCH_JSON")
@@ -44,12 +52,16 @@ def _machine() -> str:
 
 def _table(rows: list[Row]) -> Table:
     table = Table()
-    for column in ("row", "value", "p50", "p95", "p99", "samples", "bar", "met", "note"):
+    names = ("row", "value", "p50", "p95", "p99", "samples", "peer", "ratio", "bar", "met", "note")
+    for column in names:
         table.add_column(column)
     for row in rows:
-        figures = (f"{row.value} {row.unit}", str(row.p50), str(row.p95), str(row.p99))
+        percentiles = ("" if p is None else str(p) for p in (row.p50, row.p95, row.p99))
+        figures = (f"{row.value} {row.unit}", *percentiles)
         met = "yes" if row.met else "NO"
-        table.add_row(row.id, *figures, str(row.samples), row.bar, met, row.note)
+        peer = f"{row.peer} {row.peer_version}: {row.peer_value}" if row.peer else ""
+        ratio = "" if row.ratio is None else f"{row.ratio:g}"
+        table.add_row(row.id, *figures, str(row.samples), peer, ratio, row.bar, met, row.note)
     return table
 
 

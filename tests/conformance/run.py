@@ -29,6 +29,7 @@ import cases_pybit_refused  # noqa: F401 - as above
 import cases_pybit_rest  # noqa: F401 - as above
 import cases_pybit_streams  # noqa: F401 - as above
 import cases_pybit_trade  # noqa: F401 - as above
+import cases_stops  # noqa: F401 - as above
 from registry import CASES, Case, case, check, check_equal
 from room_ccxt import CcxtRoom
 from room_pybit import PybitRoom

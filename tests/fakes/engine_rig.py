@@ -15,9 +15,11 @@ from trading_system.domain.orders import (
     OrderReport,
     OrderStatus,
 )
-from trading_system.execution.engine import ExecutionEngine
+from trading_system.execution.engine import RECOVERY, ExecutionEngine
+from trading_system.execution.journal.store import IN_MEMORY, Journal
 from trading_system.monitoring.latency import StageLatency
 from trading_system.risk.limits import MarketView, RiskLimits
+from trading_system.risk.losses import LossGuard
 from trading_system.risk.portfolio import Portfolio
 from trading_system.runtime.clock import ManualClock
 from trading_system.runtime.limiter import SlidingWindow
@@ -53,6 +55,8 @@ class FakeVenue:
     def __init__(self) -> None:
         self.sent: list[OrderIntent] = []
         self.cancelled: list[str] = []
+        self.open: list[OrderReport] = []
+        self.stops: list[tuple[str, Decimal | None]] = []
         self.failures: deque[Exception | None] = deque()
         self.on_accept: list[object] = []
         self.known: dict[str, OrderReport] = {}
@@ -89,6 +93,12 @@ class FakeVenue:
 
     async def cancel_all(self, symbol: str, *, timeout_s: float) -> None:
         self.cancelled.append(symbol)
+
+    async def protect(self, symbol: str, stop_price: Decimal | None, *, timeout_s: float) -> None:
+        self.stops.append((symbol, stop_price))
+
+    async def open_orders(self) -> list[OrderReport]:
+        return list(self.open)
 
     async def find_order(self, link_id: str) -> OrderReport | None:
         self.lookups += 1
@@ -130,11 +140,26 @@ def fill(intent: OrderIntent, quantity: Decimal, price: Decimal, *, number: int 
 
 
 class Rig:
-    """Engine, fake venue, portfolio and a manual clock, wired as in the system."""
+    """Engine, fake venue, portfolio and a manual clock, wired as in the system.
 
-    def __init__(self, *, rate: int = 5) -> None:
-        self.clock = ManualClock()
-        self.venue = FakeVenue()
+    With a ``journal`` of an earlier rig it is a restart that still has to recover.
+    """
+
+    def __init__(
+        self,
+        *,
+        rate: int = 5,
+        journal: Journal | None = None,
+        run_id: str = "0badcafe",
+        venue: FakeVenue | None = None,
+        clock: ManualClock | None = None,
+    ) -> None:
+        self.clock = clock if clock is not None else ManualClock()
+        self.venue = venue if venue is not None else FakeVenue()
+        self.journal = journal or Journal.open(IN_MEMORY, clock=self.clock)
+        self.losses = LossGuard(max_daily_loss_pct=Decimal(2), max_drawdown_pct=Decimal(5))
+        self.clock_offset_ms: float | None = None
+        self.order_rate = SlidingWindow(rate, window_s=1.0, clock=self.clock)
         self.portfolio = Portfolio(Decimal(100_000))
         self.view = MarketView(mid=Decimal(50_000), age_s=0.1)
         self.random = random.Random(1)
@@ -149,11 +174,16 @@ class Rig:
                 max_gross_notional=Decimal(50_000),
                 max_book_age_s=3.5,
             ),
-            order_rate=SlidingWindow(rate, window_s=1.0, clock=self.clock),
+            order_rate=self.order_rate,
             portfolio=self.portfolio,
+            journal=self.journal,
+            losses=self.losses,
             market=lambda _symbol: self.view,
             clock=self.clock,
             latency=StageLatency(),
-            run_id="0badcafe",
+            run_id=run_id,
+            clock_offset_ms=lambda: self.clock_offset_ms,
         )
+        if journal is None:
+            self.engine.holds.clear(RECOVERY)  # a first run has nothing to conclude
         self.venue.listener = self.engine

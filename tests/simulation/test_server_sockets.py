@@ -472,3 +472,105 @@ async def test_leaving_the_block_closes_every_client_soon():
         assert (await ws.receive()).type is aiohttp.WSMsgType.CLOSE
         assert await reader.read() == b""
         stuck.close()
+
+
+async def test_protective_stop_lives_and_fires_as_the_real_one(client):
+    path = "/v5/position/trading-stop"
+    await client.create(orderType="Market", qty="3")
+    async with client.private("order", "position") as ws:
+        body = {**PLAIN, "tpslMode": "Full", "positionIdx": 0, "stopLoss": "9.70"}
+        assert (await client.post(path, body))["retCode"] == 0
+        order, position = [frame["data"][0] for frame in await frames(ws, 2)]
+        assert (order["orderStatus"], order["stopOrderType"]) == ("Untriggered", "StopLoss")
+        assert (order["createType"], order["triggerPrice"]) == ("CreateByStopLoss", "9.70")
+        assert (order["triggerDirection"], order["triggerBy"]) == (2, "LastPrice")
+        assert (order["side"], order["qty"], order["price"]) == ("Sell", "3.0", "0")
+        assert (order["reduceOnly"], order["closeOnTrigger"]) == (True, True)
+        assert position["stopLoss"] == "9.70"
+        assert (await client.post(path, body))["retCode"] == 34040
+        client.market.house(Side.SELL, 1000, 300, client.now_ms())
+        client.market.house(Side.BUY, 960, 300, client.now_ms())
+        client.market.house(Side.SELL, 960, 10, client.now_ms())
+        orders = [f["data"][0] for f in await frames(ws, 4) if f["topic"] == "order"]
+        assert [row["orderStatus"] for row in orders] == ["Triggered", "Filled"]
+        assert {row["orderId"] for row in orders} == {order["orderId"]}
+        assert orders[1]["avgPrice"] == "9.6"
+    rows = await client.get("/v5/position/list", "category=linear&symbol=ABCUSDT")
+    assert (rows["result"]["list"][0]["size"], rows["result"]["list"][0]["stopLoss"]) == ("0", "")
+
+
+async def test_cancel_all_takes_stops_unless_it_names_plain_orders(client):
+    path, every = "/v5/order/cancel-all", "category=linear&settleCoin=USDT"
+    await client.create(orderType="Market", qty="3")
+    await client.create(price="9.90")
+    await client.post("/v5/position/trading-stop", {**PLAIN, "stopLoss": "9.70"})
+    listed = (await client.get("/v5/order/realtime", every))["result"]["list"]
+    assert {row["orderStatus"] for row in listed} == {"Untriggered", "New"}
+    for name, expected in (("StopOrder", "Untriggered"), ("Order", "New")):
+        some = await client.get("/v5/order/realtime", f"{every}&orderFilter={name}")
+        assert [row["orderStatus"] for row in some["result"]["list"]] == [expected]
+    typed = {**PLAIN, "orderFilter": "StopOrder", "stopOrderType": "Stop"}
+    assert (await client.post(path, typed))["result"]["list"] == []
+    plain = await client.post(path, {**PLAIN, "orderFilter": "Order"})
+    assert len(plain["result"]["list"]) == 1
+    swept = await client.post(path, {"category": "linear", "settleCoin": "USDT"})
+    assert len(swept["result"]["list"]) == 1
+    history = await client.get(
+        "/v5/order/history", f"{every}&orderFilter=StopOrder&orderStatus=Deactivated"
+    )
+    assert len(history["result"]["list"]) == 1
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"tpslMode": "Partial"},
+        {"positionIdx": 1},
+        {"trailingStop": "1"},
+        {"slLimitPrice": "9"},
+        {"slOrderType": "Limit"},
+        {"slTriggerBy": "Moon"},
+        {"stopLoss": "-1"},
+    ],
+)
+async def test_unsupported_stop_is_refused_not_ignored(client, extra):
+    await client.create(orderType="Market", qty="3")
+    body = {**PLAIN, "stopLoss": "9.70", **extra}
+    assert (await client.post("/v5/position/trading-stop", body))["retCode"] == 10001
+
+
+async def test_latency_delays_requests_and_streams_without_losing_order():
+    async with serving(latency="colocated", seed=5) as client, client.stream("/v5/trade") as ws:
+        stamp = client.now_ms()
+        await ws.send_json(auth(stamp, reqId="a"))
+        order = {**PLAIN, "side": "Buy", "orderType": "Limit", "qty": "1", "price": "9.00"}
+        for number in range(5):
+            request = {
+                "reqId": f"r{number}",
+                "header": {"X-BAPI-TIMESTAMP": stamp},
+                "op": "order.create",
+                "args": [order],
+            }
+            await ws.send_json(request)
+        replies = await frames(ws, 6)
+        assert [reply["reqId"] for reply in replies] == ["a", "r0", "r1", "r2", "r3", "r4"]
+        assert (await client.get("/v5/market/time"))["retCode"] == 0
+
+
+async def test_demo_profile_has_no_trade_stream_and_no_fee_rate():
+    async with serving(profile="demo") as client:
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            async with client.stream("/v5/trade"):
+                pass
+        assert (await client.get("/v5/account/fee-rate", "category=linear"))["retCode"] == 10017
+        assert (await client.get("/v5/account/info"))["retCode"] == 0
+
+
+async def test_order_history_can_lag_behind_realtime():
+    async with serving(history_lag_ms=60_000) as client:
+        created = (await client.create(orderType="Market", qty="3"))["result"]
+        history = await client.get("/v5/order/history", "category=linear")
+        assert history["result"]["list"] == []
+        query = f"category=linear&orderId={created['orderId']}"
+        found = await client.get("/v5/order/realtime", query)
+        assert found["result"]["list"][0]["orderStatus"] == "Filled"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,11 +11,11 @@ from pathlib import Path
 import uvicorn
 from typing_extensions import override
 
+from trading_system.api.address import ApiAddress, write_address
 from trading_system.api.app import create_app
 from trading_system.domain.errors import ConfigurationError
 from trading_system.domain.ports import Control, StatusSource
 
-API_FILE = "api.json"
 _START_S = 5.0
 _POLL_S = 0.01
 
@@ -56,7 +54,6 @@ async def control_api(
             timeout_graceful_shutdown=2,
         )
     )
-    file = data_dir / API_FILE
     failure: Exception | None = None
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(_serve(server), name="control-api")
@@ -67,7 +64,7 @@ async def control_api(
         if server.started:
             shown = f"[{host}]" if ":" in host else host
             url = f"http://{shown}:{server.servers[0].sockets[0].getsockname()[1]}"
-            _write_private(file, json.dumps({"url": url, "token": token, "pid": os.getpid()}))
+            file = write_address(data_dir, ApiAddress(url, token))
             try:
                 yield url
             except Exception as e:  # carried out of the group, which would wrap it
@@ -87,10 +84,3 @@ async def control_api(
 async def _serve(server: _Server) -> None:
     with contextlib.suppress(SystemExit):  # uvicorn's way to say that it cannot listen
         await server.serve()
-
-
-def _write_private(file: Path, text: str) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as opened:
-        os.fchmod(descriptor, 0o600)
-        opened.write(text)

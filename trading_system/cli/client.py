@@ -1,64 +1,102 @@
-"""Talks to a running system through its control API."""
+"""Talks to a running system through its control API.
+
+Built on the standard library, so that a command that only asks answers at once.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import http.client
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-import aiohttp
-
-from trading_system.api.server import API_FILE
+from trading_system.api.address import ApiAddress, read_address
 from trading_system.cli.output import NotRunningError
-from trading_system.domain.errors import TradingSystemError
+from trading_system.domain.errors import ConfigurationError, TradingSystemError
 
 _TIMEOUT_S = 5.0
 
 
 def call(
-    data_dir: Path, method: str, path: str, body: Mapping[str, Any] | None = None
+    data_dir: Path,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None = None,
+    *,
+    timeout_s: float = _TIMEOUT_S,
 ) -> dict[str, Any]:
     """Return the running system's JSON answer.
 
     Raises
     ------
     NotRunningError
-        If no system runs for ``data_dir``.
+        If no system runs for ``data_dir``; nothing was sent.
+    ConfigurationError
+        If the running system refuses the command's values.
+    TradingSystemError
+        If it refuses the command, or does not answer within ``timeout_s``.
     """
-    url, token = _address(data_dir)
-    try:
-        return asyncio.run(_request(method, f"{url}{path}", token=token, body=body))
-    except (aiohttp.ClientError, OSError, TimeoutError) as e:
+    address = read_address(data_dir)
+    if address is None:
         raise NotRunningError(
-            f"the system of {data_dir} does not answer at {url}; "
+            f"no system runs for {data_dir}; start one with `trading-system start` "
+            "or set TRADING_DATA_DIR"
+        )
+    status, text = _exchange(address, method, path, body, timeout_s=timeout_s, data_dir=data_dir)
+    return _judged(status, text)
+
+
+def _exchange(
+    address: ApiAddress,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None,
+    *,
+    timeout_s: float,
+    data_dir: Path,
+) -> tuple[int, bytes]:
+    headers = {"Authorization": f"Bearer {address.token}", "Content-Type": "application/json"}
+    content = None if body is None else json.dumps(body).encode()
+    connection = http.client.HTTPConnection(urlsplit(address.url).netloc, timeout=timeout_s)
+    try:
+        _connect(connection, address, data_dir)
+        try:
+            connection.request(method, path, body=content, headers=headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+        except (OSError, http.client.HTTPException) as e:
+            unsure = "" if method == "GET" else "the command may be in force all the same; "
+            raise TradingSystemError(
+                f"the system of {data_dir} did not answer within {timeout_s:g} s at {address.url}; "
+                f"{unsure}look with `trading-system status`"
+            ) from e
+    finally:
+        connection.close()
+
+
+def _connect(connection: http.client.HTTPConnection, address: ApiAddress, data_dir: Path) -> None:
+    try:
+        connection.connect()
+    except OSError as e:
+        raise NotRunningError(
+            f"the system of {data_dir} does not answer at {address.url}; "
             "start one with `trading-system start` or set TRADING_DATA_DIR"
         ) from e
 
 
-def _address(data_dir: Path) -> tuple[str, str]:
-    file = data_dir / API_FILE
+def _judged(status: int, text: bytes) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_text())
-        return str(content["url"]), str(content["token"])
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        raise NotRunningError(
-            f"no system runs for {data_dir}; start one with `trading-system start` "
-            "or set TRADING_DATA_DIR"
-        ) from e
-
-
-async def _request(
-    method: str, url: str, *, token: str, body: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
-    headers = {"Authorization": f"Bearer {token}"}
-    async with (
-        aiohttp.ClientSession(timeout=timeout) as session,
-        session.request(method, url, headers=headers, json=body) as response,
-    ):
-        answer: dict[str, Any] = await response.json()
-        if response.status >= 400:
-            raise TradingSystemError(f"control API answered {response.status}: {answer}")
+        answer = json.loads(text)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise TradingSystemError(f"the control API answered {status} without a JSON object")
+    if status < HTTPStatus.BAD_REQUEST:
         return answer
+    message = str(answer.get("error", answer))
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        raise ConfigurationError(message)
+    raise TradingSystemError(message)

@@ -6,18 +6,21 @@ only talk to a running system answer at once.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from trading_system.cli import output
+from trading_system.cli import control, output
+from trading_system.cli.options import Environment, Json, part, settings_with
 from trading_system.cli.output import ExitCode, NotRunningError
 from trading_system.domain.errors import ConfigurationError, TradingSystemError
+
+_INTERRUPTED = 130
 
 app = typer.Typer(
     name="trading-system",
@@ -27,28 +30,34 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Write the result as one JSON document.")]
+benchmark = typer.Typer(help="Measure the way to the venue.", no_args_is_help=True)
+app.add_typer(benchmark, name="benchmark")
 
 
 def main() -> None:
-    """Run the command line; every expected error is one line on standard error."""
+    """Run the command line of this process and exit with its code."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: list[str]) -> int:
+    """Run one command and return its exit code; every expected error is one line for people."""
     try:
-        code = app(standalone_mode=False)
+        code = app(args=arguments, standalone_mode=False)
     except ConfigurationError as e:
         output.fail(str(e))
-        sys.exit(ExitCode.MISUSE)
+        return ExitCode.MISUSE
     except typer.TyperException as e:
         output.fail(_usage(e))
-        sys.exit(ExitCode.MISUSE)
+        return ExitCode.MISUSE
     except (typer.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        return _INTERRUPTED
     except NotRunningError as e:
         output.fail(str(e))
-        sys.exit(ExitCode.NOT_RUNNING)
+        return ExitCode.NOT_RUNNING
     except TradingSystemError as e:
         output.fail(str(e))
-        sys.exit(ExitCode.FAILED)
-    sys.exit(code if isinstance(code, int) else ExitCode.OK)
+        return ExitCode.FAILED
+    return code if isinstance(code, int) else ExitCode.OK
 
 
 def _usage(error: typer.TyperException) -> str:
@@ -56,10 +65,6 @@ def _usage(error: typer.TyperException) -> str:
     path = context.command_path if context is not None else "trading-system"
     text = error.format_message() if isinstance(error, typer.BadParameter) else str(error)
     return f"{text} (see `{path} --help`)"
-
-
-def _load(name: str) -> Any:  # noqa: ANN401 - a module
-    return import_module(f"trading_system.{name}")
 
 
 @app.callback(invoke_without_command=True)
@@ -79,95 +84,136 @@ def _root(
 
 @app.command()
 def start(
-    environment: Annotated[
-        str | None, typer.Option(help="simulated, testnet, demo or mainnet.")
-    ] = None,
+    environment: Environment = None,
     symbols: Annotated[str | None, typer.Option(help="Symbols, separated by commas.")] = None,
     duration: Annotated[float | None, typer.Option(help="Stop after this many seconds.")] = None,
     no_dashboard: Annotated[
         bool, typer.Option("--no-dashboard", help="Accepted; this version has no dashboard.")
     ] = False,
     strategy: Annotated[str | None, typer.Option(help="signals or none.")] = None,
+    signal: Annotated[
+        list[str] | None,
+        typer.Option(help="Own signal agent as module:Class; may be repeated."),
+    ] = None,
+    flatten_on_stop: Annotated[
+        bool, typer.Option("--flatten-on-stop", help="Close own positions when stopping.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Trade until Ctrl-C, SIGTERM or the duration; print a report at the end."""
     del no_dashboard  # scripts may pass it from the first version on
-    given: dict[str, Any] = {
-        "environment": environment,
-        "symbols": symbols,
-        "duration_s": duration,
-        "strategy": None if strategy is None else {"name": strategy},
-    }
-    settings = _load("config.settings").load_settings(
-        {key: value for key, value in given.items() if value is not None}
+    settings = settings_with(
+        {
+            "environment": environment,
+            "symbols": symbols,
+            "duration_s": duration,
+            "strategy.name": strategy,
+            "strategy.signal": ",".join(signal) if signal else None,
+            "strategy.flatten_on_stop": flatten_on_stop or None,
+        }
     )
+    _find_own_modules()
+    part("config.settings").require_key(settings)
     output.configure_logs(settings.log.level, form=settings.log.format)
-    # numba reads this when it is first imported, which the next line does.
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(settings.data_dir.absolute() / "kernels"))
-    code, status = _load("cli.start").run(settings)
+    _keep_kernels(settings.data_dir)
+    code, status = part("cli.start").run(settings)
     if as_json:
         output.emit_json(status)
     else:
-        _print_report(status)
+        part("cli.report").print_report(status)
     return int(code)
 
 
-def _print_report(status: dict[str, Any]) -> None:
-    reports = _load("reports.run")
-    output.emit_table("Run report", ("what", "figure"), reports.report_rows(status))
-    output.emit_table(
-        "Stages, microseconds",
-        ("stage", "p50", "p95", "p99", "samples"),
-        reports.stage_rows(status),
-    )
-    output.emit_table(
-        "Compliance",
-        ("target", "measured", "bar", "met"),
-        reports.compliance_table(status["compliance_targets"]),
-    )
-
-
-def _call(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    settings = _load("config.settings").load_settings({})
-    answer: dict[str, Any] = _load("cli.client").call(settings.data_dir, method, path, body)
-    return answer
+app.command()(control.status)
+app.command()(control.compliance)
+app.command()(control.stop)
+app.command()(control.pause)
+app.command()(control.resume)
+app.command("reduce-only")(control.reduce_only)
+app.command()(control.kill)
 
 
 @app.command()
-def status(as_json: Json = False) -> int:
-    """Show how the running system is doing."""
-    answer = _call("GET", "/status")
+def execute(
+    symbol: Annotated[str, typer.Option(help="Symbol to trade.")],
+    side: Annotated[str, typer.Option(help="Buy or Sell.")],
+    quantity: Annotated[str, typer.Option(help="Base currency.")],
+    algo: Annotated[str, typer.Option(help="auto, market, limit or twap.")] = "auto",
+    urgency: Annotated[str, typer.Option(help="LOW, NORMAL or HIGH.")] = "NORMAL",
+    as_json: Json = False,
+) -> int:
+    """Work one order through the performance optimizer, then print what it cost."""
+    room = part("cli.execute")
+    request = room.parent_request(
+        symbol=symbol, side=side, quantity=quantity, algorithm=algo, urgency=urgency
+    )
+    code, answer = room.run(settings_with({}), request)
     if as_json:
         output.emit_json(answer)
     else:
-        _print_report(answer)
+        output.emit_table("Execution", ("what", "figure"), room.rows(answer))
+    return int(code)
+
+
+@app.command()
+def doctor(environment: Environment = None, as_json: Json = False) -> int:
+    """Check machine, configuration and key before trading; exit 1 if a check failed."""
+    _find_own_modules()
+    given = {} if environment is None else {"environment": environment}
+    answer = part("cli.doctor.run").examine(given)
+    if as_json:
+        output.emit_json(answer)
+    else:
+        rows = [tuple(row.values()) for row in answer["checks"]]
+        output.emit_table("Preflight", ("check", "status", "detail", "remedy"), rows)
+    return int(ExitCode.OK if answer["fit"] else ExitCode.TARGET_MISSED)
+
+
+@app.command()
+def train(
+    source: Annotated[str, typer.Option(help="synthetic or recordings.")] = "synthetic",
+    recordings: Annotated[
+        list[Path] | None, typer.Option(help="Recording to learn from; may be repeated.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Synthetic markets to learn from.")] = 8,
+    minutes: Annotated[float, typer.Option(help="Length of each of them, minutes.")] = 10.0,
+    out: Annotated[Path, typer.Option(help="Folder for models and manifest.")] = Path("models"),
+    as_json: Json = False,
+) -> int:
+    """Fit the agents' models and print their walk-forward scores."""
+    _positive("--minutes", minutes)
+    if source == "synthetic" and recordings:
+        raise ConfigurationError("--recordings needs --source recordings")
+    if source == "recordings" and not recordings:
+        raise ConfigurationError("--source recordings needs --recordings PATH")
+    _keep_kernels(settings_with({}).data_dir)
+    part("cli.train").run(
+        source=_choice("--source", source, ("synthetic", "recordings")),
+        recordings=recordings or [],
+        seeds=seeds,
+        minutes=minutes,
+        out=out,
+        as_json=as_json,
+    )
     return int(ExitCode.OK)
 
 
-@app.command()
-def compliance(as_json: Json = False) -> int:
-    """Compare the running system with its targets; exit 0 only if every target is met."""
-    answer = _call("GET", "/compliance")
-    if as_json:
-        output.emit_json(answer)
-    else:
-        rows = _load("reports.run").compliance_table(answer["targets"])
-        output.emit_table("Compliance", ("target", "measured", "bar", "met"), rows)
-    is_met = all(answer["performance_compliance"].values())
-    return int(ExitCode.OK if is_met else ExitCode.TARGET_MISSED)
-
-
-@app.command()
-def stop(
-    reason: Annotated[str, typer.Option(help="Shown in the report.")] = "stop command",
+@benchmark.command("latency")
+def benchmark_latency(
+    iterations: Annotated[int, typer.Option(min=1, help="Requests to measure.")] = 100,
+    environment: Environment = None,
     as_json: Json = False,
 ) -> int:
-    """Ask the running system to stop in order."""
-    answer = _call("POST", "/stop", {"reason": reason})
+    """Measure connect, queue and response time of the venue's REST host."""
+    settings = settings_with({"environment": environment})
+    answer: dict[str, Any] = asyncio.run(
+        part("cli.benchmark").benchmark_latency(settings, iterations)
+    )
     if as_json:
         output.emit_json(answer)
     else:
-        output.note(f"stop accepted: {reason}")
+        rows = part("cli.execute").rows(answer)
+        output.emit_table("Latency", ("what", "figure"), rows)
     return int(ExitCode.OK)
 
 
@@ -192,13 +238,22 @@ def venue(
     fill_model: Annotated[
         str, typer.Option(help="Replay: queue or trade-through (pessimistic).")
     ] = "queue",
+    latency: Annotated[
+        str, typer.Option(help="Simulated delay: none, colocated, regional or retail.")
+    ] = "none",
+    profile: Annotated[
+        str, typer.Option(help="full, or demo: without what Bybit's demo does not have.")
+    ] = "full",
+    state: Annotated[
+        Path | None, typer.Option(help="File that keeps accounts and orders across runs.")
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Run the embedded venue alone; prints one JSON line when ready, serves until SIGTERM."""
     del as_json  # the ready line is JSON either way
     _positive("--speed", speed)
     _positive("--activity", activity)
-    module = _load("cli.venue")
+    module = part("cli.venue")
     plan = module.VenuePlan(
         market=_choice("--market", market, ("synthetic", "replay")),
         symbols=[symbol.strip().upper() for symbol in symbols.split(",") if symbol.strip()],
@@ -208,14 +263,30 @@ def venue(
         activity=activity,
         speed=speed,
         fill_model=_choice("--fill-model", fill_model, ("queue", "trade-through")),
-        options=_load("simulation.bybit_server.options").ServerOptions(
+        state=state,
+        options=part("simulation.bybit_server.options").ServerOptions(
             port=port,
             limits=_choice("--limits", limits, ("documented", "off")),
             ack_delay_ms=ack_delay_ms,
+            latency=_choice("--latency", latency, ("none", "colocated", "regional", "retail")),
+            profile=_choice("--profile", profile, ("full", "demo")),
+            seed=seed,
         ),
     )
     module.serve(plan)
     return int(ExitCode.OK)
+
+
+def _find_own_modules() -> None:
+    # As `python -m` does: a user's signal agent is found in the working directory.
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+
+
+def _keep_kernels(data_dir: Path) -> None:
+    # numba reads this when it is first imported, which the command's part does.
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(data_dir.absolute() / "kernels"))
 
 
 def _choice(option: str, value: str, allowed: tuple[str, ...]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -75,7 +75,7 @@ def emit_json(result: Mapping[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def emit_table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def emit_table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     """Write a table to standard output."""
     table = Table(title=title, title_justify="left")
     for column in columns:

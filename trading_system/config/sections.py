@@ -148,6 +148,9 @@ class BybitSettings(Section):
     request_timeout_s: Annotated[float, Field(gt=0, le=60)] = Field(
         default=5.0, description="patience with one request, seconds"
     )
+    allow_transfer: bool = Field(
+        default=False, description="whether doctor accepts a key that may move funds internally"
+    )
 
     @field_validator("api_key", "api_secret")
     @classmethod

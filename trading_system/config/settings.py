@@ -218,6 +218,22 @@ def load_settings(
     return settings
 
 
+def require_key(settings: Settings) -> None:
+    """Refuse to go on where orders need an API key and there is none.
+
+    Raises
+    ------
+    ConfigurationError
+        If the venue is not the embedded one and key and secret are not set.
+    """
+    is_embedded = settings.environment == "simulated" and settings.bybit.rest_url is None
+    if not is_embedded and settings.bybit.api_key is None:
+        raise ConfigurationError(
+            f"TRADING_ENVIRONMENT={settings.environment} needs an API key here; "
+            "set TRADING_BYBIT__API_KEY and TRADING_BYBIT__API_SECRET"
+        )
+
+
 def _fields() -> Iterator[tuple[Key, FieldInfo]]:
     for name, field in Settings.model_fields.items():
         section = field.annotation

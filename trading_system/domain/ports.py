@@ -169,7 +169,7 @@ class VenueClient(Protocol):
         """Work one parent order through the risk gate; None without a quote to start from."""
         ...
 
-    async def place_order(self, symbol: str, side: str, **parameters: Any) -> dict[str, Any]:
+    async def place_order(self, symbol: str, side: str, **parameters: object) -> dict[str, Any]:
         """Send one order through the risk gate; see the client for parameters and result."""
         ...
 

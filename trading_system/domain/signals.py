@@ -6,17 +6,37 @@ from dataclasses import dataclass
 
 FEATURE_NAMES = (
     "spread_bps",
+    "volatility_bps",
     "imbalance",
+    "imbalance_slow",
+    "imbalance_1",
+    "imbalance_5",
+    "imbalance_20",
     "micro_deviation_bps",
+    "order_flow_fast",
     "order_flow",
+    "order_flow_slow",
+    "trade_flow_fast",
     "trade_flow",
+    "trade_flow_slow",
+    "return_1s_bps",
+    "return_5s_bps",
+    "return_30s_bps",
 )
-"""Fields of :class:`MarketFeatures` that models may learn from, in the order of a model's input."""
+"""Fields of :class:`MarketFeatures` that models learn from, in the order of a model's input.
+
+Ticker fields are left out: they change too slowly to predict the next seconds.
+"""
+
+UNSIGNED_FEATURES = frozenset({"spread_bps", "volatility_bps"})
+"""Model inputs without a direction: all others change sign when the market is mirrored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketFeatures:
     """What an agent sees of one symbol at one instant; every value is finite.
+
+    A value that is not known yet is 0. Flow and imbalance are positive when buyers press.
 
     Parameters
     ----------
@@ -25,7 +45,7 @@ class MarketFeatures:
     spread_bps : float
         Quoted spread relative to mid, basis points.
     imbalance : float
-        (bid - ask) / (bid + ask) sizes of the top levels, in [-1, 1].
+        (bid - ask) / (bid + ask) sizes of the top levels, in [-1, 1], averaged over 1 s.
     micro_deviation_bps : float
         Micro-price minus mid, basis points of mid.
     order_flow : float
@@ -34,6 +54,26 @@ class MarketFeatures:
         Exponentially weighted signed trade volume over its own weighted magnitude, in [-1, 1].
     ts_ns : int
         Monotonic receive time of the newest message used.
+    imbalance_slow : float
+        As ``imbalance``, averaged over 5 s.
+    imbalance_1, imbalance_5, imbalance_20 : float
+        Imbalance of the best 1, 5 and 20 levels at this instant, in [-1, 1].
+    order_flow_fast, order_flow_slow, trade_flow_fast, trade_flow_slow : float
+        As ``order_flow`` and ``trade_flow`` with time constants of 0.25 s and 5 s.
+    return_1s_bps, return_5s_bps, return_30s_bps : float
+        Move of the mid over the last 1, 5 and 30 s, basis points, on a grid of 0.1 s; over the
+        history there is while it is shorter.
+    volatility_bps : float
+        Realised volatility of the mid, basis points per square root of a second: moves on a grid
+        of 0.1 s, weighted with a time constant of 10 s; 0 before the first of them.
+    has_ticker : bool
+        Whether a ticker has come; the fields below are 0 without one.
+    funding_rate_bps : float
+        Rate of the coming funding settlement, basis points of the position's value.
+    basis_bps : float
+        Mark price over index price, basis points.
+    open_interest_change_bps : float
+        Change of open interest since the first ticker of the last minute, basis points.
     """
 
     symbol: str
@@ -44,6 +84,22 @@ class MarketFeatures:
     order_flow: float
     trade_flow: float
     ts_ns: int
+    imbalance_slow: float = 0.0
+    imbalance_1: float = 0.0
+    imbalance_5: float = 0.0
+    imbalance_20: float = 0.0
+    order_flow_fast: float = 0.0
+    order_flow_slow: float = 0.0
+    trade_flow_fast: float = 0.0
+    trade_flow_slow: float = 0.0
+    return_1s_bps: float = 0.0
+    return_5s_bps: float = 0.0
+    return_30s_bps: float = 0.0
+    volatility_bps: float = 0.0
+    has_ticker: bool = False
+    funding_rate_bps: float = 0.0
+    basis_bps: float = 0.0
+    open_interest_change_bps: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

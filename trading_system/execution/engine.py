@@ -1,23 +1,20 @@
 """The gated order engine: the only holder of the raw venue gateway.
 
-Every order passes the risk gate here, is tracked from before its first byte until its outcome is
-known, and is never sent a second time: an answer that did not come is looked up by link id.
+Every order passes the risk gate here, is in the journal before its first byte is sent, is tracked
+until its outcome is known, and is never sent a second time: an answer that did not come is looked
+up by link id. No order passes before :meth:`ExecutionEngine.recover` has concluded what earlier
+runs left open.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from decimal import Decimal
-from typing import Protocol
 
 import structlog
 
 from trading_system.domain.errors import (
-    CorruptDataError,
-    DeadlineExceeded,
     OrderDenied,
     Outcome,
     VenueAuthError,
@@ -26,55 +23,46 @@ from trading_system.domain.errors import (
 )
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import (
-    Fill,
     OrderAck,
     OrderIntent,
     OrderReport,
     OrderType,
+    Side,
     TimeInForce,
 )
 from trading_system.domain.ports import Clock, OrderGateway
-from trading_system.execution.tracking import TrackedOrder, TrackedStatus
-from trading_system.monitoring.latency import StageLatency
-from trading_system.risk.limits import (
-    DenyReason,
-    ExposureView,
-    MarketView,
-    RiskLimits,
-    TradingState,
-    collar_price,
-    decide,
+from trading_system.execution import recovery
+from trading_system.execution.brake import Brake
+from trading_system.execution.gate import OrderGate
+from trading_system.execution.journal.records import (
+    JournalError,
 )
+from trading_system.execution.journal.store import Journal
+from trading_system.execution.kill import KillOutcome, KillSwitch
+from trading_system.execution.lookup import OrderLookup
+from trading_system.execution.tracker import OrderTracker
+from trading_system.execution.tracking import TrackedOrder, TrackedStatus
+from trading_system.execution.transitions import OrderEvent
+from trading_system.monitoring.latency import StageLatency
+from trading_system.risk.holds import Holds
+from trading_system.risk.limits import DenyReason, MarketView, RiskLimits, TradingState
+from trading_system.risk.losses import LossBreach, LossGuard
 from trading_system.risk.portfolio import Portfolio
 from trading_system.runtime.limiter import SlidingWindow
 
 LINK_PREFIX = "ts-"
 """How the link id of every order of this project begins."""
 
+RECOVERY = "recovery"
+"""Source of the hold that is in force until :meth:`ExecutionEngine.recover` is done."""
+
 _LOG = structlog.get_logger(__name__)
-_KEEP_FINAL = 10_000
-_LOOKUP_DELAYS_S = (0.2, 0.5, 1.0, 2.0, 4.0)
-_LOOKUP_MARGIN_S = 1.0
-_SILENCE_S = 2.0
 _ALREADY_EXISTS = frozenset({110072, 170141, 10014})
 _STALE_STAMP = 10002
-_NS_PER_S = 1_000_000_000
 
 
-class OrderLookup(Protocol):
-    """Read side of the venue that settles unknown outcomes."""
-
-    async def find_order(self, link_id: str) -> OrderReport | None:
-        """Return the order of ``link_id``, None if the venue has none."""
-        ...
-
-    async def executions(self, link_id: str) -> list[Fill]:
-        """Return the trade executions of one order."""
-        ...
-
-
-class ExecutionEngine:
-    """An :class:`OrderGateway` that gates, tracks and settles.
+class ExecutionEngine(OrderTracker):
+    """An :class:`OrderGateway` that gates, journals, tracks and settles.
 
     Parameters
     ----------
@@ -90,16 +78,24 @@ class ExecutionEngine:
         Limiter of new orders.
     portfolio : Portfolio
         Receives every fill once.
+    journal : Journal
+        Open journal; the engine writes to it, its owner closes it after the engine's last use.
+    losses : LossGuard
+        Judge of the equity.
     market : Callable[[str], MarketView]
         Newest market view of a symbol.
     clock : Clock
-        Monotonic stamps.
+        Monotonic stamps and UTC days.
     latency : StageLatency
-        Receives the stages ``gate``, ``send``, ``ack`` and ``fill``.
+        Receives the stages ``gate``, ``ack`` and ``fill``.
     run_id : str
-        Eight hex digits that prefix every link id of this run.
+        Eight hex digits that prefix every link id of this run, never used before.
     request_life_s : float
         Seconds after which a request that the venue has not seen can no longer take effect.
+    holds : Holds or None
+        Shared holds; None makes new ones.
+    clock_offset_ms : Callable[[], float | None] or None
+        Distance of the own clock from the venue's, milliseconds; None where nothing measures it.
     """
 
     def __init__(
@@ -111,57 +107,105 @@ class ExecutionEngine:
         limits: RiskLimits,
         order_rate: SlidingWindow,
         portfolio: Portfolio,
+        journal: Journal,
+        losses: LossGuard,
         market: Callable[[str], MarketView],
         clock: Clock,
         latency: StageLatency,
         run_id: str,
         request_life_s: float = 5.0,
+        holds: Holds | None = None,
+        clock_offset_ms: Callable[[], float | None] | None = None,
     ) -> None:
+        self.holds = holds if holds is not None else Holds()
+        self.losses = losses
+        super().__init__(
+            lookup=lookup,
+            portfolio=portfolio,
+            journal=journal,
+            brake=Brake(holds=self.holds, losses=losses, journal=journal, clock=clock),
+            clock=clock,
+            latency=latency,
+            request_life_s=request_life_s,
+        )
         self._gateway = gateway
-        self._lookup = lookup
         self._instruments = instruments
-        self._limits = limits
-        self._order_rate = order_rate
-        self._portfolio = portfolio
-        self._market = market
-        self._clock = clock
-        self._latency = latency
         self._run_id = run_id
-        self._request_life_s = request_life_s
-        self._live: dict[str, TrackedOrder] = {}
-        self._final: deque[TrackedOrder] = deque(maxlen=_KEEP_FINAL)
-        self._by_link: dict[str, TrackedOrder] = {}
+        self._gate = OrderGate(
+            instruments=instruments,
+            limits=limits,
+            order_rate=order_rate,
+            portfolio=portfolio,
+            ledger=self._ledger,
+            market=market,
+            clock=clock,
+            clock_offset_ms=clock_offset_ms,
+        )
+        self._kill_switch = KillSwitch(self, instruments)
         self._sequence = 0
-        self._own: dict[str, Decimal] = {}
-        self.state = TradingState.ACTIVE
-        self.denied: dict[str, int] = {}
-        self.outcomes = dict.fromkeys(TrackedStatus, 0)
+        self._has_begun = False
+        self.denied = self._gate.denied
         self.sent = 0
-        self.fills = 0
-        self.foreign_reports = 0
+        self.holds.set(RECOVERY, TradingState.HALTED, "earlier runs are not reconciled yet")
+
+    @property
+    def state(self) -> TradingState:
+        """What the gate lets through: the strictest hold."""
+        return self.holds.state
 
     def next_link_id(self) -> str:
-        """Return a link id that this run has not used: ``ts-<run>-<sequence>``."""
+        """Return a link id that was never used: ``ts-<run>-<sequence>``."""
         self._sequence += 1
         return f"{LINK_PREFIX}{self._run_id}-{self._sequence}"
 
-    def order(self, link_id: str) -> TrackedOrder | None:
-        """Return what is known of one own order."""
-        return self._by_link.get(link_id)
+    async def recover(
+        self, *, deadline_s: float = 15.0, timeout_s: float = 5.0
+    ) -> recovery.Recovery:
+        """Conclude what earlier runs left open, then let orders pass; again after a failure.
 
-    @property
-    def live_orders(self) -> tuple[TrackedOrder, ...]:
-        """Orders without a settled outcome."""
-        return tuple(self._live.values())
+        Latched holds and loss references come back into force first. Every unsettled intent is
+        looked up by link id, resting orders of the project are cancelled, and executions that no
+        run had recorded are recorded. They are not booked: adopt the venue's positions afterwards.
 
-    @property
-    def unknown_orders(self) -> int:
-        """Orders whose request may or may not have reached the venue."""
-        return sum(o.status is TrackedStatus.UNKNOWN for o in self._live.values())
-
-    def own_quantity(self, symbol: str) -> Decimal:
-        """Return the part of the position that this run's orders opened, signed."""
-        return self._own.get(symbol, Decimal(0))
+        Raises
+        ------
+        DeadlineExceeded
+            If not everything was concluded in time; the gate stays closed.
+        VenueAuthError
+            If the venue refuses the key.
+        ValidationError
+            If the run id was used before.
+        JournalError
+            If the journal cannot be written.
+        """
+        latched = self._brake.restore()
+        left, recorded = self._journal.unsettled_intents(), self._journal.fills()
+        if not self._has_begun:
+            self._journal.begin_run(self._run_id)
+            self._has_begun = True
+        # The positions and the wallet that are adopted later contain all of these.
+        for fill in recorded:
+            self._portfolio.remember(fill)
+        for funding in self._journal.fundings():
+            self._portfolio.remember_funding(funding.exec_id)
+        self._is_recovering = True
+        try:
+            orders = [
+                self._ledger.get(found.intent.link_id) or self._restored(found, recorded)
+                for found in left
+            ]
+            cancelled = await recovery.conclude(
+                self, orders, deadline_s=deadline_s, timeout_s=timeout_s
+            )
+        finally:
+            self._is_recovering = False
+        outcomes = {s: sum(o.status is s for o in orders) for s in TrackedStatus if s.is_final}
+        found = len(self._journal.fills()) - len(recorded) if left else 0
+        self.holds.clear(RECOVERY)
+        _LOG.info("recovered", unsettled=len(orders), fills=found, cancelled=cancelled)
+        return recovery.Recovery(
+            outcomes=outcomes, fills=found, cancelled=cancelled, latched=latched
+        )
 
     async def submit(self, intent: OrderIntent, *, timeout_s: float) -> OrderAck:
         """Gate and send ``intent``; a market order is sent as a collared immediate-or-cancel.
@@ -169,216 +213,167 @@ class ExecutionEngine:
         Raises
         ------
         OrderDenied
-            The gate refused; nothing was sent.
+            The gate refused, or the journal cannot be written; nothing was sent.
         VenueRejected
             The venue refused definitely; the order is final.
         VenueError
             The outcome is unknown; the order stays tracked until :meth:`resolve` settles it.
         """
-        order = self._admit(intent)
-        self.sent += 1
+        started_ns = self._clock.monotonic_ns()
+        intent = self._gate.admit(intent, state=self.holds.state)
+        self._latency.record("gate", self._clock.monotonic_ns() - started_ns)
         try:
-            ack = await self._gateway.submit(order.intent, timeout_s=timeout_s)
-        except asyncio.CancelledError:
-            self._mark_unknown(order, "cancelled while waiting for the answer")
-            raise
-        except VenueRejected as e:
-            if e.code in _ALREADY_EXISTS:
-                self._mark_unknown(order, str(e))
-            else:
-                self._conclude(order, TrackedStatus.REJECTED, str(e))
-            raise
-        except VenueError as e:
-            if e.outcome is Outcome.UNKNOWN:
-                # An answer that did not come took at least this long: leaving it out would flatter.
-                self._latency.record("ack", self._clock.monotonic_ns() - order.sent_ns)
-                self._mark_unknown(order, str(e))
-            else:
-                self._conclude(order, TrackedStatus.REJECTED, str(e))
-            if isinstance(e, VenueAuthError) and e.code != _STALE_STAMP:
-                _LOG.error("halted: the venue refuses the key", error=str(e))
-                self.state = TradingState.HALTED
-            raise
-        self._latency.record("ack", self._clock.monotonic_ns() - order.sent_ns)
-        order.order_id = order.order_id or ack.order_id
-        if order.status is TrackedStatus.SUBMITTED:
-            order.status = TrackedStatus.OPEN
-        return ack
+            self._journal.write_intent(intent)
+        except JournalError as e:
+            self._brake.watch_journal()
+            self._gate.deny(DenyReason.JOURNAL, str(e))
+        return await self._send(intent, timeout_s=timeout_s)
 
     async def cancel(self, symbol: str, link_id: str, *, timeout_s: float) -> None:
-        """Ask for the cancellation of one order; cancels always pass the gate."""
-        await self._gateway.cancel(symbol, link_id, timeout_s=timeout_s)
+        """Ask for the cancellation of one order; cancels always pass the gate.
+
+        A refusal concludes nothing: the order may have ended in any way, which stream or look-up
+        will tell.
+        """
+        order = self._ledger.get(link_id)
+        if order is not None:
+            self._apply(order, OrderEvent.CANCEL_SENT)
+        try:
+            await self._gateway.cancel(symbol, link_id, timeout_s=timeout_s)
+        except VenueError as e:
+            if order is not None and e.outcome is not Outcome.UNKNOWN:
+                self._apply(order, OrderEvent.CANCEL_FAILED, str(e))
+            raise
 
     async def cancel_all(self, symbol: str, *, timeout_s: float) -> None:
         """Ask for the cancellation of all orders of ``symbol``; always passes the gate."""
         await self._gateway.cancel_all(symbol, timeout_s=timeout_s)
 
-    async def settle(self, link_id: str, *, timeout_s: float) -> TrackedOrder:
-        """Wait until the order's outcome is known, looking it up when the stream is silent.
-
-        A look-up that fails is tried again: an outage is no outcome.
+    async def protect(self, symbol: str, stop_price: Decimal | None, *, timeout_s: float) -> None:
+        """Let a stop loss for the whole position rest at the venue; passes in every state.
 
         Raises
         ------
+        OrderDenied
+            If the symbol is not tradable.
+        OffGridError
+            If the price is not finite or not on the grid; nothing is sent.
+        """
+        instrument = self._instruments.get(symbol)
+        if instrument is None:
+            self._gate.deny(DenyReason.UNKNOWN_SYMBOL, f"{symbol} is not a configured symbol")
+        if stop_price is not None and instrument.price_to_ticks(stop_price) <= 0:
+            self._gate.deny(DenyReason.NOT_FINITE, f"a stop at {stop_price} is not positive")
+        await self._gateway.protect(symbol, stop_price, timeout_s=timeout_s)
+
+    def latch(self, source: str, state: TradingState, reason: str) -> None:
+        """Hold trading until :meth:`release`, restarts included."""
+        self._brake.latch(source, state, reason)
+
+    def release(self, source: str, *, reason: str) -> bool:
+        """Lift a hold for good; return whether there was one; see :meth:`Brake.release`."""
+        return self._brake.release(source, reason=reason)
+
+    def check_losses(self) -> LossBreach | None:
+        """Judge the account's equity; call it after each round of marks.
+
+        A breach latches ``loss-limit`` and leaves only orders that shrink a position. Without a
+        mark for every adopted position nothing is judged.
+        """
+        if not self._portfolio.is_valued:
+            return None
+        return self._brake.check_losses(self._portfolio.equity)
+
+    def check_journal(self) -> bool:
+        """Find out whether the journal can be written, and hold or go on; call it regularly."""
+        return self._brake.check_journal()
+
+    async def kill(self, reason: str, *, flatten: bool, deadline_s: float = 10.0) -> KillOutcome:
+        """Block every order, cancel until the venue confirms that none is open, then close.
+
+        The block is latched: only :meth:`release` of ``operator`` lifts it. Works with a broken
+        journal, may be called again at any time, and does not raise when the venue is silent.
+        """
+        self._brake.latch("operator", TradingState.HALTED, f"kill: {reason}")
+        return await self._kill_switch.run(flatten=flatten, deadline_s=deadline_s)
+
+    async def resting_orders(self) -> list[OrderReport]:
+        """Return the venue's open orders that carry this project's prefix."""
+        found = await self._lookup.open_orders()
+        return [o for o in found if o.link_id.startswith(LINK_PREFIX) and not o.is_protective]
+
+    async def killable_orders(self) -> list[OrderReport]:
+        """Return the venue's open orders, protective stops left out."""
+        return [o for o in await self._lookup.open_orders() if not o.is_protective]
+
+    def open_positions(self) -> tuple[str, ...]:
+        """Return the tradable symbols with a position."""
+        held = [p.symbol for p in self._portfolio.positions if p.quantity]
+        return tuple(symbol for symbol in held if symbol in self._instruments)
+
+    async def close_position(self, symbol: str, *, timeout_s: float) -> None:
+        """Send one reduce-only order for the whole position and wait for its end.
+
+        Only for the kill switch: it passes while HALTED, and with a broken journal.
+
+        Raises
+        ------
+        OrderDenied
+            If trading is not halted: then an exit goes through :meth:`submit`.
+        VenueError
+            If the venue refused or did not answer.
         DeadlineExceeded
-            If neither stream nor look-up settled it in time; it stays tracked.
+            If the order was not settled in time.
         """
-        order = self._by_link[link_id]
-        deadline_ns = self._clock.monotonic_ns() + round(timeout_s * _NS_PER_S)
-        while not order.settled.is_set():
-            left_s = (deadline_ns - self._clock.monotonic_ns()) / _NS_PER_S
-            if left_s <= 0:
-                raise DeadlineExceeded(f"order {link_id} not settled within {timeout_s} s")
-            try:
-                async with asyncio.timeout(min(left_s, _SILENCE_S)):
-                    await order.settled.wait()
-            except TimeoutError:
-                await self.look_up(order)
-        return order
-
-    async def look_up(self, order: TrackedOrder) -> None:
-        """Ask the venue for one order; an absence past the request's life settles it.
-
-        A request that the venue has not processed dies with its receive window, so "not found"
-        is final only after that. An order that the venue had taken and knows no more (it lost its
-        memory) can fill no more either. Failed requests settle nothing and are logged.
-        """
-        link_id = order.intent.link_id
-        life_ns = round((self._request_life_s + _LOOKUP_MARGIN_S) * _NS_PER_S)
-        is_past_life = self._clock.monotonic_ns() > order.sent_ns + life_ns
-        try:
-            is_found = await self.refresh(link_id)
-        except (VenueError, CorruptDataError) as e:
-            _LOG.warning("look-up failed", link_id=link_id, error=str(e))
-            return
-        if is_found or not is_past_life or order.status.is_final:
-            return  # a final order still owes the fills that were reported
-        if order.status is TrackedStatus.OPEN:
-            _LOG.error("the venue no longer knows an order", link_id=link_id)
-            self._conclude(order, TrackedStatus.CANCELLED, "the venue no longer knows it")
-        else:
-            self._conclude(order, TrackedStatus.REJECTED, "never reached the venue")
-
-    async def refresh(self, link_id: str) -> bool:
-        """Look one order up and apply what the venue says; return whether it was found."""
-        report = await self._lookup.find_order(link_id)
-        # Executions prove an order too: a venue's order history may lag behind them.
-        fills = await self._lookup.executions(link_id)
-        for fill in fills:
-            self.on_fill(fill)
-        if report is not None:
-            self.on_report(report)
-        return report is not None or bool(fills)
-
-    async def resolve(self, link_id: str) -> TrackedOrder:
-        """Settle an order of unknown outcome by look-ups; it is never sent again."""
-        order = self._by_link[link_id]
-        attempt = 0
-        while order.status is TrackedStatus.UNKNOWN:
-            await asyncio.sleep(_LOOKUP_DELAYS_S[min(attempt, len(_LOOKUP_DELAYS_S) - 1)])
-            attempt += 1
-            await self.look_up(order)
-        return order
-
-    def on_report(self, report: OrderReport) -> None:
-        """Apply an order report of the private stream or of a look-up."""
-        order = self._by_link.get(report.link_id)
-        if order is None:
-            self.foreign_reports += 1
-            return
-        order.apply_report(report)
-        self._retire(order)
-
-    def on_fill(self, fill: Fill) -> None:
-        """Book one fill, own or foreign, exactly once."""
-        realised = self._portfolio.book_fill(fill)
-        if realised is None:
-            return
-        order = self._by_link.get(fill.link_id)
-        if order is None:
-            self.foreign_reports += 1
-            self._note_own(fill.symbol, Decimal(0))
-            return
-        self.fills += 1
-        self._note_own(fill.symbol, fill.quantity * fill.side.sign)
-        now_ns = self._clock.monotonic_ns()
-        if order.first_fill_ns is None:
-            self._latency.record("fill", now_ns - order.sent_ns)
-        order.apply_fill(fill, now_ns=now_ns)
-        self._retire(order)
-
-    def _note_own(self, symbol: str, change: Decimal) -> None:
-        is_flat = not self._portfolio.position(symbol).quantity
-        self._own[symbol] = Decimal(0) if is_flat else self.own_quantity(symbol) + change
-
-    def _admit(self, intent: OrderIntent) -> TrackedOrder:
-        started_ns = self._clock.monotonic_ns()
-        instrument = self._instruments.get(intent.symbol)
-        market = self._market(intent.symbol)
-        decision = decide(
-            intent,
-            state=self.state,
-            limits=self._limits,
-            instrument=instrument,
-            market=market,
-            exposure=self._exposure(intent.symbol),
-        )
-        if decision.reason is None and intent.link_id in self._by_link:
-            self._deny(DenyReason.LINK_ID, f"link id {intent.link_id} was used before")
-        if decision.reason is not None:
-            self._deny(decision.reason, decision.detail)
-        if not self._order_rate.try_acquire():
-            self._deny(DenyReason.ORDER_RATE, "too many new orders in the last second")
-        assert instrument is not None
-        assert market.mid is not None
-        if intent.order_type is OrderType.MARKET:
-            intent = replace(
-                intent,
-                order_type=OrderType.LIMIT,
+        if self.holds.state is not TradingState.HALTED:
+            raise OrderDenied(DenyReason.REDUCE_ONLY.value, "closing is for the kill switch")
+        held = self._portfolio.position(symbol).quantity
+        intent = self._gate.closing(
+            OrderIntent(
+                symbol=symbol,
+                side=Side.SELL if held > 0 else Side.BUY,
+                order_type=OrderType.MARKET,
+                quantity=min(abs(held), self._instruments[symbol].max_market_qty),
                 time_in_force=TimeInForce.IOC,
-                price=collar_price(self._limits, instrument, side=intent.side, mid=market.mid),
+                reduce_only=True,
+                link_id=self.next_link_id(),
             )
-        now_ns = self._clock.monotonic_ns()
-        self._latency.record("gate", now_ns - started_ns)
-        order = TrackedOrder(intent=intent, sent_ns=now_ns)
-        self._live[intent.link_id] = order
-        self._by_link[intent.link_id] = order
-        return order
-
-    def _deny(self, reason: DenyReason, detail: str) -> None:
-        self.denied[reason.value] = self.denied.get(reason.value, 0) + 1
-        raise OrderDenied(reason.value, detail)
-
-    def _exposure(self, symbol: str) -> ExposureView:
-        resting, same_symbol = Decimal(0), Decimal(0)
-        for order in self._live.values():
-            if order.intent.reduce_only or order.intent.price is None:
-                continue
-            resting += order.open_quantity * order.intent.price
-            if order.intent.symbol == symbol:
-                same_symbol += order.open_quantity
-        return ExposureView(
-            position_quantity=self._portfolio.position(symbol).quantity,
-            open_symbol_quantity=same_symbol,
-            gross_notional=self._portfolio.gross_notional(),
-            open_order_notional=resting,
         )
+        try:
+            self._journal.write_intent(intent)
+        except JournalError as e:  # closing must not wait for a disk
+            self._brake.watch_journal()
+            _LOG.error("closing without a journal", link_id=intent.link_id, error=str(e))
+        await self._send(intent, timeout_s=timeout_s)
+        await self.settle(intent.link_id, timeout_s=timeout_s)
 
-    def _mark_unknown(self, order: TrackedOrder, reason: str) -> None:
-        if not order.status.is_final and order.status is not TrackedStatus.OPEN:
-            order.status = TrackedStatus.UNKNOWN
-            order.reason = reason
-            _LOG.warning("order outcome unknown", link_id=order.intent.link_id, reason=reason)
+    async def _send(self, intent: OrderIntent, *, timeout_s: float) -> OrderAck:
+        order = TrackedOrder(intent=intent, sent_ns=self._clock.monotonic_ns())
+        self._ledger.add(order)
+        self.sent += 1
+        try:
+            ack = await self._gateway.submit(intent, timeout_s=timeout_s)
+        except asyncio.CancelledError:
+            self._apply(order, OrderEvent.ANSWER_LOST, "cancelled while waiting for the answer")
+            raise
+        except VenueError as e:
+            self._on_refusal(order, e)
+            raise
+        self._latency.record("ack", self._clock.monotonic_ns() - order.sent_ns)
+        order.order_id = order.order_id or ack.order_id
+        self._apply(order, OrderEvent.ACKNOWLEDGED)
+        return ack
 
-    def _conclude(self, order: TrackedOrder, status: TrackedStatus, reason: str) -> None:
-        order.conclude(status, reason)
-        self._retire(order)
-
-    def _retire(self, order: TrackedOrder) -> None:
-        if not order.settled.is_set() or order.intent.link_id not in self._live:
-            return
-        del self._live[order.intent.link_id]
-        self.outcomes[order.status] += 1
-        if len(self._final) == _KEEP_FINAL:
-            self._by_link.pop(self._final[0].intent.link_id, None)
-        self._final.append(order)
+    def _on_refusal(self, order: TrackedOrder, error: VenueError) -> None:
+        is_known = isinstance(error, VenueRejected) and error.code in _ALREADY_EXISTS
+        if error.outcome is Outcome.UNKNOWN:
+            # An answer that did not come took at least this long: leaving it out would flatter.
+            self._latency.record("ack", self._clock.monotonic_ns() - order.sent_ns)
+        if is_known or error.outcome is Outcome.UNKNOWN:
+            _LOG.warning("order outcome unknown", link_id=order.intent.link_id, error=str(error))
+            self._apply(order, OrderEvent.ANSWER_LOST, str(error))
+        else:
+            self._apply(order, OrderEvent.REFUSED, str(error))
+        if isinstance(error, VenueAuthError) and error.code != _STALE_STAMP:
+            _LOG.error("halted: the venue refuses the key", error=str(error))
+            self.holds.set("auth", TradingState.HALTED, str(error))

@@ -3,45 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
-from typing import Protocol
+from typing import Final
 
-import structlog
-
-from trading_system.domain.errors import (
-    DeadlineExceeded,
-    OrderDenied,
-    Outcome,
-    VenueError,
-    VenueRejected,
-)
+from trading_system.domain.errors import OffGridError, ValidationError
 from trading_system.domain.instruments import Instrument
-from trading_system.domain.orders import OrderIntent, OrderType, Side, TimeInForce
-from trading_system.domain.ports import Clock
-from trading_system.execution.engine import ExecutionEngine
+from trading_system.domain.orders import Side, TimeInForce
 from trading_system.domain.parents import ExecutionStyle, ParentOrder, ParentResult
-from trading_system.execution.tracking import TrackedOrder
+from trading_system.domain.ports import Clock
+from trading_system.execution import schedule
+from trading_system.execution.engine import ExecutionEngine
+from trading_system.execution.work import Desk, ParentWork, Patience, Quote, Walk
 
-_LOG = structlog.get_logger(__name__)
-_NS_PER_S = 1_000_000_000
-_NS_PER_MS = 1_000_000
-_SETTLE_S = 15.0
-_MAX_CHILDREN = 8
+_MAX_CROSSINGS = 8
+_TWAP_SHARE = 0.8
+_MAX_TAIL = 10
+_BPS = 10_000.0
 
-
-class Quote(Protocol):
-    """The part of a book the executor prices from."""
-
-    @property
-    def bid(self) -> Decimal | None:
-        """Best bid, None when there is none."""
-        ...
-
-    @property
-    def ask(self) -> Decimal | None:
-        """Best ask, None when there is none."""
-        ...
+TOO_SMALL: Final = "the rest is below the smallest order"
+"""Reason of a parent that ends with a quantity the venue would not take."""
+STOPPED: Final = "stopped before the quantity was traded"
+"""Reason of a parent that a stop cut short."""
+UNFINISHED: Final = "the schedule ended before the quantity was traded"
+"""Reason of a schedule whose tries did not suffice."""
 
 
 class Executor:
@@ -59,6 +45,11 @@ class Executor:
         Durations.
     request_timeout_s : float
         Deadline of one order request, seconds.
+    walk : callable or None
+        What an immediate order would get from the visible book; sizes ``TWAP`` children and stops
+        them early. Without it only the best prices are looked at.
+    patience : Patience or None
+        How resting orders and pauses are waited for.
     """
 
     def __init__(
@@ -69,157 +60,227 @@ class Executor:
         quote: Callable[[str], Quote],
         clock: Clock,
         request_timeout_s: float,
+        walk: Walk | None = None,
+        patience: Patience | None = None,
     ) -> None:
-        self._engine = engine
-        self._instruments = instruments
-        self._quote = quote
-        self._clock = clock
-        self._request_timeout_s = request_timeout_s
+        self._desk = Desk(
+            engine=engine,
+            instruments=instruments,
+            quote=quote,
+            walk=walk,
+            clock=clock,
+            patience=patience or Patience(),
+            request_timeout_s=request_timeout_s,
+        )
 
     async def execute(self, parent: ParentOrder) -> ParentResult | None:
         """Work ``parent`` to its end; None if there was no quote to start from.
 
         Returns only when every child's outcome is known, however long the venue is silent: a
-        parent that was given up with an order at work could be traded a second time.
+        parent that was given up with an order at work could be traded a second time. A caller that
+        is cancelled first asks the venue to cancel what rests.
+
+        Raises
+        ------
+        ValidationError
+            If the symbol is not one of the instruments; nothing was sent.
         """
-        mid = self._mid(parent.symbol)
+        instrument = self._desk.instruments.get(parent.symbol)
+        if instrument is None:
+            raise ValidationError(f"{parent.symbol} is not a configured symbol")
+        mid = self._desk.mid(parent.symbol)
         if mid is None:
             return None
-        result = ParentResult(parent=parent, arrival_mid=mid)
-        started_ns = self._clock.monotonic_ns()
-        if parent.style is ExecutionStyle.PASSIVE:
-            await self._rest(result)
-        while self._may_cross(result, started_ns):
-            before = result.filled_quantity
-            is_alive = await self._cross(result)
-            if not is_alive or result.filled_quantity == before:
-                break
-        result.duration_ms = (self._clock.monotonic_ns() - started_ns) / _NS_PER_MS
-        return result
+        work = ParentWork(
+            desk=self._desk,
+            result=ParentResult(parent=parent, arrival_mid=mid),
+            instrument=instrument,
+            started_ns=self._desk.clock.monotonic_ns(),
+        )
+        try:
+            await _WAYS[parent.style](work)
+        except asyncio.CancelledError:
+            await work.withdraw()
+            raise
+        return work.finish()
+
+    def request_stop(self) -> None:
+        """End all waiting: resting orders are cancelled and no further chunk of a TWAP is sent.
+
+        Parents at work then end by themselves; what a parent has to do at once, it still does.
+        """
+        self._desk.patience.end()
 
     def own_quantity(self, symbol: str) -> Decimal:
         """Return the part of the position that this run's orders opened, signed."""
-        return self._engine.own_quantity(symbol)
+        return self._desk.engine.own_quantity(symbol)
 
-    def _may_cross(self, result: ParentResult, started_ns: int) -> bool:
-        parent = result.parent
-        spent_s = (self._clock.monotonic_ns() - started_ns) / _NS_PER_S
-        return (
-            result.filled_quantity < parent.quantity
-            and len(result.children) < _MAX_CHILDREN
-            and spent_s < parent.time_limit_s
-        )
 
-    async def _rest(self, result: ParentResult) -> None:
-        parent, quote = result.parent, self._quote(result.parent.symbol)
-        price = quote.bid if parent.side is Side.BUY else quote.ask
-        if price is None:
+async def _cross(work: ParentWork) -> None:
+    parent = work.parent
+    if parent.effective_time_in_force is TimeInForce.FOK:
+        await work.cross(parent.quantity, time_in_force=TimeInForce.FOK)
+    else:
+        await _cross_rest(work)
+
+
+async def _cross_rest(work: ParentWork) -> None:
+    parent, result = work.parent, work.result
+    while (
+        result.filled_quantity < parent.quantity
+        and len(result.children) < _MAX_CROSSINGS
+        and work.left_s > 0
+    ):
+        before = result.filled_quantity
+        if before and work.left_lots < work.min_lots():
+            result.reason = TOO_SMALL
             return
-        link_id = await self._send(
-            result, price=price, time_in_force=TimeInForce.POST_ONLY, quantity=parent.quantity
-        )
-        if link_id is None:
+        # An untouched parent goes out as it is: the gate says what is wrong with its quantity.
+        quantity = work.instrument.lots_to_qty(work.left_lots) if before else parent.quantity
+        is_sent = await work.cross(quantity, time_in_force=TimeInForce.IOC)
+        if not is_sent or result.filled_quantity == before:
             return
-        order = self._engine.order(link_id)
-        assert order is not None
-        try:
-            async with asyncio.timeout(parent.passive_s):
-                await order.settled.wait()
-        except TimeoutError:
-            await self._cancel(parent.symbol, link_id)
-        await self._collect(result, link_id)
 
-    async def _cancel(self, symbol: str, link_id: str) -> None:
-        try:
-            await self._engine.cancel(symbol, link_id, timeout_s=self._request_timeout_s)
-        except VenueRejected:
-            pass  # already final: its last report settles it
-        except VenueError as e:
-            _LOG.warning("cancel failed", link_id=link_id, error=str(e))
 
-    async def _cross(self, result: ParentResult) -> bool:
-        parent = result.parent
-        left = parent.quantity - result.filled_quantity
-        price = None
-        if not parent.reduce_only:
-            price = self._limit_price(parent, result.arrival_mid)
-            if price is None:
-                result.reason = "market moved beyond the slippage limit"
-                return False
-        link_id = await self._send(
-            result, price=price, time_in_force=TimeInForce.IOC, quantity=left
-        )
-        if link_id is None:
-            return False
-        await self._collect(result, link_id)
-        return True
-
-    def _limit_price(self, parent: ParentOrder, arrival_mid: Decimal) -> Decimal | None:
-        """Return an entry's worst acceptable price, None when the market is beyond it already."""
-        instrument, quote = self._instruments[parent.symbol], self._quote(parent.symbol)
-        band = arrival_mid * Decimal(str(parent.max_slippage_bps)) / 10_000
-        if parent.side is Side.BUY:
-            worst = instrument.ticks_to_price(instrument.floor_ticks(arrival_mid + band))
-            return worst if quote.ask is not None and quote.ask <= worst else None
-        worst = instrument.ticks_to_price(instrument.ceil_ticks(arrival_mid - band))
-        return worst if quote.bid is not None and quote.bid >= worst else None
-
-    async def _send(
-        self,
-        result: ParentResult,
-        *,
-        price: Decimal | None,
-        time_in_force: TimeInForce,
-        quantity: Decimal,
-    ) -> str | None:
-        # An exit must complete: without a price it follows the market inside the gate's collar.
-        parent = result.parent
-        intent = OrderIntent(
-            symbol=parent.symbol,
-            side=parent.side,
-            order_type=OrderType.MARKET if price is None else OrderType.LIMIT,
-            quantity=quantity,
+async def _rest_then_cross(work: ParentWork) -> None:
+    parent = work.parent
+    price = _own_best(work)
+    if price is not None:
+        await work.rest(
             price=price,
-            time_in_force=time_in_force,
-            reduce_only=parent.reduce_only,
-            link_id=self._engine.next_link_id(),
+            time_in_force=TimeInForce.POST_ONLY,
+            quantity=parent.quantity,
+            seconds=min(parent.passive_s, work.left_s),
         )
-        try:
-            await self._engine.submit(intent, timeout_s=self._request_timeout_s)
-        except OrderDenied as e:
-            result.reason = str(e)
-            return None
-        except VenueError as e:
-            result.reason = str(e)
-            if e.outcome is not Outcome.UNKNOWN and self._is_final(intent.link_id):
-                result.children.append(intent.link_id)
-                return None
-            await self._engine.resolve(intent.link_id)
-        result.children.append(intent.link_id)
-        return intent.link_id
+    await _cross_rest(work)
 
-    def _is_final(self, link_id: str) -> bool:
-        order = self._engine.order(link_id)
-        return order is None or order.status.is_final
 
-    async def _collect(self, result: ParentResult, link_id: str) -> None:
-        order = await self._settled(result.parent.symbol, link_id)
-        result.filled_quantity += order.booked_quantity
-        result.filled_value += order.booked_value
-        result.fees += order.booked_fees
-        if order.reason:
-            result.reason = order.reason
+async def _rest(work: ParentWork) -> None:
+    parent = work.parent
+    price = parent.limit_price or _own_best(work)
+    if price is None:
+        work.result.reason = "no own price to rest at"
+        return
+    if not parent.reduce_only:
+        pick = min if parent.side is Side.BUY else max
+        price = pick(price, work.worst_price())
+    await work.rest(
+        price=price,
+        time_in_force=parent.effective_time_in_force,
+        quantity=parent.quantity,
+        seconds=work.left_s,
+    )
 
-    async def _settled(self, symbol: str, link_id: str) -> TrackedOrder:
-        while True:
-            try:
-                return await self._engine.settle(link_id, timeout_s=_SETTLE_S)
-            except DeadlineExceeded as e:
-                _LOG.warning("order not settled", link_id=link_id, error=str(e))
-                await self._cancel(symbol, link_id)  # the earlier request may have been lost
 
-    def _mid(self, symbol: str) -> Decimal | None:
-        quote = self._quote(symbol)
-        if quote.bid is None or quote.ask is None:
-            return None
-        return (quote.bid + quote.ask) / 2
+def _own_best(work: ParentWork) -> Decimal | None:
+    quote = work.desk.quote(work.parent.symbol)
+    return quote.bid if work.parent.side is Side.BUY else quote.ask
+
+
+async def _spread(work: ParentWork) -> None:
+    parent, result, rules = work.parent, work.result, work.instrument
+    try:
+        total = rules.qty_to_lots(parent.quantity)
+    except OffGridError as e:
+        result.reason = str(e)
+        return
+    if total < work.min_lots():
+        result.reason = TOO_SMALL
+        return
+    for moment in _moments(work, total):
+        if work.left_lots < work.min_lots():
+            break
+        if not await work.pause_until(moment.at_s):
+            result.reason = STOPPED
+            return
+        if work.left_s <= 0 or not await _send_slice(work, moment.due_lots, total):
+            return
+    if result.remaining_quantity:
+        is_small = work.left_lots < work.min_lots()
+        result.reason = TOO_SMALL if is_small else result.reason or UNFINISHED
+
+
+def _moments(work: ParentWork, total: int) -> tuple[schedule.Slice, ...]:
+    # The schedule, then a tail of further tries with what is left.
+    parent, min_lots = work.parent, work.min_lots()
+    if parent.chunk_quantity is not None:
+        chunk = work.instrument.floor_lots(parent.chunk_quantity)
+    else:
+        chunk = _bearable_lots(work, total)
+    span_s = parent.time_limit_s * _TWAP_SHARE
+    slices = schedule.twap(
+        total,
+        chunk_lots=max(1, chunk),
+        min_lots=min_lots,
+        span_s=span_s,
+        jitter=parent.jitter,
+        seed=parent.seed,
+    )
+    spacing_s = max(schedule.MIN_SPACING_S, span_s / len(slices))
+    tail = min(_MAX_TAIL, math.ceil((parent.time_limit_s - span_s) / spacing_s))
+    return slices + tuple(
+        schedule.Slice(at_s=span_s + i * spacing_s, due_lots=total) for i in range(tail)
+    )
+
+
+async def _send_slice(work: ParentWork, due_lots: int, total: int) -> bool:
+    # Sends what is due and bearable now; False when the parent has come to its end.
+    parent, result = work.parent, work.result
+    filled, min_lots = total - work.left_lots, work.min_lots()
+    lots = schedule.next_lots(
+        due_lots=due_lots,
+        filled_lots=filled,
+        total_lots=total,
+        most_lots=max(min_lots, _bearable_lots(work, total - filled)),
+        min_lots=min_lots,
+    )
+    assert lots > 0  # every slice is at least the smallest order beyond what may be filled
+    cost_bps = _cost_bps(work, lots)
+    if not parent.reduce_only and cost_bps is not None and cost_bps > parent.max_slippage_bps:
+        result.reason = (
+            f"estimated cost {cost_bps:.2f} bps is above the limit {parent.max_slippage_bps:g} bps"
+        )
+        return False
+    is_sent = await work.cross(work.instrument.lots_to_qty(lots), time_in_force=TimeInForce.IOC)
+    return is_sent or work.may_retry
+
+
+def _bearable_lots(work: ParentWork, most_lots: int) -> int:
+    # What the visible book bears inside the impact budget, all of it where no book is to be seen.
+    parent, walk = work.parent, work.desk.walk
+    quote = work.desk.quote(parent.symbol)
+    best = quote.ask if parent.side is Side.BUY else quote.bid
+    least = float(work.instrument.lots_to_qty(1))
+    if walk is None or best is None or walk(parent.symbol, parent.side, least) is None:
+        return most_lots
+    budget_bps = parent.impact_budget_bps
+    if budget_bps is None:
+        budget_bps = parent.max_slippage_bps / 2
+    return schedule.largest_lots(
+        lambda lots: _average_shift_bps(work, lots, reference=float(best)),
+        most_lots=most_lots,
+        budget_bps=budget_bps,
+    )
+
+
+def _cost_bps(work: ParentWork, lots: int) -> float | None:
+    return _average_shift_bps(work, lots, reference=float(work.result.arrival_mid))
+
+
+def _average_shift_bps(work: ParentWork, lots: int, *, reference: float) -> float | None:
+    # Signed cost of `lots` taken now against `reference`, None where the book does not show them.
+    if work.desk.walk is None:
+        return None
+    quantity = float(work.instrument.lots_to_qty(lots))
+    walked = work.desk.walk(work.parent.symbol, work.parent.side, quantity)
+    if walked is None or walked.unfilled_qty > 0:
+        return None
+    return (walked.average_price - reference) / reference * _BPS * work.parent.side.sign
+
+
+_WAYS: Final[dict[ExecutionStyle, Callable[[ParentWork], Awaitable[None]]]] = {
+    ExecutionStyle.MARKET: _cross,
+    ExecutionStyle.PASSIVE: _rest_then_cross,
+    ExecutionStyle.LIMIT: _rest,
+    ExecutionStyle.TWAP: _spread,
+}

@@ -5,42 +5,26 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from decimal import Decimal
-from enum import Enum
 
 from trading_system.domain.errors import InvariantViolated
 from trading_system.domain.orders import Fill, OrderIntent, OrderReport, OrderStatus
+from trading_system.execution.transitions import OrderEvent, TrackedStatus, successor
+
+__all__ = ["TrackedOrder", "TrackedStatus", "report_event"]
 
 _ZERO = Decimal(0)
-
-
-class TrackedStatus(Enum):
-    """Life of an own order from the gate to its final state.
-
-    ``UNKNOWN`` means that the request may have reached the venue; it counts against the limits
-    at full size until a look-up settles it.
-    """
-
-    SUBMITTED = "submitted"
-    OPEN = "open"
-    UNKNOWN = "unknown"
-    FILLED = "filled"
-    CANCELLED = "cancelled"
-    REJECTED = "rejected"
-
-    @property
-    def is_final(self) -> bool:
-        """Whether nothing more is expected of the venue."""
-        return self in _FINAL
-
-
-_FINAL = frozenset({TrackedStatus.FILLED, TrackedStatus.CANCELLED, TrackedStatus.REJECTED})
 _FROM_REPORT = {
-    OrderStatus.NEW: TrackedStatus.OPEN,
-    OrderStatus.PARTIALLY_FILLED: TrackedStatus.OPEN,
-    OrderStatus.FILLED: TrackedStatus.FILLED,
-    OrderStatus.CANCELLED: TrackedStatus.CANCELLED,
-    OrderStatus.REJECTED: TrackedStatus.REJECTED,
+    OrderStatus.NEW: OrderEvent.REPORTED_OPEN,
+    OrderStatus.PARTIALLY_FILLED: OrderEvent.REPORTED_OPEN,
+    OrderStatus.FILLED: OrderEvent.REPORTED_FILLED,
+    OrderStatus.CANCELLED: OrderEvent.REPORTED_CANCELLED,
+    OrderStatus.REJECTED: OrderEvent.REPORTED_REJECTED,
 }
+
+
+def report_event(report: OrderReport) -> OrderEvent:
+    """Return the event that a report of the venue is."""
+    return _FROM_REPORT[report.status]
 
 
 @dataclass(slots=True, eq=False)
@@ -75,13 +59,33 @@ class TrackedOrder:
         """Volume-weighted price of the booked fills, None without one."""
         return self.booked_value / self.booked_quantity if self.booked_quantity else None
 
-    def apply_report(self, report: OrderReport) -> None:
-        """Take over the venue's view; a final status absorbs, a smaller fill count is ignored.
+    def apply(self, event: OrderEvent, reason: str = "") -> bool:
+        """Follow the table of transitions; return whether the status changed.
 
         Raises
         ------
         InvariantViolated
-            If the venue reports more than was ordered.
+            If the event is illegal in the present status; nothing changed.
+        """
+        before = self.status
+        try:
+            self.status = successor(before, event)
+        except InvariantViolated as e:
+            raise InvariantViolated(f"{self.intent.link_id}: {e}") from e
+        if self.status is not before:
+            self.reason = reason
+        self._settle()
+        return self.status is not before
+
+    def apply_report(self, report: OrderReport) -> bool:
+        """Take over the venue's view; a final status absorbs, a smaller fill count is ignored.
+
+        Return whether the status changed.
+
+        Raises
+        ------
+        InvariantViolated
+            If the venue reports more than was ordered; nothing changed.
         """
         if report.filled_quantity > self.intent.quantity:
             raise InvariantViolated(
@@ -90,35 +94,30 @@ class TrackedOrder:
             )
         self.order_id = self.order_id or report.order_id
         self.reported_quantity = max(self.reported_quantity, report.filled_quantity)
-        if not self.status.is_final:
-            self.status = _FROM_REPORT[report.status]
-            self.reason = report.reason
-        self._settle()
+        return self.apply(report_event(report), report.reason)
 
     def apply_fill(self, fill: Fill, *, now_ns: int) -> None:
-        """Count one fill that the portfolio booked for the first time."""
+        """Count one fill that was recorded for the first time, also after the order's end.
+
+        Raises
+        ------
+        InvariantViolated
+            If more was filled than was ordered; the fill is counted all the same.
+        """
         self.booked_quantity += fill.quantity
         self.booked_value += fill.quantity * fill.price
         self.booked_fees += fill.fee
         if self.first_fill_ns is None:
             self.first_fill_ns = now_ns
+        self._settle()
         if self.booked_quantity > self.intent.quantity:
             raise InvariantViolated(
                 f"order {self.intent.link_id} filled {self.booked_quantity} of "
                 f"{self.intent.quantity}"
             )
-        self._settle()
-
-    def conclude(self, status: TrackedStatus, reason: str) -> None:
-        """Note a final status that came from a reply or a look-up, not from the stream."""
-        assert status.is_final
-        if not self.status.is_final:
-            self.status = status
-            self.reason = reason
-        self._settle()
 
     def _settle(self) -> None:
         if self.status.is_final and self.booked_quantity >= self.reported_quantity:
             full = self.status is not TrackedStatus.FILLED
-            if full or self.booked_quantity == self.intent.quantity:
+            if full or self.booked_quantity >= self.intent.quantity:
                 self.settled.set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Protocol
 
@@ -10,16 +10,19 @@ import msgspec
 import structlog
 
 from trading_system.domain.errors import CorruptDataError, VenueError
-from trading_system.domain.orders import OrderReport, PositionReport
+from trading_system.domain.orders import Fill, PositionReport
+from trading_system.domain.ports import Clock
 from trading_system.execution.engine import ExecutionEngine
 from trading_system.risk.limits import TradingState
 from trading_system.risk.portfolio import Portfolio
 from trading_system.venues.bybit import wire
 
 _LOG = structlog.get_logger(__name__)
-# Executions that change the position; liquidation and deleveraging are the venue's own.
-_TRADES = frozenset({"Trade", "AdlTrade", "BustTrade"})
 _MAX_MISSES = 6
+_HOLD = "reconciliation"
+_OVERLAP_MS = 5_000
+_NS_PER_S = 1_000_000_000
+_KNOWN_FILLS = 1_000
 
 
 class AccountQueries(Protocol):
@@ -29,8 +32,8 @@ class AccountQueries(Protocol):
         """Return all open positions."""
         ...
 
-    async def open_orders(self) -> list[OrderReport]:
-        """Return all open orders."""
+    async def executions_since(self, start_ms: int) -> list[Fill]:
+        """Return every execution from ``start_ms`` (UTC, epoch milliseconds) on, oldest first."""
         ...
 
 
@@ -82,7 +85,7 @@ class AccountFeed:
 
     def _on_executions(self, data: msgspec.Raw, _created_ms: int) -> None:
         for row in wire.decode(data, self._executions, what="execution rows"):
-            if row.category == "linear" and row.execType in _TRADES:
+            if row.category == "linear" and row.execType in wire.POSITION_TRADES:
                 self._engine.on_fill(wire.fill(row))
 
     def _on_positions(self, data: msgspec.Raw, _created_ms: int) -> None:
@@ -106,16 +109,26 @@ class Reconciler:
         Local truth.
     engine : ExecutionEngine
         Source of orders at work, which make a comparison inconclusive.
+    clock : Clock
+        Age of the newest comparison.
     """
 
     def __init__(
-        self, queries: AccountQueries, *, portfolio: Portfolio, engine: ExecutionEngine
+        self,
+        queries: AccountQueries,
+        *,
+        portfolio: Portfolio,
+        engine: ExecutionEngine,
+        clock: Clock,
     ) -> None:
+        self._clock = clock
+        self._compared_ns: int | None = None
         self._queries = queries
         self._portfolio = portfolio
         self._engine = engine
         self.positions_agree: bool | None = None
         self.venue: dict[str, Decimal] | None = None
+        self.venue_stops: dict[str, Decimal | None] = {}
         self.differences = 0
         self.misses = 0
 
@@ -128,8 +141,16 @@ class Reconciler:
                 raise CorruptDataError(f"a {report.symbol} position without an entry price")
             self._portfolio.adopt(report.symbol, report.quantity, report.entry_price)
             _LOG.info("position adopted", symbol=report.symbol, quantity=str(report.quantity))
+        self._compared_ns = self._clock.monotonic_ns()
         self.positions_agree = True
         self.venue = self.local()
+
+    @property
+    def compared_age_s(self) -> float | None:
+        """Seconds since both sides were last compared, None before the first time."""
+        if self._compared_ns is None:
+            return None
+        return (self._clock.monotonic_ns() - self._compared_ns) / _NS_PER_S
 
     async def check(self) -> bool:
         """Compare, and let the gate open positions only while both sides are known to agree.
@@ -150,20 +171,35 @@ class Reconciler:
         return is_answered
 
     def _guard(self) -> None:
-        state = TradingState.ACTIVE if self.positions_agree else TradingState.REDUCING
-        if self._engine.state not in {state, TradingState.HALTED}:
-            _LOG.warning("trading state", before=self._engine.state.value, after=state.value)
-            self._engine.state = state
+        if self.positions_agree:
+            self._engine.holds.clear(_HOLD)
+            return
+        known = "are not known" if self.positions_agree is None else "differ"
+        self._engine.holds.set(_HOLD, TradingState.REDUCING, f"local and venue positions {known}")
+
+    async def catch_up(self, since_utc_ns: int | None) -> None:
+        """Book executions that the private stream may have missed, foreign ones included."""
+        if since_utc_ns is None:
+            return
+        since_ms = since_utc_ns // 1_000_000 - _OVERLAP_MS
+        try:
+            for fill in await self._queries.executions_since(since_ms):
+                self._engine.on_fill(fill)
+        except (VenueError, CorruptDataError) as e:
+            _LOG.warning("missed executions could not be read", error=str(e))
 
     async def compare(self) -> bool | None:
         """Compare once and return whether both sides agree; None while orders are at work."""
         if self._engine.live_orders:
             return None
         before = self.local()
-        venue = {r.symbol: r.quantity for r in await self._queries.positions() if r.quantity}
+        reports = [r for r in await self._queries.positions() if r.quantity]
+        venue = {r.symbol: r.quantity for r in reports}
         if self._engine.live_orders or self.local() != before:
             return None
+        self._compared_ns = self._clock.monotonic_ns()
         self.venue = venue
+        self.venue_stops = {r.symbol: r.stop_price for r in reports}
         self.positions_agree = venue == before
         if not self.positions_agree:
             self.differences += 1
@@ -173,6 +209,20 @@ class Reconciler:
     def local(self) -> dict[str, Decimal]:
         """Return the local positions that are not flat, signed, base currency."""
         return {p.symbol: p.quantity for p in self._portfolio.positions if p.quantity}
+
+
+def own_part(fills: Sequence[Fill], symbol: str, position: Decimal) -> Decimal:
+    """Return ``position`` if the newest own ``fills`` explain all of it, else 0.
+
+    A position that somebody else opened or changed by hand is not this system's to close.
+    """
+    total = Decimal(0)
+    for fill in reversed(fills[-_KNOWN_FILLS:]):
+        if fill.symbol == symbol:
+            total += fill.quantity * fill.side.sign
+            if total == position:
+                return position
+    return Decimal(0)
 
 
 def _text(positions: dict[str, Decimal]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A session's figures as evidence for health and status; reads only, changes nothing."""
+"""What a run proves: evidence for health and figures for the status. Reads only."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ from typing import Any
 
 from trading_system.domain.instruments import plain
 from trading_system.execution.tracking import TrackedStatus
-from trading_system.monitoring.health import Health, HealthEvidence, assess
-from trading_system.monitoring.latency import Percentiles, StageLatency
-from trading_system.monitoring.status import OrderCounts
-from trading_system.risk.limits import TradingState
+from trading_system.live.desk import TradingDesk
 from trading_system.live.session import TradingSession
+from trading_system.monitoring.health import ALL_PARTS, Health, HealthEvidence, Part, assess
+from trading_system.monitoring.latency import StageLatency
+from trading_system.monitoring.status import (
+    AgentFigures,
+    OptimizerFigures,
+    OrderCounts,
+    SystemSnapshot,
+)
+from trading_system.risk.limits import TradingState
 
 _US_PER_MS = 1_000.0
+_HALTED = TradingState.HALTED.value
 
 
 def milliseconds(figure_us: float | None) -> float | None:
@@ -20,65 +27,136 @@ def milliseconds(figure_us: float | None) -> float | None:
     return None if figure_us is None else round(figure_us / _US_PER_MS, 3)
 
 
-def session_health(
-    session: TradingSession | None, *, max_book_age_s: float, targets: dict[str, float]
-) -> Health:
-    """Return the health that the session proves; a session that is not there proves nothing."""
-    ack = session.latency.percentiles("ack") if session else None
-    signal = session.latency.percentiles("signal") if session else None
-    feed = session.feed if session else None
-    engine = session.engine if session else None
-    reconciler = session.reconciler if session else None
-    return assess(
-        HealthEvidence(
-            books_expected=len(session.instruments) if session else 0,
-            books_fresh=feed.fresh_books(max_book_age_s) if feed else 0,
-            private_connected=session.private.is_up if session and session.private else None,
-            positions_agree=reconciler.positions_agree if reconciler else None,
-            request_failures=session.rest.recent[0] if session else 0,
-            requests=session.rest.recent[1] if session else 0,
-            orders_unknown=engine.unknown_orders if engine else 0,
-            ack_p95_ms=_p95_ms(ack),
-            ack_target_ms=targets["order_execution_time_ms"],
-            signal_p95_ms=_p95_ms(signal),
-            signal_target_ms=targets["signal_generation_time_ms"],
-            stream_gaps=(feed.gaps() + feed.rejected_frames) if feed else 0,
-            trading_state=engine.state.value if engine else TradingState.HALTED.value,
+def health_of(desk: TradingDesk) -> Health:
+    """Return the health that the desk proves; a session that is not there proves nothing."""
+    targets = desk.settings.targets
+    session = desk.session
+    if session is None:
+        return assess(
+            HealthEvidence(
+                books_expected=0,
+                books_fresh=0,
+                private_connected=None,
+                positions_agree=None,
+                request_failures=0,
+                requests=0,
+                orders_unknown=0,
+                ack_p95_ms=None,
+                ack_target_ms=targets.order_execution_time_ms,
+                signal_p95_ms=None,
+                signal_target_ms=targets.signal_generation_time_ms,
+                stream_gaps=0,
+                trading_state=_HALTED,
+                parts=ALL_PARTS,
+            )
         )
+    return assess(_evidence(desk, session))
+
+
+def _evidence(desk: TradingDesk, session: TradingSession) -> HealthEvidence:
+    settings, engine, feed = desk.settings, session.engine, session.feed
+    failures, requests = session.connection.rest.recent
+    answering, expected, has_quorum = _panel_evidence(session)
+    trade = session.connection.trade
+    parts = ALL_PARTS if trade is not None else ALL_PARTS - {Part.TRADE_SOCKET}
+    return HealthEvidence(
+        parts=parts,
+        books_expected=len(session.instruments),
+        books_fresh=feed.fresh_books(settings.risk.stale_book_s),
+        stream_gaps=feed.recent_faults(),
+        private_connected=session.private.is_up,
+        positions_agree=session.reconciler.positions_agree,
+        compared_age_s=session.reconciler.compared_age_s,
+        request_failures=failures,
+        requests=requests,
+        orders_unknown=engine.unknown_orders,
+        trade_socket_connected=trade.is_up if trade is not None else None,
+        ack_p95_ms=milliseconds(session.latency.percentiles("ack").p95_us),
+        ack_target_ms=settings.targets.order_execution_time_ms,
+        agents_expected=expected,
+        agents_answering=answering,
+        has_quorum=has_quorum,
+        signal_p95_ms=milliseconds(session.latency.percentiles("signal").p95_us),
+        signal_target_ms=settings.targets.signal_generation_time_ms,
+        slippage_bps=session.trader.slippage_bps(),
+        slippage_target_bps=settings.strategy.max_slippage_bps,
+        success_rate_pct=session.trader.success_rate_pct(),
+        success_target_pct=settings.targets.success_rate_pct,
+        queue_size=session.connection.transport.waiting,
+        queue_capacity=settings.optimization.priority_queue_size,
+        journal_writable=session.journal.failure is None,
+        loop_lag_p99_ms=session.loop_lag.p99_ms,
+        clock_offset_ms=abs(session.clock_offset_ms),
+        trading_state=engine.state.value,
+        holds=tuple(f"{source}: {why}" for source, why in engine.holds.reasons.items()),
     )
 
 
-def trading_figures(session: TradingSession | None) -> dict[str, Any]:
-    """Return the trading fields of :class:`~trading_system.monitoring.status.SystemSnapshot`."""
+def _panel_evidence(session: TradingSession) -> tuple[int, int, bool | None]:
+    """Return agents that answer, agents expected, and whether every newest consensus had one."""
+    members = [m for symbol in session.instruments for m in session.signals.panel(symbol).members]
+    working = sum(member.state == "working" for member in members)
+    known = [s.consensus for s in session.feed.symbols.values() if s.consensus is not None]
+    has_quorum = all(consensus.has_quorum for consensus in known) if known else None
+    return working, len(members), has_quorum
+
+
+def snapshot_of(desk: TradingDesk, health: Health) -> SystemSnapshot:
+    """Return everything the status is made of, taken now."""
+    session, settings, truth = desk.session, desk.settings, desk.truth
     trader = session.trader if session else None
-    engine = session.engine if session else None
-    closed, won = closed_trades(session)
     portfolio = session.portfolio if session else None
-    return {
-        "signals": trader.counts.signals if trader else 0,
-        "orders": order_counts(session),
-        "fills": session.fills if session else 0,
-        "exits": trader.counts.exits if trader else 0,
-        "trades_closed": closed,
-        "success_rate_pct": trader.success_rate_pct() if trader else None,
-        "win_rate_pct": round(100.0 * won / closed, 2) if closed else None,
-        "slippage_bps": trader.slippage_bps() if trader else None,
-        "fees_bps": trader.fees_bps() if trader else None,
-        "pnl_quote": format(portfolio.pnl, "f") if portfolio else None,
-        "stages": (session.latency if session else StageLatency()).summary(),
-        "trading_state": engine.state.value if engine else TradingState.HALTED.value,
-        "active_positions": sum(bool(p.quantity) for p in portfolio.positions) if portfolio else 0,
-        "position_local": local_positions(session),
-        "frames_per_second": _frames_per_second(session),
-        "stream": stream_figures(session),
-    }
+    closed, won = _closed_trades(session)
+    latency = session.latency if session else StageLatency()
+    signal, ack = latency.percentiles("signal"), latency.percentiles("ack")
+    losses = session.engine.losses if session else None
+    return SystemSnapshot(
+        state=desk.state.name,
+        environment=settings.environment,
+        symbols=tuple(session.instruments if session else settings.symbols),
+        uptime_s=desk.uptime_s,
+        targets=settings.targets.model_dump(),
+        health=health,
+        signals=trader.counts.signals if trader else 0,
+        orders=_order_counts(session),
+        fills=session.engine.fills if session else 0,
+        exits=trader.counts.exits if trader else 0,
+        trades_closed=closed,
+        success_rate_pct=trader.success_rate_pct() if trader else None,
+        win_rate_pct=round(100.0 * won / closed, 2) if closed else None,
+        slippage_bps=trader.slippage_bps() if trader else None,
+        fees_bps=trader.fees_bps() if trader else None,
+        pnl_quote=format(portfolio.pnl, "f") if portfolio else None,
+        stages=latency.summary(),
+        signal_p95_ms=milliseconds(signal.p95_us),
+        order_p95_ms=milliseconds(ack.p95_us),
+        system_p95_ms=_system_p95_ms(latency),
+        market=_market(desk),
+        cost_rule=_cost_rule(desk),
+        stop_reason=desk.reason,
+        trading_state=session.engine.state.value if session else _HALTED,
+        holds=tuple(session.engine.holds.reasons.values()) if session else (),
+        active_positions=sum(bool(p.quantity) for p in portfolio.positions) if portfolio else 0,
+        position_local=_local_positions(session),
+        position_venue=truth.positions if truth else _last_compared(desk),
+        open_orders=truth.open_orders if truth else None,
+        own_open_orders=truth.own_open_orders if truth else None,
+        protective_stops=truth.protective_stops if truth else _live_stops(session),
+        equity_quote=format(portfolio.equity, "f") if portfolio else None,
+        drawdown_pct=_rounded(losses.drawdown_pct) if losses else None,
+        daily_pnl_pct=_negated(losses.daily_loss_pct) if losses else None,
+        frames_per_second=_frames_per_second(session),
+        stream=_stream_figures(session),
+        optimizers=_optimizers(session, is_live=desk.is_live),
+        agents=_agents(session),
+        loop=session.loop_lag.summary() if session else None,
+    )
 
 
-def order_counts(session: TradingSession | None) -> OrderCounts:
-    """Return the orders of the session by outcome."""
-    if session is None or session.engine is None:
+def _order_counts(session: TradingSession | None) -> OrderCounts:
+    if session is None:
         return OrderCounts()
-    outcomes = session.order_outcomes()
+    outcomes = session.engine.outcomes
     return OrderCounts(
         sent=session.engine.sent,
         filled=outcomes[TrackedStatus.FILLED],
@@ -86,11 +164,11 @@ def order_counts(session: TradingSession | None) -> OrderCounts:
         rejected=outcomes[TrackedStatus.REJECTED],
         unknown=session.engine.unknown_orders,
         denied=sum(session.engine.denied.values()),
-        signal_driven=session.trader.counts.signal_orders if session.trader else 0,
+        signal_driven=session.trader.counts.signal_orders,
     )
 
 
-def closed_trades(session: TradingSession | None) -> tuple[int, int]:
+def _closed_trades(session: TradingSession | None) -> tuple[int, int]:
     """Return trades closed, and those closed with profit after fees."""
     if session is None:
         return 0, 0
@@ -98,30 +176,108 @@ def closed_trades(session: TradingSession | None) -> tuple[int, int]:
     return sum(p.trades_closed for p in positions), sum(p.trades_won for p in positions)
 
 
-def local_positions(session: TradingSession | None) -> dict[str, str]:
-    """Return the local positions that are not flat, signed, as plain text."""
+def _local_positions(session: TradingSession | None) -> dict[str, str]:
     if session is None:
         return {}
     return {p.symbol: plain(p.quantity) for p in session.portfolio.positions if p.quantity}
 
 
-def stream_figures(session: TradingSession | None) -> dict[str, Any]:
-    """Return connection and frame counts of the streams."""
-    if session is None or session.feed is None or session.account is None:
+def _last_compared(desk: TradingDesk) -> dict[str, str] | None:
+    if desk.session is None or desk.session.reconciler.venue is None or desk.is_ended:
+        return None  # after the end only the final check counts, and it got no answer
+    venue = desk.session.reconciler.venue
+    return {symbol: plain(quantity) for symbol, quantity in venue.items()}
+
+
+def _live_stops(session: TradingSession | None) -> int | None:
+    if session is None or session.reconciler.venue is None:
+        return None
+    return sum(stop is not None for stop in session.reconciler.venue_stops.values())
+
+
+def _system_p95_ms(latency: StageLatency) -> float | None:
+    """Return the sum of the stages' p95 from the exchange's stamp to the order's ack, ms.
+
+    An upper bound of the p95 of the sum for stages that do not fall together.
+    """
+    stages = [latency.percentiles(s).p95_us for s in ("receive", "book", "signal", "gate", "ack")]
+    if any(figure is None for figure in stages):
+        return None
+    return milliseconds(sum(figure for figure in stages if figure is not None))
+
+
+def _market(desk: TradingDesk) -> dict[str, Any] | None:
+    market = desk.venue.ready.get("market") if desk.venue is not None else None
+    return dict(market) if isinstance(market, dict) else None
+
+
+def _cost_rule(desk: TradingDesk) -> dict[str, Any]:
+    strategy = desk.settings.strategy
+    rule = "relaxed" if strategy.is_relaxed else "after costs"
+    return {"cost_rule": f"cost rule {rule}", "min_edge_bps": strategy.min_edge_bps}
+
+
+def _optimizers(session: TradingSession | None, *, is_live: bool) -> OptimizerFigures:
+    if session is None:
+        return OptimizerFigures()
+    latency = session.latency_optimizer.get_latency_metrics()
+    signals = session.signals.get_optimization_metrics()
+    performance = session.performance.get_performance_summary()
+    hit_rate = signals["cache_metrics"]["cache_hit_rate"]
+    return OptimizerFigures(
+        latency_active=is_live,
+        queue_size=session.connection.transport.waiting,
+        avg_latency_ms=latency["overall_metrics"]["avg_latency_ms"],
+        signals_active=is_live,
+        cache_size=signals["cache_metrics"]["cache_size"],
+        cache_hit_rate_pct=None if hit_rate is None else round(100.0 * hit_rate, 2),
+        avg_processing_time_ms=milliseconds(session.latency.percentiles("signal").p50_us),
+        performance_active=is_live,
+        total_executions=performance["total_executions"],
+        avg_quality_score=performance["quality_metrics"]["avg_score"],
+        microstructure_active=is_live,
+    )
+
+
+def _agents(session: TradingSession | None) -> tuple[AgentFigures, ...]:
+    """Return the agents of the first symbol's panel: weights differ by symbol, names do not."""
+    if session is None:
+        return ()
+    first = next(iter(session.instruments))
+    return tuple(
+        AgentFigures(
+            name=member.name,
+            family=member.family,
+            weight=round(member.weight, 4),
+            brier=None if member.brier is None else round(member.brier, 4),
+            calls=member.calls,
+            note=member.note,
+        )
+        for member in session.signals.panel(first).members
+    )
+
+
+def _stream_figures(session: TradingSession | None) -> dict[str, Any]:
+    if session is None:
         return {}
+    trade = session.connection.trade
     return {
         "public_frames": session.feed.frames,
         "private_frames": session.account.frames,
-        "public_connects": session.public.connects if session.public else 0,
-        "private_connects": session.private.connects if session.private else 0,
+        "public_connects": session.public.connects,
+        "private_connects": session.private.connects,
+        "trade_connects": trade.connects if trade is not None else None,
+        "orders_by_stream": session.gateway.sent_by_stream,
+        "orders_by_rest": session.gateway.sent_by_rest,
         "gaps": session.feed.gaps(),
         "rejected_frames": session.feed.rejected_frames,
+        "outages": session.outage.outages,
         "clock_offset_ms": session.clock_offset_ms,
     }
 
 
 def _frames_per_second(session: TradingSession | None) -> float | None:
-    if session is None or session.feed is None:
+    if session is None:
         return None
     # A session that has stopped receives no more; its last rate is the run's.
     if session.last_frames_per_second is not None:
@@ -129,5 +285,10 @@ def _frames_per_second(session: TradingSession | None) -> float | None:
     return session.feed.frames_per_second()
 
 
-def _p95_ms(figures: Percentiles | None) -> float | None:
-    return milliseconds(figures.p95_us) if figures else None
+def _rounded(figure: object) -> float | None:
+    return None if figure is None else round(float(str(figure)), 4)
+
+
+def _negated(figure: object) -> float | None:
+    rounded = _rounded(figure)
+    return None if rounded is None else -rounded

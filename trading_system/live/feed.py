@@ -11,14 +11,13 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
-from agents.order_flow import OrderFlowAgent, OrderFlowParameters
 from trading_system.domain.errors import CorruptDataError
 from trading_system.domain.events import TickerState
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.ports import Clock
-from trading_system.domain.signals import MarketFeatures, Opinion
+from trading_system.domain.signals import Consensus, MarketFeatures
 from trading_system.market import decode
 from trading_system.market.book import OrderBook
 from trading_system.market.features import FlowTracker
@@ -27,9 +26,23 @@ from trading_system.risk.limits import MarketView
 
 _NS_PER_S = 1_000_000_000
 _RATE_WINDOW_S = 10
+_FAULT_WINDOW_S = 60
+_KEEP_FAULTS = 100
 DEPTH = 50
 
-Decide = Callable[[MarketFeatures, Opinion | None], None]
+Decide = Callable[[MarketFeatures, Consensus | None], None]
+
+
+class Panel(Protocol):
+    """The signal agents of one symbol."""
+
+    def decide(self, features: MarketFeatures) -> Consensus | None:
+        """Let every agent see one instant and return what they make of it together."""
+        ...
+
+    def reset(self) -> None:
+        """Drop what a gap in the market data made uncertain."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +57,32 @@ _NO_PRICES = BestPrices(None, None)
 
 
 class SymbolState:
-    """Book, flow and agent of one symbol."""
+    """Book, flow and agents of one symbol."""
 
-    def __init__(self, instrument: Instrument, parameters: OrderFlowParameters) -> None:
+    def __init__(self, instrument: Instrument, panel: Panel) -> None:
         self.instrument = instrument
         self.book = OrderBook(instrument, depth=DEPTH)
         self.top = OrderBook(instrument, depth=1)
         self.flow = FlowTracker(instrument.symbol)
-        self.agent = OrderFlowAgent(instrument.symbol, parameters)
+        self.panel = panel
+        self.features: MarketFeatures | None = None
+        self.consensus: Consensus | None = None
         self.ticker: TickerState | None = None
         self.trades = 0
 
     def reset(self) -> None:
-        """Forget what a lost stream made uncertain; what the agent has learned stays."""
-        self.book.reset()
+        """Forget what a lost stream made uncertain; what the agents have learned stays."""
+        self.reset_book()
         self.top.reset()
-        self.flow.reset()
-        self.agent.reset()
         self.ticker = None
+
+    def reset_book(self) -> None:
+        """Forget the decision book and what was derived from its order."""
+        self.book.reset()
+        self.flow.reset()
+        self.panel.reset()
+        self.features = None
+        self.consensus = None
 
     def best_prices(self) -> BestPrices:
         """Return the best prices of the decision book."""
@@ -96,9 +117,11 @@ class MarketFeed:
     latency : StageLatency
         Receives the stages ``receive``, ``book`` and ``signal``.
     decide : Callable
-        Called with features and opinion; must not block.
+        Called with features and consensus; must not block.
     call_soon : Callable
         The loop's ``call_soon``.
+    panel_of : Callable[[str], Panel]
+        The signal agents of a symbol.
     """
 
     def __init__(
@@ -109,7 +132,7 @@ class MarketFeed:
         latency: StageLatency,
         decide: Decide,
         call_soon: Callable[[Callable[[], None]], object],
-        parameters: OrderFlowParameters | None = None,
+        panel_of: Callable[[str], Panel],
     ) -> None:
         self._clock = clock
         self._latency = latency
@@ -119,10 +142,11 @@ class MarketFeed:
         self._is_scheduled = False
         self._failure: Exception | None = None
         self.symbols = {
-            symbol: SymbolState(instrument, parameters or OrderFlowParameters())
+            symbol: SymbolState(instrument, panel_of(symbol))
             for symbol, instrument in instruments.items()
         }
         self.rejected_frames = 0
+        self._faults_ns: deque[int] = deque(maxlen=_KEEP_FAULTS)
         self.frames = 0
         self.offset_ns = 0
         self._first_s: int | None = None
@@ -165,19 +189,36 @@ class MarketFeed:
             elif kind == "tickers":
                 state = self.symbols[rest]
                 state.ticker = decode.decode_ticker(frame, received_ns, previous=state.ticker)
+                state.flow.on_ticker(state.ticker)
             else:
                 self._on_foreign(topic)
         except KeyError as e:
-            self.rejected_frames += 1
+            self._refuse(received_ns)
             raise CorruptDataError(f"a symbol that was not subscribed: {e}") from e
         except CorruptDataError:
-            self.rejected_frames += 1
+            self._refuse(received_ns)
             raise
+
+    def _refuse(self, received_ns: int) -> None:
+        self.rejected_frames += 1
+        self._faults_ns.append(received_ns)
 
     def reset(self) -> None:
         """Forget all books, as after a lost connection."""
         for state in self.symbols.values():
             state.reset()
+
+    def reset_topic(self, topic: str) -> None:
+        """Forget one book that lost its place; its snapshot is on the way."""
+        kind, _, rest = topic.partition(".")
+        depth, _, symbol = rest.partition(".")
+        state = self.symbols.get(symbol)
+        if kind != "orderbook" or state is None:
+            return
+        if depth == "1":
+            state.top.reset()
+        else:
+            state.reset_book()
 
     def best_prices(self, symbol: str) -> BestPrices:
         """Return the newest best prices of ``symbol``."""
@@ -200,8 +241,13 @@ class MarketFeed:
         return sum(v.age_s is not None and v.age_s <= max_age_s for v in views)
 
     def gaps(self) -> int:
-        """Return sequence gaps and crossed books seen since the last reset, all symbols."""
+        """Return sequence gaps and crossed books seen since the start, all symbols."""
         return sum(s.book.gaps + s.book.crossed for s in self.symbols.values())
+
+    def recent_faults(self) -> int:
+        """Return frames refused within the last minute: gaps, crossed books, malformed data."""
+        oldest_ns = self._clock.monotonic_ns() - _FAULT_WINDOW_S * _NS_PER_S
+        return sum(stamp_ns >= oldest_ns for stamp_ns in self._faults_ns)
 
     def frames_per_second(self) -> float | None:
         """Return the mean rate over the last ten full seconds until now, None before the first."""
@@ -267,8 +313,8 @@ class MarketFeed:
             features = state.flow.features(state.book, received_ns)
             if features is None:
                 continue
-            state.agent.observe(features)
-            opinion = state.agent.opinion(features)
+            consensus = state.panel.decide(features)
             elapsed_ns = self._clock.monotonic_ns() - started_ns
             self._latency.record("signal", elapsed_ns)
-            self._decide(features, opinion)
+            state.features, state.consensus = features, consensus
+            self._decide(features, consensus)

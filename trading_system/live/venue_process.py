@@ -41,6 +41,13 @@ class EmbeddedVenue:
         Called when a replayed recording is over.
     on_down, on_up : Callable[[], None]
         Called when the process was lost, and when another one is ready.
+
+    Attributes
+    ----------
+    restarts : int
+        Processes started after the first.
+    is_resumed : bool
+        Whether the first one continued accounts of an earlier run.
     """
 
     def __init__(
@@ -59,6 +66,7 @@ class EmbeddedVenue:
         self._child: ChildProcess | None = None
         self._ready: dict[str, Any] = {}
         self.restarts = 0
+        self.is_resumed = False
 
     @property
     def ready(self) -> Mapping[str, Any]:
@@ -85,6 +93,8 @@ class EmbeddedVenue:
         ChildError
             If it does not get ready.
         """
+        self.is_resumed = self.state_file.exists()
+        self.state_file.parent.mkdir(parents=True, exist_ok=True)
         try:
             await self._launch(port=0)
         except ChildError as e:

@@ -1,7 +1,7 @@
 """The status everybody sees: one pure function from a snapshot to the documented keys.
 
-Parts that are not built are listed with ``active`` false and null figures; figures that were not
-measured yet are null, never zero.
+Parts that are not in use are listed with ``active`` false and null figures; figures that were not
+measured yet are null, never zero. Every key is there from the first call.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from trading_system.monitoring.compliance import (
     ComplianceEvidence,
     compliance,
     compliance_rows,
+    compliance_state,
 )
 from trading_system.monitoring.health import Health
 
@@ -31,11 +32,58 @@ class OrderCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizerFigures:
+    """What the four optimizers say of themselves; None means absent or not measured yet.
+
+    ``*_active`` is True while the part serves the running system.
+    """
+
+    latency_active: bool = False
+    queue_size: int | None = None
+    avg_latency_ms: float | None = None
+    signals_active: bool = False
+    cache_size: int | None = None
+    cache_hit_rate_pct: float | None = None
+    avg_processing_time_ms: float | None = None
+    performance_active: bool = False
+    total_executions: int | None = None
+    avg_quality_score: float | None = None
+    microstructure_active: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentFigures:
+    """One signal agent of the panel.
+
+    Parameters
+    ----------
+    weight : float or None
+        Share in the newest consensus, in [0, 1]; None before the first.
+    brier : float or None
+        Mean squared error of its matured probabilities, in [0, 1]; 0.25 is a coin.
+    calls : int
+        Opinions asked of it.
+    note : str
+        Why it did not take part in the newest consensus, empty if it did.
+    """
+
+    name: str
+    family: str
+    weight: float | None = None
+    brier: float | None = None
+    calls: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SystemSnapshot:
     """Everything the status is made of, taken at one instant.
 
     ``success_rate_pct`` counts parent orders completed inside their limits over parents ended;
-    ``win_rate_pct`` counts trades closed with profit after fees over trades closed.
+    ``win_rate_pct`` counts trades closed with profit after fees over trades closed. ``holds`` are
+    the reasons why trading is not ACTIVE. ``drawdown_pct`` is the fall from the equity peak, not
+    negative; ``daily_pnl_pct`` is the change since midnight UTC, both of equity. ``loop`` is the
+    summary of :class:`~trading_system.monitoring.loop_lag.LoopLag`.
     """
 
     state: str
@@ -68,6 +116,15 @@ class SystemSnapshot:
     market: dict[str, Any] | None = None
     cost_rule: dict[str, Any] = field(default_factory=dict)
     stop_reason: str | None = None
+    optimizers: OptimizerFigures = OptimizerFigures()
+    agents: tuple[AgentFigures, ...] = ()
+    holds: tuple[str, ...] = ()
+    equity_quote: str | None = None
+    drawdown_pct: float | None = None
+    daily_pnl_pct: float | None = None
+    protective_stops: int | None = None
+    system_p95_ms: float | None = None
+    loop: dict[str, Any] | None = None
 
 
 def status_of(snapshot: SystemSnapshot) -> dict[str, Any]:
@@ -81,6 +138,8 @@ def status_of(snapshot: SystemSnapshot) -> dict[str, Any]:
         order_target_ms=snapshot.targets["order_execution_time_ms"],
         success_target_pct=snapshot.targets["success_rate_pct"],
         health_target=snapshot.targets["system_health_score"],
+        system_p95_ms=snapshot.system_p95_ms,
+        system_target_ms=snapshot.targets["system_latency_ms"],
     )
     is_active = snapshot.state in {"RUNNING", "DEGRADED"}
     return {
@@ -92,10 +151,10 @@ def status_of(snapshot: SystemSnapshot) -> dict[str, Any]:
         "uptime_s": round(snapshot.uptime_s, 1),
         "stop_reason": snapshot.stop_reason,
         "optimizations_enabled": {
-            "latency_optimization": False,
-            "ai_signal_optimization": False,
-            "performance_optimization": False,
-            "microstructure_analysis": False,
+            "latency_optimization": snapshot.optimizers.latency_active,
+            "ai_signal_optimization": snapshot.optimizers.signals_active,
+            "performance_optimization": snapshot.optimizers.performance_active,
+            "microstructure_analysis": snapshot.optimizers.microstructure_active,
         },
         "performance_targets": dict(snapshot.targets),
         "component_status": _components(snapshot, is_active=is_active),
@@ -108,6 +167,7 @@ def status_of(snapshot: SystemSnapshot) -> dict[str, Any]:
         },
         "performance_compliance": compliance(evidence),
         "compliance_targets": compliance_rows(evidence),
+        "compliance_state": compliance_state(evidence),
         "signals": snapshot.signals,
         "orders": _order_counts(snapshot.orders),
         "fills": snapshot.fills,
@@ -117,8 +177,15 @@ def status_of(snapshot: SystemSnapshot) -> dict[str, Any]:
         "slippage_bps": snapshot.slippage_bps,
         "fees_bps": snapshot.fees_bps,
         "stages": snapshot.stages,
-        "health": {"score": snapshot.health.score, "reasons": list(snapshot.health.reasons)},
+        "health": {
+            "score": snapshot.health.score,
+            "reasons": list(snapshot.health.reasons),
+            "parts": dict(snapshot.health.parts),
+        },
         "trading_state": snapshot.trading_state,
+        **_account(snapshot),
+        "agents": [_agent(agent) for agent in snapshot.agents],
+        "event_loop": None if snapshot.loop is None else dict(snapshot.loop),
         "pnl_quote": snapshot.pnl_quote,
         "edge": {"market": snapshot.market, **snapshot.cost_rule},
         "position": {"local": snapshot.position_local, "venue": snapshot.position_venue},
@@ -129,18 +196,45 @@ def status_of(snapshot: SystemSnapshot) -> dict[str, Any]:
     }
 
 
-def _components(snapshot: SystemSnapshot, *, is_active: bool) -> dict[str, dict[str, Any]]:
+def _account(snapshot: SystemSnapshot) -> dict[str, Any]:
     return {
-        "latency_optimizer": {"active": False, "queue_size": None, "avg_latency_ms": None},
+        "holds": {"state": snapshot.trading_state, "reasons": list(snapshot.holds)},
+        "equity": snapshot.equity_quote,
+        "drawdown_pct": snapshot.drawdown_pct,
+        "daily_pnl_pct": snapshot.daily_pnl_pct,
+        "protective_stops": snapshot.protective_stops,
+    }
+
+
+def _agent(agent: AgentFigures) -> dict[str, Any]:
+    return {
+        "name": agent.name,
+        "family": agent.family,
+        "weight": agent.weight,
+        "brier": agent.brier,
+        "calls": agent.calls,
+        "note": agent.note,
+    }
+
+
+def _components(snapshot: SystemSnapshot, *, is_active: bool) -> dict[str, dict[str, Any]]:
+    parts = snapshot.optimizers
+    return {
+        "latency_optimizer": {
+            "active": parts.latency_active,
+            "queue_size": parts.queue_size,
+            "avg_latency_ms": parts.avg_latency_ms,
+        },
         "ai_signal_optimizer": {
-            "active": False,
-            "cache_size": None,
-            "avg_processing_time_ms": None,
+            "active": parts.signals_active,
+            "cache_size": parts.cache_size,
+            "cache_hit_rate_pct": parts.cache_hit_rate_pct,
+            "avg_processing_time_ms": parts.avg_processing_time_ms,
         },
         "performance_optimizer": {
-            "active": False,
-            "total_executions": None,
-            "avg_quality_score": None,
+            "active": parts.performance_active,
+            "total_executions": parts.total_executions,
+            "avg_quality_score": parts.avg_quality_score,
         },
         "trading_engine": {
             "active": is_active,

@@ -2,7 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
+
+REPORT_KEYS: Final = (
+    "state",
+    "stop_reason",
+    "environment",
+    "symbols",
+    "uptime_s",
+    "signals",
+    "orders",
+    "fills",
+    "exits",
+    "success_rate_pct",
+    "win_rate_pct",
+    "slippage_bps",
+    "fees_bps",
+    "pnl_quote",
+    "equity",
+    "drawdown_pct",
+    "daily_pnl_pct",
+    "stages",
+    "health",
+    "performance_compliance",
+    "compliance_targets",
+    "compliance_state",
+    "holds",
+    "agents",
+    "protective_stops",
+    "edge",
+    "position",
+    "open_orders",
+    "own_open_orders",
+)
+"""Keys of a status that make the report of a run."""
 
 
 def report_rows(status: dict[str, Any]) -> list[tuple[str, str]]:
@@ -24,16 +57,25 @@ def report_rows(status: dict[str, Any]) -> list[tuple[str, str]]:
         ("slippage", figure(status["slippage_bps"], "bps against arrival mid, + is cost")),
         ("fees", figure(status["fees_bps"], "bps of traded value")),
         ("profit and loss", figure(status["pnl_quote"], "USDT")),
+        ("equity", _equity(status)),
+        ("trading state", _holds(status["holds"])),
         ("position", f"local {status['position']['local']}, venue {status['position']['venue']}"),
         (
             "open orders",
             figure(status["open_orders"], f"at the venue, {status['own_open_orders']} of them own"),
         ),
+        ("protective stops", figure(status["protective_stops"], "resting at the venue")),
         ("frames", figure(status["frames_per_second"], "per second, 10 s mean")),
         ("health", f"{status['health']['score']}/100"),
     ]
     rows += [("", f"- {reason}") for reason in status["health"]["reasons"]]
+    rows.append(("compliance", status["compliance_state"]))
     return rows
+
+
+def report_document(status: dict[str, Any]) -> dict[str, Any]:
+    """Return the report's keys alone: what two runs are compared by, JSON-safe."""
+    return {key: status[key] for key in REPORT_KEYS}
 
 
 def stage_rows(status: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
@@ -50,6 +92,20 @@ def stage_rows(status: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
     ]
 
 
+def agent_rows(status: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
+    """Return (agent, family, weight, Brier score, calls) rows."""
+    return [
+        (
+            str(agent["name"]),
+            str(agent["family"]),
+            _weight(agent),
+            "not measured" if agent["brier"] is None else f"{agent['brier']:.4f}",
+            str(agent["calls"]),
+        )
+        for agent in status["agents"]
+    ]
+
+
 def compliance_table(targets: list[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
     """Return (target, measured, bar, met) rows."""
     return [
@@ -57,7 +113,7 @@ def compliance_table(targets: list[dict[str, Any]]) -> list[tuple[str, str, str,
             str(row["name"]),
             figure(row["measured"], ""),
             f"{row['target']:g} {row['unit']}",
-            "yes" if row["met"] else "no",
+            ("yes" if row["met"] else "no") + ("" if row["judged"] else " (shown, not judged)"),
         )
         for row in targets
     ]
@@ -85,3 +141,19 @@ def _market(edge: dict[str, Any]) -> str:
         return f"not the embedded venue's; {edge['cost_rule']}"
     shown = ", ".join(f"{key} {value}" for key, value in market.items())
     return f"{shown}; {edge['cost_rule']} (min edge {edge['min_edge_bps']:g} bps)"
+
+
+def _equity(status: dict[str, Any]) -> str:
+    drawdown = figure(status["drawdown_pct"], "% below its peak")
+    today = figure(status["daily_pnl_pct"], "% since midnight UTC")
+    return f"{figure(status['equity'], 'USDT')}; {drawdown}; {today}"
+
+
+def _holds(holds: dict[str, Any]) -> str:
+    why = "; ".join(holds["reasons"])
+    return f"{holds['state']} ({why})" if why else str(holds["state"])
+
+
+def _weight(agent: dict[str, Any]) -> str:
+    weight = "not measured" if agent["weight"] is None else f"{agent['weight']:.3f}"
+    return f"{weight} ({agent['note']})" if agent["note"] else weight

@@ -41,6 +41,11 @@ class DenyReason(Enum):
     ORDER_RATE = "order_rate"
     LINK_ID = "link_id"
     REDUCE_ONLY = "reduce_only"
+    OPEN_ORDERS = "open_orders"
+    DUPLICATE = "duplicate"
+    SELF_CROSS = "self_cross"
+    CLOCK_OFFSET = "clock_offset"
+    JOURNAL = "journal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,13 @@ class RiskLimits:
         currency.
     max_book_age_s : float
         Oldest market data an order may be based on, seconds.
+    max_open_orders : int
+        Own orders that may be at work at the same time, the new one included.
+    duplicate_window_s : float
+        How long an unsettled opening order keeps an identical one (symbol, side, price, quantity)
+        from being sent, seconds.
+    max_clock_offset_ms : float
+        Largest distance of the own clock from the venue's, milliseconds.
     """
 
     collar_bps: Decimal
@@ -63,6 +75,9 @@ class RiskLimits:
     max_position_notional: Decimal
     max_gross_notional: Decimal
     max_book_age_s: float
+    max_open_orders: int = 50
+    duplicate_window_s: float = 1.0
+    max_clock_offset_ms: float = 500.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +102,24 @@ class ExposureView:
         Absolute value of all positions, quote currency.
     open_order_notional : Decimal
         Value of all resting or unresolved opening orders, quote currency.
+    open_orders : int
+        Own orders at work, exits and orders of unknown outcome included.
+    opposite_price : Decimal or None
+        Best price of the own orders of the symbol at work on the other side.
+    has_twin : bool
+        Whether an identical opening order is unsettled and younger than the duplicate window.
+    clock_offset_ms : float or None
+        Distance of the own clock from the venue's, milliseconds; None if nothing measures it.
     """
 
     position_quantity: Decimal
     open_symbol_quantity: Decimal
     gross_notional: Decimal
     open_order_notional: Decimal
+    open_orders: int = 0
+    opposite_price: Decimal | None = None
+    has_twin: bool = False
+    clock_offset_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +172,7 @@ def decide(
         _check_state(intent, state)
         or _check_form(intent, instrument)
         or _check_market(intent, limits, instrument, market)
+        or _check_conduct(intent, limits, exposure)
         or _check_exposure(intent, limits, market, exposure)
         or _ALLOW
     )
@@ -205,6 +233,36 @@ def _check_market(
     notional = intent.quantity * (intent.price or market.mid)
     if notional < instrument.min_notional and not intent.reduce_only:
         return _deny(DenyReason.MIN_NOTIONAL, f"value {notional} below {instrument.min_notional}")
+    return None
+
+
+def _check_conduct(
+    intent: OrderIntent, limits: RiskLimits, exposure: ExposureView
+) -> RiskDecision | None:
+    offset_ms = exposure.clock_offset_ms
+    if offset_ms is not None and not abs(offset_ms) <= limits.max_clock_offset_ms:
+        return _deny(
+            DenyReason.CLOCK_OFFSET,
+            f"the clock is {offset_ms:.0f} ms off, limit {limits.max_clock_offset_ms:.0f} ms",
+        )
+    if intent.reduce_only:
+        return None  # own orders never keep a position from being closed
+    if exposure.open_orders >= limits.max_open_orders:
+        return _deny(
+            DenyReason.OPEN_ORDERS,
+            f"{exposure.open_orders} orders at work, limit {limits.max_open_orders}",
+        )
+    if exposure.has_twin:
+        return _deny(
+            DenyReason.DUPLICATE,
+            f"an identical {intent.symbol} order of the last {limits.duplicate_window_s:g} s "
+            "is unsettled",
+        )
+    opposite = exposure.opposite_price
+    if opposite is not None and (
+        intent.price is None or (intent.price - opposite) * intent.side.sign >= 0
+    ):
+        return _deny(DenyReason.SELF_CROSS, f"would trade with an own order at {opposite}")
     return None
 
 

@@ -98,9 +98,10 @@ class Portfolio:
         self.start_cash = start_cash
         self._positions: dict[str, Position] = {}
         self._marks: dict[str, Decimal] = {}
-        self._seen: dict[str, Decimal] = {}
+        self._seen: dict[str, tuple[Decimal, Decimal]] = {}
         self.fills = 0
         self.duplicate_fills = 0
+        self.conflicting_fills = 0
         self.peak_equity = start_cash
         self._unvalued: set[str] = set()
         self._brought_in = _ZERO
@@ -137,16 +138,66 @@ class Portfolio:
         InvariantViolated
             If price or quantity is not positive; nothing was booked.
         """
-        if fill.exec_id in self._seen:
-            self.duplicate_fills += 1
+        if not self.remember(fill):
             return None
-        if not (fill.price > 0 and fill.quantity > 0 and fill.fee.is_finite()):
-            raise InvariantViolated(f"fill {fill.exec_id} has an impossible price or quantity")
-        self._seen[fill.exec_id] = fill.quantity
-        if len(self._seen) > _SEEN_LIMIT:
-            del self._seen[next(iter(self._seen))]
         self.fills += 1
         return self.position(fill.symbol).apply(fill)
+
+    def remember(self, fill: Fill) -> bool:
+        """Note ``fill`` as known without booking it; return whether it was new.
+
+        For executions of an earlier run: the position that is adopted afterwards contains them.
+        A known id with another price or quantity is counted, and the first one stands.
+
+        Raises
+        ------
+        InvariantViolated
+            If price or quantity is not positive; nothing was noted.
+        """
+        known = self._seen.get(fill.exec_id)
+        if known is not None:
+            self.duplicate_fills += 1
+            self.conflicting_fills += known != (fill.price, fill.quantity)
+            return False
+        if not (fill.price > 0 and fill.quantity > 0 and fill.fee.is_finite()):
+            raise InvariantViolated(f"fill {fill.exec_id} has an impossible price or quantity")
+        self._note(fill.exec_id, (fill.price, fill.quantity))
+        return True
+
+    def book_funding(self, symbol: str, amount: Decimal, exec_id: str) -> bool:
+        """Book one funding settlement into cash; return whether it was new.
+
+        Parameters
+        ----------
+        symbol : str
+            Perpetual that was settled.
+        amount : Decimal
+            Quote currency, positive when received, negative when paid.
+        exec_id : str
+            Venue id of the settlement, the key for de-duplication.
+
+        Raises
+        ------
+        InvariantViolated
+            If the amount is not finite; nothing was booked.
+        """
+        if exec_id in self._seen:
+            self.duplicate_fills += 1
+            return False
+        if not amount.is_finite():
+            raise InvariantViolated(f"funding {exec_id} has an impossible amount")
+        self._note(exec_id, (amount, _ZERO))
+        self.position(symbol).funding += amount
+        return True
+
+    def remember_funding(self, exec_id: str) -> None:
+        """Note a funding settlement as known: the wallet of the start contains it."""
+        self._note(exec_id, (_ZERO, _ZERO))
+
+    def _note(self, exec_id: str, figures: tuple[Decimal, Decimal]) -> None:
+        self._seen[exec_id] = figures
+        if len(self._seen) > _SEEN_LIMIT:
+            del self._seen[next(iter(self._seen))]
 
     def mark(self, symbol: str, price: Decimal) -> None:
         """Note the newest mark price of ``symbol`` and update the equity peak."""
@@ -154,7 +205,9 @@ class Portfolio:
         if symbol in self._unvalued:
             # The open profit that an adopted position brought along is not this run's.
             self._unvalued.discard(symbol)
-            self._brought_in += self.position(symbol).unrealised(price)
+            brought_in = self.position(symbol).unrealised(price)
+            self._brought_in += brought_in
+            self.peak_equity += brought_in
         self.peak_equity = max(self.peak_equity, self.equity)
 
     @property
@@ -193,6 +246,18 @@ class Portfolio:
     def equity(self) -> Decimal:
         """Cash plus open profit."""
         return self.cash + self.unrealised
+
+    @property
+    def is_valued(self) -> bool:
+        """Whether every adopted position has a mark, so that equity is the account's."""
+        return not self._unvalued
+
+    @property
+    def drawdown_pct(self) -> Decimal:
+        """Fall of equity from its peak in this run, percent, at least 0."""
+        if self.peak_equity <= 0:
+            return _ZERO
+        return max(_ZERO, (self.peak_equity - self.equity) / self.peak_equity * 100)
 
     @property
     def pnl(self) -> Decimal:

@@ -56,7 +56,7 @@ class OrderEntry:
         record = self._record(request, terms, account=account, contract=contract, step=step)
         if record.link_id:
             account.histories.links.add(record.link_id, record.order_id)
-        self._enter(LiveOrder(record, account, stake), step)
+        self.enter(LiveOrder(record, account, stake), step)
         return record
 
     def amend(
@@ -73,6 +73,8 @@ class OrderEntry:
         """Change price or total size of a resting order, or raise ``VenueReject``."""
         live = _find(account, contract, order_id=order_id, link_id=link_id)
         record = live.record
+        if record.state.is_conditional:
+            raise VenueReject(10001, "a position's stop is changed by position/trading-stop")
         price_ticks = record.price_ticks
         if price is not None:
             price_ticks = limit_ticks(contract, record.side, price)
@@ -89,7 +91,7 @@ class OrderEntry:
             self._settlement.touch(live, step)
         else:
             self._settlement.unrest(live)
-            self._enter(live, step)
+            self.enter(live, step)
         return record
 
     def cancel(
@@ -154,8 +156,8 @@ class OrderEntry:
             ),
         )
 
-    def _enter(self, live: LiveOrder, step: MatchingStep) -> None:
-        # The order is not in the book: trade what crosses, then rest or close what is left.
+    def enter(self, live: LiveOrder, step: MatchingStep) -> None:
+        """Trade what crosses of an order outside the book, then rest or close what is left."""
         record, contract = live.record, live.stake.contract
         refusal = self._refusal(live)
         if refusal:

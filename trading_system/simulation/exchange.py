@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from itertools import count
 from types import MappingProxyType
+from typing import NamedTuple
 
 from trading_system.domain.errors import ConfigurationError, ValidationError
 from trading_system.domain.instruments import Instrument
@@ -31,21 +32,32 @@ from trading_system.simulation.records import (
     OrderRequest,
     PositionView,
     PublicTrade,
+    StopChange,
     VenueReject,
     WalletView,
 )
 from trading_system.simulation.settlement import Settlement
 from trading_system.simulation.steps import MatchingStep
+from trading_system.simulation.stops import PositionStops
 
 DEFAULT_MAINTENANCE_RATE = Decimal("0.005")
 """Maintenance margin as a share of the position's value."""
 
 
+class ExchangeParts(NamedTuple):
+    """The inside of an exchange, for the state file only."""
+
+    contracts: Mapping[str, Contract]
+    accounts: Mapping[int, Account]
+    entry: OrderEntry
+    stops: PositionStops
+
+
 class Exchange:
     """A price-time exchange with cross-margined one-way accounts.
 
-    Methods of real accounts raise :class:`VenueReject` on a broken rule, and then nothing has
-    changed. All other methods raise ``KeyError`` for an unknown symbol or account.
+    Methods of real accounts raise :class:`VenueReject` on a broken rule; nothing has changed then.
+    All others raise ``KeyError`` for an unknown symbol or account.
 
     Parameters
     ----------
@@ -62,6 +74,8 @@ class Exchange:
     ----------
     listener : ExchangeListener or None
         Told of everything that happens, synchronously.
+    parts : ExchangeParts
+        The inside; only the state file may change it.
     """
 
     def __init__(
@@ -79,10 +93,7 @@ class Exchange:
         self.accounts: Mapping[int, AccountSpec] = MappingProxyType(
             {spec.account_id: spec for spec in accounts}
         )
-        if len(self.instruments) != len(instruments) or len(self.accounts) != len(accounts):
-            raise ConfigurationError("symbols and account ids must be unique")
-        if any(account_id <= HOUSE for account_id in self.accounts):
-            raise ConfigurationError("account ids must be 1 or more")
+        _check_unique(instruments, accounts)
         self._contracts = {
             instrument.symbol: Contract(instrument, maintenance_rate) for instrument in instruments
         }
@@ -91,9 +102,11 @@ class Exchange:
         book_ids = count(1)
         self._settlement = Settlement(identifiers)
         self._entry = OrderEntry(self._settlement, identifiers=identifiers, book_ids=book_ids)
+        self._stops = PositionStops(self._settlement, entry=self._entry, identifiers=identifiers)
         self._house = HouseFlow(
             self._settlement, accounts=self._accounts.values(), book_ids=book_ids
         )
+        self.parts = ExchangeParts(self._contracts, self._accounts, self._entry, self._stops)
 
     def book(self, symbol: str) -> MatchingBook:
         """Return the book of a contract; only the exchange may change it."""
@@ -110,7 +123,7 @@ class Exchange:
         contract = self._tradable(request.symbol)
         step = MatchingStep(now_ms)
         record = self._entry.place(self._accounts[account_id], contract, request=request, step=step)
-        step.tell(self.listener)
+        self._conclude(contract, step)
         return record
 
     def amend(
@@ -128,24 +141,30 @@ class Exchange:
 
         A higher quantity or another price loses time priority, a pure decrease keeps it.
         """
+        contract = self._tradable(symbol)
         step = MatchingStep(now_ms)
         record = self._entry.amend(
             self._accounts[account_id],
-            self._tradable(symbol),
+            contract,
             order_id=order_id,
             link_id=link_id,
             price=price,
             quantity=quantity,
             step=step,
         )
-        step.tell(self.listener)
+        self._conclude(contract, step)
         return record
 
     def cancel(
         self, account_id: int, symbol: str, *, order_id: str = "", link_id: str = "", now_ms: int
     ) -> OrderRecord:
-        """Cancel a resting order; ``order_id`` wins over ``link_id``."""
+        """Cancel a resting order or a stop; ``order_id`` wins over ``link_id``."""
         step = MatchingStep(now_ms)
+        stop = self._accounts[account_id].stops.get(order_id)
+        if stop is not None and stop.record.symbol == symbol:
+            self._stops.cancel(stop, step)
+            step.tell(self.listener)
+            return stop.record
         record = self._entry.cancel(
             self._accounts[account_id],
             self._tradable(symbol),
@@ -165,6 +184,35 @@ class Exchange:
         records = self._entry.cancel_all(self._accounts[account_id], contract=contract, step=step)
         step.tell(self.listener)
         return records
+
+    def cancel_stops(
+        self, account_id: int, *, symbol: str | None = None, now_ms: int
+    ) -> list[OrderRecord]:
+        """Deactivate the stops of one position, or of all."""
+        wanted = None if symbol is None else self._tradable(symbol).symbol
+        step = MatchingStep(now_ms)
+        stops = self._accounts[account_id].stops.values()
+        chosen = [live for live in stops if wanted in {None, live.record.symbol}]
+        for live in chosen:
+            self._stops.cancel(live, step)
+        step.tell(self.listener)
+        return [live.record for live in chosen]
+
+    def set_stops(
+        self, account_id: int, symbol: str, changes: Sequence[StopChange], *, now_ms: int
+    ) -> None:
+        """Set, move or remove the stops of a position.
+
+        Raises
+        ------
+        VenueReject
+            34040 when nothing would change; 10001 without a position, off the tick grid, or on
+            the wrong side of the watched price.
+        """
+        contract = self._tradable(symbol)
+        step = MatchingStep(now_ms)
+        self._stops.change(self._accounts[account_id], contract, changes=changes, step=step)
+        self._conclude(contract, step)
 
     def set_leverage(self, account_id: int, symbol: str, leverage: Decimal) -> None:
         """Set the leverage of an account in a contract.
@@ -187,6 +235,9 @@ class Exchange:
         if leverage < former and not stake.is_idle and account.available() < 0:
             stake.leverage = former
             raise VenueReject(110007, "ab not enough for new leverage")
+        if self.listener is not None:
+            self.listener.on_position(account_id, symbol)
+            self.listener.on_wallet(account_id)
 
     # Queries.
 
@@ -200,6 +251,11 @@ class Exchange:
         """Return resting orders, newest first."""
         orders = reversed(self._accounts[account_id].orders.values())
         return [live.record for live in orders if symbol is None or live.record.symbol == symbol]
+
+    def stop_orders(self, account_id: int, symbol: str | None = None) -> list[OrderRecord]:
+        """Return untriggered stops, newest first."""
+        stops = reversed(self._accounts[account_id].stops.values())
+        return [live.record for live in stops if symbol is None or live.record.symbol == symbol]
 
     def closed_orders(self, account_id: int) -> Sequence[OrderRecord]:
         """Return the newest 10,000 final orders, oldest first."""
@@ -232,13 +288,20 @@ class Exchange:
 
     # Reference prices.
 
-    def set_reference(self, symbol: str, *, index_price: Decimal, mark_price: Decimal) -> None:
-        """Set index and mark price (quote currency, positive, kept to 1e-8)."""
+    def set_reference(
+        self, symbol: str, *, index_price: Decimal, mark_price: Decimal, now_ms: int | None = None
+    ) -> None:
+        """Set index and mark price (quote currency, positive, kept to 1e-8).
+
+        Stops that watch them fire at ``now_ms``; without it, with the next order or trade.
+        """
         if not all(price.is_finite() and price > 0 for price in (index_price, mark_price)):
             raise ValidationError(f"{symbol} reference prices must be positive")
         contract = self._contracts[symbol]
         contract.index = money(index_price)
         contract.mark = money(mark_price)
+        if now_ms is not None:
+            self._fire_stops(contract, now_ms)
 
     def mark_price(self, symbol: str) -> Decimal:
         """Return the mark price, 0 before the first reference."""
@@ -294,7 +357,7 @@ class Exchange:
             return None
         step = MatchingStep(now_ms)
         house_id = self._house.limit(contract, side, price_ticks=price_ticks, lots=lots, step=step)
-        step.tell(self.listener)
+        self._conclude(contract, step)
         return house_id
 
     def house_market(
@@ -302,11 +365,10 @@ class Exchange:
     ) -> int:
         """Trade at once up to ``limit_ticks`` (None: any price); return the filled lots."""
         assert lots > 0
+        contract = self._contracts[symbol]
         step = MatchingStep(now_ms)
-        filled = self._house.take(
-            self._contracts[symbol], side, lots=lots, limit_ticks=limit_ticks, step=step
-        )
-        step.tell(self.listener)
+        filled = self._house.take(contract, side, lots=lots, limit_ticks=limit_ticks, step=step)
+        self._conclude(contract, step)
         return filled
 
     def house_cancel(self, symbol: str, house_id: int) -> bool:
@@ -351,20 +413,38 @@ class Exchange:
         ``lots`` is filled.
         """
         assert lots > 0
+        contract = self._contracts[symbol]
         step = MatchingStep(now_ms)
         self._house.recorded(
-            self._contracts[symbol],
+            contract,
             taker_side,
             price_ticks=price_ticks,
             lots=lots,
             at_level=at_level,
             step=step,
         )
-        step.tell(self.listener)
+        self._conclude(contract, step)
 
     def public_trades(self, symbol: str) -> Sequence[PublicTrade]:
         """Return the newest 1,000 public trades, newest last."""
         return list(self._contracts[symbol].trades)
+
+    def _conclude(self, contract: Contract, step: MatchingStep) -> None:
+        # Stops follow the positions of a step before it is told, and fire in steps of their own.
+        self._stops.follow(contract, step)
+        step.tell(self.listener)
+        self._fire_stops(contract, step.now_ms)
+
+    def _fire_stops(self, contract: Contract, now_ms: int) -> None:
+        # A stop's own trades may reach further stops; each fires once, so this ends.
+        while (live := self._stops.due(contract)) is not None:
+            step = MatchingStep(now_ms)
+            self._stops.trigger(live, step)
+            step.tell(self.listener)
+            step = MatchingStep(now_ms)
+            self._stops.send(live, step)
+            self._stops.follow(contract, step)
+            step.tell(self.listener)
 
     def _tradable(self, symbol: str) -> Contract:
         contract = self._contracts.get(symbol)
@@ -372,3 +452,12 @@ class Exchange:
             known = ", ".join(self.instruments)
             raise VenueReject(10001, f"Not supported symbols, this venue lists {known}")
         return contract
+
+
+def _check_unique(instruments: Sequence[Instrument], accounts: Sequence[AccountSpec]) -> None:
+    symbols = {instrument.symbol for instrument in instruments}
+    account_ids = {spec.account_id for spec in accounts}
+    if len(symbols) != len(instruments) or len(account_ids) != len(accounts):
+        raise ConfigurationError("symbols and account ids must be unique")
+    if any(account_id <= HOUSE for account_id in account_ids):
+        raise ConfigurationError("account ids must be 1 or more")

@@ -41,11 +41,19 @@ class OrderState(Enum):
     PARTIALLY_FILLED = "PartiallyFilled"
     FILLED = "Filled"
     CANCELLED = "Cancelled"
+    UNTRIGGERED = "Untriggered"
+    TRIGGERED = "Triggered"
+    DEACTIVATED = "Deactivated"
 
     @property
     def is_final(self) -> bool:
         """Whether the order has left the book for good."""
-        return self in {OrderState.FILLED, OrderState.CANCELLED}
+        return self in {OrderState.FILLED, OrderState.CANCELLED, OrderState.DEACTIVATED}
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether the order waits for its trigger, outside the book."""
+        return self in {OrderState.UNTRIGGERED, OrderState.TRIGGERED}
 
 
 class SelfMatch(Enum):
@@ -55,6 +63,44 @@ class SelfMatch(Enum):
     CANCEL_MAKER = "CancelMaker"
     CANCEL_TAKER = "CancelTaker"
     CANCEL_BOTH = "CancelBoth"
+
+
+class StopKind(Enum):
+    """Bybit ``stopOrderType`` of an order that guards a whole position."""
+
+    STOP_LOSS = "StopLoss"
+    TAKE_PROFIT = "TakeProfit"
+
+
+class TriggerBy(Enum):
+    """The price that a trigger watches, as Bybit spells it."""
+
+    LAST = "LastPrice"
+    MARK = "MarkPrice"
+    INDEX = "IndexPrice"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """When a position's stop becomes a market order.
+
+    It fires when the watched price is at or above ``price_ticks`` if ``on_rise``, else at or
+    below.
+    """
+
+    kind: StopKind
+    price_ticks: int
+    by: TriggerBy
+    on_rise: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopChange:
+    """A wish for one stop of a position; ``price`` 0 removes it (quote currency)."""
+
+    kind: StopKind
+    price: Decimal
+    by: TriggerBy = TriggerBy.LAST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +151,7 @@ class OrderRecord:
     reject_reason: str = "EC_NoError"
     smp_order_id: str = ""
     last_price_on_created: Decimal | None = None
+    trigger: Trigger | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +183,7 @@ class ExecutionRecord:
     exec_type: str
     time_ms: int
     sequence: int
+    stop_kind: StopKind | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +268,8 @@ class PositionView:
     updated_ms: int
     opened_ms: int
     sequence: int
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

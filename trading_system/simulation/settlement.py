@@ -99,13 +99,14 @@ class Settlement:
         reason: str = "EC_NoError",
         smp_order_id: str = "",
     ) -> None:
-        """Cancel what is left of an order, wherever it is."""
+        """Cancel what is left of an order, wherever it is; a waiting stop is deactivated."""
         self.unrest(live)
         record = live.record
         record.cancel_type = cancel_type
         record.reject_reason = reason
         record.smp_order_id = smp_order_id
-        self._finish(live, OrderState.CANCELLED)
+        is_waiting = record.state is OrderState.UNTRIGGERED
+        self._finish(live, OrderState.DEACTIVATED if is_waiting else OrderState.CANCELLED)
         self.touch(live, step)
 
     def touch(self, live: LiveOrder, step: MatchingStep) -> None:
@@ -284,6 +285,7 @@ class Settlement:
             exec_type="Trade",
             time_ms=step.now_ms,
             sequence=contract.book.sequence,
+            stop_kind=None if record.trigger is None else record.trigger.kind,
         )
         account.credit(realised=change.realised, fee=change.fee)
         account.histories.executions.append(execution)

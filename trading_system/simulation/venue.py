@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
@@ -161,6 +161,7 @@ def build_synthetic_venue(
     seed: int,
     edge_bps: float,
     activity: float,
+    start_prices: Mapping[str, Decimal] | None = None,
 ) -> SimulatedVenue:
     """Return a venue whose market is made by seeded participants.
 
@@ -173,6 +174,8 @@ def build_synthetic_venue(
         market, 0 leaves noise only.
     activity : float
         Factor on all event rates, above 0 and at most 50.
+    start_prices : Mapping of str to Decimal or None
+        Where prices begin, quote currency; a symbol that is missing begins at its default.
 
     Raises
     ------
@@ -187,7 +190,14 @@ def build_synthetic_venue(
         )
     exchange = Exchange([INSTRUMENTS[symbol] for symbol in symbols], accounts, seed=seed)
     statistics = MarketStatistics(exchange)
-    market = SyntheticMarket(exchange, statistics, seed=seed, edge_bps=edge_bps, activity=activity)
+    market = SyntheticMarket(
+        exchange,
+        statistics,
+        seed=seed,
+        edge_bps=edge_bps,
+        activity=activity,
+        start_prices=start_prices or {},
+    )
     venue = SimulatedVenue(exchange, statistics, market)
     venue.add_listener(market.account_flow)
     return venue

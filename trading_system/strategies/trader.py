@@ -114,12 +114,17 @@ class SignalTrader:
         self.counts = TraderCounts()
         self.results: deque[ParentResult] = deque(maxlen=_KEEP_RESULTS)
         self.is_accepting = True
-        self.is_paused = False
+        self.paused_because: str | None = None
 
     @property
     def busy_symbols(self) -> frozenset[str]:
         """Symbols with a parent order at work."""
         return frozenset(self._busy)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether new trades may begin."""
+        return self.is_accepting and self.paused_because is None
 
     @property
     def trips(self) -> Mapping[str, Trip]:
@@ -129,6 +134,14 @@ class SignalTrader:
     def stop_accepting(self) -> None:
         """Start no new parents from now on; those at work go on to their end."""
         self.is_accepting = False
+
+    def pause(self, reason: str) -> None:
+        """Begin no new trade until :meth:`resume`; open ones are still watched and closed."""
+        self.paused_because = self.paused_because or reason
+
+    def resume(self) -> None:
+        """Begin trades again."""
+        self.paused_because = None
 
     def consider(
         self, features: MarketFeatures, consensus: Consensus | None, *, may_enter: bool = True
@@ -148,7 +161,7 @@ class SignalTrader:
         own = self._own_part(symbol)
         target = self._target(features, consensus, own)
         parent = parent_towards(target, own, rules=self._rules) if target is not None else None
-        if parent is None or not (parent.reduce_only or (may_enter and not self.is_paused)):
+        if parent is None or not (parent.reduce_only or (may_enter and self.paused_because is None)):
             return
         self._paused_until_ns[symbol] = features.ts_ns + self._decision_interval_ns
         self._begin(parent)

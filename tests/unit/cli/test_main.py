@@ -5,9 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from trading_system.cli.start import exclusive
-from trading_system.domain.errors import ConfigurationError
-
 
 def command(tmp_path: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -73,21 +70,3 @@ def test_help_and_version_answer(tmp_path: Path) -> None:
     assert "venue" in command(tmp_path, "--help").stdout
     assert command(tmp_path, "--version").stdout.startswith("trading-system ")
     assert "Commands:" in command(tmp_path).stdout
-
-
-def test_a_data_directory_has_one_owner(tmp_path: Path) -> None:
-    with (
-        exclusive(tmp_path),
-        pytest.raises(ConfigurationError, match="another system"),
-        exclusive(tmp_path),
-    ):
-        pass
-
-
-def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with (
-        pytest.raises(ConfigurationError, match="TRADING_DATA_DIR"),
-        exclusive(tmp_path / "file" / "data"),
-    ):
-        pass

@@ -76,7 +76,7 @@ async def test_a_refused_order_never_leaves(changes: dict[str, object]) -> None:
 @pytest.mark.parametrize("state", [TradingState.HALTED, TradingState.REDUCING])
 async def test_a_closed_gate_lets_nothing_leave_but_cancels(state: TradingState) -> None:
     rig = Rig()
-    rig.engine.state = state
+    rig.engine.holds.set("operator", state, "test")
     with pytest.raises(OrderDenied):
         await rig.engine.submit(intent(rig), timeout_s=1)
     await rig.engine.cancel_all("BTCUSDT", timeout_s=1)
@@ -92,10 +92,10 @@ async def test_a_missing_book_denies() -> None:
 
 async def test_the_order_rate_is_held_and_recovers_with_time() -> None:
     rig = Rig(rate=2)
-    for _ in range(2):
-        await rig.engine.submit(intent(rig, quantity=Decimal("0.001")), timeout_s=1)
+    for quantity in ("0.001", "0.002"):
+        await rig.engine.submit(intent(rig, quantity=Decimal(quantity)), timeout_s=1)
     with pytest.raises(OrderDenied, match="order_rate"):
-        await rig.engine.submit(intent(rig, quantity=Decimal("0.001")), timeout_s=1)
+        await rig.engine.submit(intent(rig, quantity=Decimal("0.003")), timeout_s=1)
     rig.clock.advance(1.01)
     await rig.engine.submit(intent(rig, quantity=Decimal("0.001")), timeout_s=1)
     assert len(rig.venue.sent) == 3
@@ -105,6 +105,7 @@ async def test_a_link_id_is_never_sent_twice() -> None:
     rig = Rig()
     order = intent(rig)
     await rig.engine.submit(order, timeout_s=1)
+    rig.clock.advance(2)
     with pytest.raises(OrderDenied, match="used before"):
         await rig.engine.submit(order, timeout_s=1)
     assert len(rig.venue.sent) == 1
@@ -248,7 +249,7 @@ async def test_one_cancel_passes_the_gate_and_settles_the_order() -> None:
     rig = Rig()
     order = intent(rig)
     await rig.engine.submit(order, timeout_s=1)
-    rig.engine.state = TradingState.HALTED
+    rig.engine.holds.set("operator", TradingState.HALTED, "test")
     await rig.engine.cancel("BTCUSDT", order.link_id, timeout_s=1)
     assert rig.engine.live_orders == ()
 
@@ -257,6 +258,7 @@ async def test_resting_exits_use_up_no_limit() -> None:
     rig = Rig()
     rig.portfolio.adopt("BTCUSDT", Decimal("-0.7"), Decimal(50_000))
     await rig.engine.submit(intent(rig, reduce_only=True, quantity=Decimal("0.7")), timeout_s=1)
+    sell = intent(rig, side=Side.SELL, quantity=Decimal("0.15"), price=Decimal(50_100))
     with pytest.raises(OrderDenied, match="position_notional"):
-        await rig.engine.submit(intent(rig, side=Side.SELL, quantity=Decimal("0.15")), timeout_s=1)
+        await rig.engine.submit(sell, timeout_s=1)
     await rig.engine.submit(intent(rig, quantity=Decimal("0.15")), timeout_s=1)

@@ -197,7 +197,7 @@ async def test_outcomes_are_counted_even_when_orders_are_forgotten() -> None:
 async def test_open_orders_of_another_symbol_count_against_the_gross_limit_only() -> None:
     rig = Rig()
     await placed(rig)
-    exposure = rig.engine._exposure("ETHUSDT")
+    exposure = rig.engine._gate.exposure(intent(rig, symbol="ETHUSDT"))
     assert exposure.open_symbol_quantity == 0
     assert exposure.open_order_notional == Decimal(5_000)
 

@@ -5,6 +5,7 @@ from engine_rig import fill, report
 
 from trading_system.domain.orders import OrderIntent, OrderStatus, OrderType, Side
 from trading_system.execution.tracking import TrackedOrder, TrackedStatus
+from trading_system.execution.transitions import OrderEvent
 
 INTENT = OrderIntent(
     symbol="BTCUSDT",
@@ -37,7 +38,7 @@ async def test_an_order_without_fills_has_no_average_price() -> None:
 async def test_a_conclusion_never_overrules_the_stream() -> None:
     order = TrackedOrder(intent=INTENT, sent_ns=0)
     order.apply_report(report(INTENT, OrderStatus.CANCELLED, Decimal(0)))
-    order.conclude(TrackedStatus.REJECTED, "late")
+    assert not order.apply(OrderEvent.REFUSED, "late")
     assert (order.status, order.reason) == (TrackedStatus.CANCELLED, "")
 
 

@@ -6,6 +6,7 @@ from engine_rig import Rig, unavailable
 
 from trading_system.domain.errors import CorruptDataError, Outcome
 from trading_system.domain.orders import (
+    Fill,
     OrderIntent,
     OrderReport,
     OrderType,
@@ -13,8 +14,8 @@ from trading_system.domain.orders import (
     Side,
 )
 from trading_system.execution.tracking import TrackedStatus
+from trading_system.live.account import AccountFeed, Reconciler, own_part
 from trading_system.risk.limits import TradingState
-from trading_system.live.account import AccountFeed, Reconciler
 
 
 def frame(topic: str, row: dict[str, object]) -> bytes:
@@ -146,7 +147,9 @@ class Queries:
 
 async def test_existing_positions_are_adopted_and_then_agree() -> None:
     rig = Rig()
-    reconciler = Reconciler(Queries("0.5"), portfolio=rig.portfolio, engine=rig.engine)
+    reconciler = Reconciler(
+        Queries("0.5"), portfolio=rig.portfolio, engine=rig.engine, clock=rig.clock
+    )
     assert reconciler.positions_agree is None
     await reconciler.adopt()
     assert rig.portfolio.position("BTCUSDT").quantity == Decimal("0.5")
@@ -155,7 +158,9 @@ async def test_existing_positions_are_adopted_and_then_agree() -> None:
 
 async def test_a_difference_is_seen_and_counted() -> None:
     rig = Rig()
-    reconciler = Reconciler(Queries("0.5"), portfolio=rig.portfolio, engine=rig.engine)
+    reconciler = Reconciler(
+        Queries("0.5"), portfolio=rig.portfolio, engine=rig.engine, clock=rig.clock
+    )
     assert await reconciler.compare() is False
     assert reconciler.differences == 1
     assert reconciler.positions_agree is False
@@ -163,7 +168,9 @@ async def test_a_difference_is_seen_and_counted() -> None:
 
 async def test_nothing_is_concluded_while_orders_are_at_work() -> None:
     rig, _, _ = await tracked()
-    reconciler = Reconciler(Queries("0"), portfolio=rig.portfolio, engine=rig.engine)
+    reconciler = Reconciler(
+        Queries("0"), portfolio=rig.portfolio, engine=rig.engine, clock=rig.clock
+    )
     assert await reconciler.compare() is None
     assert reconciler.positions_agree is None
 
@@ -176,7 +183,7 @@ async def test_a_liquidation_changes_the_position_like_any_trade() -> None:
 
 async def test_while_positions_differ_the_gate_only_lets_reduce() -> None:
     rig, queries = Rig(), Queries("0.5")
-    reconciler = Reconciler(queries, portfolio=rig.portfolio, engine=rig.engine)
+    reconciler = Reconciler(queries, portfolio=rig.portfolio, engine=rig.engine, clock=rig.clock)
     assert await reconciler.check()
     assert rig.engine.state is TradingState.REDUCING
     queries.quantity = Decimal(0)
@@ -186,8 +193,10 @@ async def test_while_positions_differ_the_gate_only_lets_reduce() -> None:
 
 async def test_a_halt_is_not_lifted_by_an_agreement() -> None:
     rig = Rig()
-    rig.engine.state = TradingState.HALTED
-    reconciler = Reconciler(Queries("0"), portfolio=rig.portfolio, engine=rig.engine)
+    rig.engine.holds.set("operator", TradingState.HALTED, "test")
+    reconciler = Reconciler(
+        Queries("0"), portfolio=rig.portfolio, engine=rig.engine, clock=rig.clock
+    )
     await reconciler.check()
     assert rig.engine.state is TradingState.HALTED
 
@@ -195,7 +204,7 @@ async def test_a_halt_is_not_lifted_by_an_agreement() -> None:
 @pytest.mark.parametrize("failure", [unavailable(Outcome.UNKNOWN), CorruptDataError("a page")])
 async def test_an_agreement_that_was_not_proven_again_expires(failure: Exception) -> None:
     rig, queries = Rig(), Queries("0")
-    reconciler = Reconciler(queries, portfolio=rig.portfolio, engine=rig.engine)
+    reconciler = Reconciler(queries, portfolio=rig.portfolio, engine=rig.engine, clock=rig.clock)
     await reconciler.check()
     queries.failure = failure
     for _ in range(5):
@@ -209,9 +218,88 @@ async def test_an_agreement_that_was_not_proven_again_expires(failure: Exception
 async def test_a_position_without_an_entry_price_is_not_silently_left_out() -> None:
     rig, queries = Rig(), Queries("0.5")
     queries.entry_price = None
-    reconciler = Reconciler(queries, portfolio=rig.portfolio, engine=rig.engine)
+    reconciler = Reconciler(queries, portfolio=rig.portfolio, engine=rig.engine, clock=rig.clock)
     with pytest.raises(CorruptDataError, match="entry price"):
         await reconciler.adopt()
     queries.quantity = Decimal(0)
     await reconciler.adopt()
     assert reconciler.local() == {}
+
+
+class Missed(Queries):
+    """A venue whose executions can be read again."""
+
+    def __init__(self, fills: list[Fill]) -> None:
+        super().__init__("0")
+        self.fills = fills
+        self.asked_ms: list[int] = []
+
+    async def executions_since(self, start_ms: int) -> list[Fill]:
+        self.asked_ms.append(start_ms)
+        if self.failure is not None:
+            raise self.failure
+        return self.fills
+
+
+def execution(exec_id: str, quantity: str, side: Side = Side.BUY, symbol: str = "BTCUSDT") -> Fill:
+    return Fill(
+        exec_id=exec_id,
+        order_id="o",
+        link_id="",
+        symbol=symbol,
+        side=side,
+        price=Decimal(50_000),
+        quantity=Decimal(quantity),
+        fee=Decimal(0),
+        is_maker=False,
+        ts_exchange_ns=0,
+    )
+
+
+async def test_executions_missed_in_an_outage_are_booked_once() -> None:
+    rig, queries = Rig(), Missed([execution("e1", "0.1")])
+    reconciler = Reconciler(queries, portfolio=rig.portfolio, engine=rig.engine, clock=rig.clock)
+    await reconciler.catch_up(None)
+    assert queries.asked_ms == []
+    await reconciler.catch_up(60_000_000_000)
+    await reconciler.catch_up(60_000_000_000)
+    assert queries.asked_ms == [55_000, 55_000]
+    assert rig.portfolio.position("BTCUSDT").quantity == Decimal("0.1")
+
+
+async def test_executions_that_cannot_be_read_leave_the_difference_to_the_comparison() -> None:
+    rig, queries = Rig(), Missed([])
+    queries.failure = CorruptDataError("a page")
+    reconciler = Reconciler(queries, portfolio=rig.portfolio, engine=rig.engine, clock=rig.clock)
+    await reconciler.catch_up(60_000_000_000)
+    assert rig.portfolio.positions == ()
+
+
+def test_a_position_that_own_fills_explain_is_own() -> None:
+    fills = [
+        execution("1", "5"),
+        execution("2", "0.2"),
+        execution("3", "0.3", Side.SELL),
+        execution("4", "9", symbol="ETHUSDT"),
+        execution("5", "0.1"),
+        execution("6", "0.1"),
+    ]
+    assert own_part(fills, "BTCUSDT", Decimal("0.2")) == Decimal("0.2")
+    assert own_part(fills, "BTCUSDT", Decimal("-0.1")) == Decimal("-0.1")
+
+
+def test_a_position_that_somebody_changed_by_hand_is_not_own() -> None:
+    assert own_part([execution("1", "0.2")], "BTCUSDT", Decimal("0.5")) == 0
+    assert own_part([], "BTCUSDT", Decimal("0.5")) == 0
+    assert own_part([execution("1", "0.2")], "BTCUSDT", Decimal(0)) == 0
+
+
+async def test_the_age_of_a_comparison_is_known() -> None:
+    rig = Rig()
+    reconciler = Reconciler(
+        Queries("0"), portfolio=rig.portfolio, engine=rig.engine, clock=rig.clock
+    )
+    assert reconciler.compared_age_s is None
+    await reconciler.check()
+    rig.clock.advance(3)
+    assert reconciler.compared_age_s == 3.0

@@ -5,10 +5,25 @@ import pytest
 from engine_rig import BTC
 
 from trading_system.domain.errors import CorruptDataError, SequenceGapError
-from trading_system.domain.signals import MarketFeatures, Opinion
+from trading_system.domain.signals import Consensus, MarketFeatures
+from trading_system.live.feed import MarketFeed
 from trading_system.monitoring.latency import StageLatency
 from trading_system.runtime.clock import ManualClock
-from trading_system.live.feed import MarketFeed
+
+
+class SilentPanel:
+    """Agents that only count what they are shown."""
+
+    def __init__(self) -> None:
+        self.seen: list[MarketFeatures] = []
+        self.resets = 0
+
+    def decide(self, features: MarketFeatures) -> Consensus | None:
+        self.seen.append(features)
+        return None
+
+    def reset(self) -> None:
+        self.resets += 1
 
 
 class Batch:
@@ -19,15 +34,17 @@ class Batch:
         self.scheduled: list[Callable[[], None]] = []
         self.decided: list[MarketFeatures] = []
         self.latency = StageLatency()
+        self.panel = SilentPanel()
         self.feed = MarketFeed(
             {"BTCUSDT": BTC},
             clock=self.clock,
             latency=self.latency,
             decide=self.note,
             call_soon=self.scheduled.append,
+            panel_of=lambda _symbol: self.panel,
         )
 
-    def note(self, features: MarketFeatures, opinion: Opinion | None) -> None:
+    def note(self, features: MarketFeatures, consensus: Consensus | None) -> None:
         self.decided.append(features)
 
     def push(self, frame: bytes) -> None:
@@ -185,7 +202,7 @@ def test_level_one_vouches_only_for_a_book_that_shows_the_same_prices() -> None:
 def test_a_decision_that_fails_stops_the_stream_instead_of_being_logged() -> None:
     batch = Batch()
 
-    def fail(_features: MarketFeatures, _opinion: Opinion | None) -> None:
+    def fail(_features: MarketFeatures, _consensus: Consensus | None) -> None:
         raise ZeroDivisionError
 
     feed = MarketFeed(
@@ -193,6 +210,7 @@ def test_a_decision_that_fails_stops_the_stream_instead_of_being_logged() -> Non
         clock=batch.clock,
         latency=batch.latency,
         decide=fail,
+        panel_of=lambda _symbol: batch.panel,
         call_soon=batch.scheduled.append,
     )
     feed.on_frame(book(), 0)

@@ -1,9 +1,12 @@
 from dataclasses import replace
 
+import pytest
+
 from trading_system.monitoring.compliance import (
     ComplianceEvidence,
     compliance,
     compliance_rows,
+    compliance_state,
 )
 
 MET = ComplianceEvidence(
@@ -35,7 +38,46 @@ def test_what_was_not_measured_is_not_met() -> None:
     assert all(row["measured"] is None for row in compliance_rows(empty))
 
 
-def test_a_missed_target_shows_in_its_row() -> None:
-    rows = compliance_rows(replace(MET, order_p95_ms=900.0))
-    missed = [row["name"] for row in rows if not row["met"]]
-    assert missed == ["execution_latency"]
+BROKEN = {
+    "signal_generation_target_met": {"signal_p95_ms": 2000.1},
+    "execution_latency_target_met": {"order_p95_ms": 500.1},
+    "success_rate_target_met": {"success_rate_pct": 59.9},
+    "health_target_met": {"health_score": 79.9},
+}
+
+
+@pytest.mark.parametrize(("key", "changes"), BROKEN.items())
+def test_each_target_broken_on_purpose_turns_exactly_its_key_false(
+    key: str, changes: dict[str, float]
+) -> None:
+    broken = replace(MET, **changes)
+    assert [name for name, is_met in compliance(broken).items() if not is_met] == [key]
+    missed = [row["name"] for row in compliance_rows(broken) if row["judged"] and not row["met"]]
+    assert [f"{name}_target_met" for name in missed] == [key]
+
+
+@pytest.mark.parametrize("key", BROKEN)
+def test_a_figure_on_its_target_meets_it(key: str) -> None:
+    edge = replace(
+        MET, signal_p95_ms=2000.0, order_p95_ms=500.0, success_rate_pct=60.0, health_score=80.0
+    )
+    assert compliance(edge)[key]
+
+
+def test_system_latency_is_shown_and_judges_nothing() -> None:
+    slow = replace(MET, system_p95_ms=9000.0)
+    (row,) = [row for row in compliance_rows(slow) if not row["judged"]]
+    assert (row["name"], row["measured"], row["target"], row["met"]) == (
+        "system_latency",
+        9000.0,
+        3000.0,
+        False,
+    )
+    assert all(compliance(slow).values())
+
+
+def test_the_state_says_how_much_was_measured() -> None:
+    nothing = replace(MET, signal_p95_ms=None, order_p95_ms=None, success_rate_pct=None)
+    assert compliance_state(nothing) == "no data yet"
+    assert compliance_state(replace(nothing, signal_p95_ms=1.0)) == "partly measured"
+    assert compliance_state(MET) == "measured"

@@ -198,3 +198,50 @@ def test_whatever_passes_is_finite_on_grid_and_inside_every_cap(
     assert price % BTC.tick_size == 0
     assert quantity % BTC.qty_step == 0
     assert quantity * price <= LIMITS.max_order_notional
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"open_orders": 50}, DenyReason.OPEN_ORDERS),
+        ({"has_twin": True}, DenyReason.DUPLICATE),
+        ({"opposite_price": Decimal(50_000)}, DenyReason.SELF_CROSS),
+        ({"clock_offset_ms": -501.0}, DenyReason.CLOCK_OFFSET),
+        ({"clock_offset_ms": float("nan")}, DenyReason.CLOCK_OFFSET),
+    ],
+)
+def test_conduct_that_endangers_the_account_is_refused(
+    changes: dict[str, object], reason: DenyReason
+) -> None:
+    decision = judge(exposure=replace(FLAT, **changes))  # type: ignore[arg-type]  # test data
+    assert decision.reason is reason
+    assert decision.detail
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"open_orders": 49},
+        {"opposite_price": Decimal("50000.1")},
+        {"clock_offset_ms": 500.0},
+    ],
+)
+def test_conduct_at_the_edge_of_a_rule_passes(changes: dict[str, object]) -> None:
+    assert judge(exposure=replace(FLAT, **changes)).is_allowed  # type: ignore[arg-type]  # test data
+
+
+def test_a_market_order_crosses_any_own_order_on_the_other_side() -> None:
+    market = replace(ORDER, order_type=OrderType.MARKET, price=None)
+    exposure = replace(FLAT, opposite_price=Decimal(60_000))
+    assert judge(market, exposure=exposure).reason is DenyReason.SELF_CROSS
+
+
+def test_own_orders_never_keep_a_position_from_being_closed() -> None:
+    held = replace(
+        FLAT,
+        position_quantity=Decimal(1),
+        open_orders=99,
+        has_twin=True,
+        opposite_price=Decimal(50_000),
+    )
+    assert judge(replace(ORDER, side=Side.SELL, reduce_only=True), exposure=held).is_allowed

@@ -144,3 +144,50 @@ def test_the_memory_of_executions_is_bounded() -> None:
         portfolio.book_fill(fill(str(number), Side.BUY, "1", "1"))
     assert portfolio.book_fill(fill("100000", Side.BUY, "1", "1")) is None
     assert portfolio.fills == 100_001
+
+
+def test_funding_goes_into_cash_once() -> None:
+    portfolio = Portfolio(START)
+    assert portfolio.book_funding("BTCUSDT", Decimal("-1.5"), "f-1")
+    assert not portfolio.book_funding("BTCUSDT", Decimal("-1.5"), "f-1")
+    assert portfolio.book_funding("BTCUSDT", Decimal("0.5"), "f-2")
+    assert (portfolio.cash, portfolio.funding) == (START - 1, -1)
+
+
+def test_impossible_funding_is_refused() -> None:
+    with pytest.raises(InvariantViolated, match="impossible amount"):
+        Portfolio(START).book_funding("BTCUSDT", Decimal("NaN"), "f-1")
+
+
+def test_what_is_remembered_is_never_booked() -> None:
+    portfolio = Portfolio(START)
+    first = fill("1", Side.BUY, "1", "100")
+    assert portfolio.remember(first)
+    assert portfolio.book_fill(first) is None
+    assert portfolio.position("BTCUSDT").quantity == 0
+
+
+def test_an_execution_that_comes_back_changed_is_counted_and_the_first_stands() -> None:
+    portfolio = Portfolio(START)
+    portfolio.book_fill(fill("1", Side.BUY, "1", "100"))
+    assert portfolio.book_fill(fill("1", Side.BUY, "2", "100")) is None
+    assert portfolio.position("BTCUSDT").quantity == 1
+    assert (portfolio.duplicate_fills, portfolio.conflicting_fills) == (1, 1)
+
+
+def test_drawdown_is_the_fall_from_the_peak() -> None:
+    portfolio = Portfolio(START)
+    portfolio.book_fill(fill("1", Side.BUY, "100", "100"))
+    portfolio.mark("BTCUSDT", Decimal(350))
+    portfolio.mark("BTCUSDT", Decimal(225))
+    assert portfolio.drawdown_pct == 10
+    assert Portfolio(Decimal(0)).drawdown_pct == 0
+
+
+def test_a_loss_that_was_brought_in_is_no_drawdown() -> None:
+    portfolio = Portfolio(START)
+    portfolio.adopt("BTCUSDT", Decimal(100), Decimal(100))
+    assert not portfolio.is_valued
+    portfolio.mark("BTCUSDT", Decimal(50))
+    assert portfolio.is_valued
+    assert portfolio.drawdown_pct == 0

@@ -2,6 +2,7 @@ import asyncio
 
 from trading_system.simulation.bybit_server.options import ServerOptions
 from trading_system.simulation.bybit_server.session import Session
+from trading_system.simulation.latency import latency_of
 
 
 class FakeSocket:
@@ -21,10 +22,25 @@ class StuckSocket(FakeSocket):
         await asyncio.Event().wait()
 
 
-def make(**options):
+def make(latency=None, **options):
     cuts = []
-    session = Session("c1", options=ServerOptions(**options), abort=lambda: cuts.append(1))
+    session = Session(
+        "c1", options=ServerOptions(**options), abort=lambda: cuts.append(1), latency=latency
+    )
     return session, cuts
+
+
+class Jumpy:
+    """Each frame would overtake the one before it."""
+
+    is_none = False
+
+    def __init__(self):
+        self.way_s = 0.03
+
+    def one_way_s(self):
+        self.way_s = max(0.0, self.way_s - 0.01)
+        return self.way_s
 
 
 async def drain(session, socket):
@@ -86,4 +102,49 @@ async def test_endless_delayed_work_is_bounded():
     session, cuts = make(ack_delay_ms=1000)
     for _ in range(10_001):
         session.later_push(b"")
+    assert cuts == [1]
+
+
+async def test_frames_keep_their_order_on_the_simulated_way():
+    session, _ = make(latency=Jumpy())
+    socket = FakeSocket()
+    arrived = []
+
+    def receive(number):
+        arrived.append(number)
+        session.push(b"%d" % number)
+        if number == 3:
+            session.finish()
+
+    for number in (1, 2, 3):
+        session.arrive(lambda number=number: receive(number))
+    assert arrived == []
+    await drain(session, socket)
+    assert (arrived, socket.sent, socket.is_closed) == ([1, 2, 3], [b"1", b"2", b"3"], True)
+
+
+async def test_what_a_client_sent_before_it_left_still_arrives():
+    session, _ = make(latency=latency_of("retail", seed=1))
+    arrived = []
+    session.arrive(lambda: arrived.append("order"))
+    session.arrive_all()
+    session.cut()
+    assert arrived == ["order"]
+
+
+async def test_without_latency_frames_arrive_at_once():
+    session, _ = make(latency=latency_of("none", seed=1))
+    arrived = []
+    session.arrive(lambda: arrived.append(1))
+    assert arrived == [1]
+
+
+async def test_endless_frames_under_way_are_bounded():
+    session, cuts = make(latency=latency_of("retail", seed=1))
+    for _ in range(10_001):
+        session.arrive(lambda: None)
+    assert cuts == [1]
+    frames, cuts = make(latency=latency_of("retail", seed=1), max_outbox_bytes=1000)
+    for _ in range(11):
+        frames.push(b"x" * 100)
     assert cuts == [1]

@@ -246,13 +246,13 @@ async def test_a_position_whose_stop_is_missing_at_the_venue_is_named() -> None:
 
 async def test_while_paused_trades_are_closed_but_not_begun() -> None:
     floor = Floor()
-    floor.trader.is_paused = True
+    floor.trader.pause("test")
     floor.consider(UP)
     assert floor.work == []
-    floor.trader.is_paused = False
+    floor.trader.resume()
     floor.consider(UP)
     await floor.run()
-    floor.trader.is_paused = True
+    floor.trader.pause("test")
     floor.rig.clock.advance(1)
     floor.consider(None, mid=49_800.0)
     await floor.run()

@@ -1,316 +1,182 @@
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from decimal import Decimal
-
 import pytest
-from aiohttp import web
-from pydantic import SecretStr
+from bybit_rig import FakeTransport, ok, refused, rest, signer
 
 from trading_system.domain.errors import (
-    ConfigurationError,
-    CorruptDataError,
     Outcome,
     VenueAuthError,
-    VenueError,
     VenueRateLimited,
     VenueRejected,
     VenueUnavailable,
 )
-from trading_system.domain.orders import OrderIntent, OrderType, Side, TimeInForce
 from trading_system.runtime.clock import ManualClock
-from trading_system.venues.bybit.gateway import BybitGateway
-from trading_system.venues.bybit.hosts import endpoints
-from trading_system.venues.bybit.rest import BybitRest
-from trading_system.venues.bybit.signing import Signer
-from trading_system.venues.bybit.wire import order_body
+from trading_system.venues.bybit.refusals import not_sent, unknown
+from trading_system.venues.bybit.rest import PRIORITY_EXIT, BybitRest
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+CREATE = "/v5/order/create"
 
 
-_ORDER = (
-    '{"category":"linear","symbol":"BTCUSDT","side":"Buy","orderType":"Limit",'
-    '"qty":"0.001","price":"50000"}'
-)
+def answering(*answers, path=CREATE):
+    return FakeTransport().answer(path, *answers)
 
 
-def signer() -> Signer:
-    return Signer("demoKey", SecretStr("demoSecret"), recv_window_ms=5000)
-
-
-@asynccontextmanager
-async def serving(handler: Handler, *, key: Signer | None = None) -> AsyncIterator[BybitRest]:
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", handler)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    try:
-        async with BybitRest(
-            f"http://127.0.0.1:{port}", signer=key or signer(), clock=ManualClock()
-        ) as rest:
-            yield rest
-    finally:
-        await runner.cleanup()
-
-
-def answering(body: str, *, status: int = 200, headers: dict[str, str] | None = None) -> Handler:
-    async def handler(request: web.Request) -> web.StreamResponse:
-        return web.Response(
-            text=body, status=status, headers=headers, content_type="application/json"
-        )
-
-    return handler
+async def create(transport, **options):
+    client = rest(transport, **options)
+    return await client.post(CREATE, {"a": 1}, timeout_s=2, priority=2)
 
 
 @pytest.mark.parametrize(
-    ("payload", "sign"),
+    ("answer", "kind", "outcome"),
     [
-        (
-            "category=linear&symbol=BTCUSDT",
-            "0821d920f0f1c434af59e348aa8cc1303ba28fb8518710466a624b59b4063722",
-        ),
-        (
-            _ORDER,
-            "ff782192bda250e86581bb7b3d5f72d253ceda6763102f3e0e1f451f7e2e4a74",
-        ),
-        ("", "b79a56ea9412d20217161941ba00263777687778e0c0effc8a917ad37e480ad1"),
+        (refused(110007), VenueRejected, Outcome.REJECTED),
+        (refused(110072), VenueRejected, Outcome.REJECTED),
+        (refused(10004), VenueAuthError, Outcome.REJECTED),
+        (refused(10002), VenueAuthError, Outcome.REJECTED),
+        (refused(10006), VenueRateLimited, Outcome.REJECTED),
+        (refused(10016), VenueUnavailable, Outcome.UNKNOWN),
+        (refused(429), VenueUnavailable, Outcome.UNKNOWN),
+        ((503, ok({})), VenueUnavailable, Outcome.UNKNOWN),
+        ((503, refused(110007)), VenueUnavailable, Outcome.UNKNOWN),
+        ((502, "<html>bad gateway</html>"), VenueUnavailable, Outcome.UNKNOWN),
+        ((429, "slow down"), VenueUnavailable, Outcome.UNKNOWN),
+        ((302, ok({})), VenueUnavailable, Outcome.UNKNOWN),
+        ("", VenueUnavailable, Outcome.UNKNOWN),
+        ("[" * 100_000, VenueUnavailable, Outcome.UNKNOWN),
+        (b"\xff\xfe{}", VenueUnavailable, Outcome.UNKNOWN),
+        ('{"retMsg":"no code"}', VenueUnavailable, Outcome.UNKNOWN),
+        ((401, "who are you"), VenueAuthError, Outcome.REJECTED),
+        ((403, "banned"), VenueRateLimited, Outcome.REJECTED),
+        (unknown("reset", operation=CREATE), VenueUnavailable, Outcome.UNKNOWN),
+        (not_sent("queue full", operation=CREATE), VenueUnavailable, Outcome.NOT_SENT),
     ],
 )
-def test_signatures_equal_the_documented_vectors(payload: str, sign: str) -> None:
-    headers = signer().headers(payload.encode(), timestamp_ms=1_700_000_000_000)
-    assert headers["X-BAPI-SIGN"] == sign
-
-
-def test_the_stream_log_in_equals_the_documented_vector() -> None:
-    assert signer().stream_auth(expires_ms=1_700_000_001_000) == [
-        "demoKey",
-        1_700_000_001_000,
-        "f7fccdff864e566d5c956a229873f5394a29c29855a9c7fa8914dde94d91a1f6",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "kind", "outcome"),
-    [
-        ('{"retCode":110007,"retMsg":"no"}', 200, VenueRejected, Outcome.REJECTED),
-        ('{"retCode":10004,"retMsg":"sign"}', 200, VenueAuthError, Outcome.REJECTED),
-        ('{"retCode":10002,"retMsg":"time"}', 200, VenueAuthError, Outcome.REJECTED),
-        ('{"retCode":10006,"retMsg":"rate"}', 200, VenueRateLimited, Outcome.REJECTED),
-        ('{"retCode":10016,"retMsg":"internal"}', 200, VenueUnavailable, Outcome.UNKNOWN),
-        ('{"retCode":0}', 503, VenueUnavailable, Outcome.UNKNOWN),
-        ("<html>bad gateway</html>", 502, VenueUnavailable, Outcome.UNKNOWN),
-        ("", 200, VenueUnavailable, Outcome.UNKNOWN),
-        ("[" * 100_000, 200, VenueUnavailable, Outcome.UNKNOWN),
-        ("banned", 403, VenueRateLimited, Outcome.REJECTED),
-    ],
-)
-async def test_every_answer_has_a_typed_outcome(
-    body: str, status: int, kind: type[VenueError], outcome: Outcome
-) -> None:
-    async with serving(answering(body, status=status)) as rest:
-        with pytest.raises(kind) as caught:
-            await rest.post("/v5/order/create", {"a": 1}, timeout_s=2)
+async def test_every_answer_has_a_typed_outcome(answer, kind, outcome):
+    with pytest.raises(kind) as caught:
+        await create(answering(answer))
     assert caught.value.outcome is outcome
 
 
+@pytest.mark.parametrize(
+    "failure", [unknown("lost", operation=CREATE), (500, "{}"), refused(10016)]
+)
+async def test_a_post_is_sent_once_whatever_the_answer(failure):
+    transport = answering(failure)
+    with pytest.raises(VenueUnavailable):
+        await create(transport)
+    assert [sent.path for sent in transport.sent] == [CREATE]
+
+
 @pytest.mark.parametrize("code", [0, 110025, 110026, 110043])
-async def test_no_change_is_success(code: int) -> None:
-    async with serving(answering(f'{{"retCode":{code},"result":{{"a":1}}}}')) as rest:
-        assert bytes(await rest.get("/v5/x", timeout_s=2)) == b'{"a":1}'
+async def test_no_change_is_success(code):
+    transport = answering(f'{{"retCode":{code},"result":{{"a":1}}}}', path="/v5/x")
+    assert bytes(await rest(transport).get("/v5/x", timeout_s=2)) == b'{"a":1}'
 
 
-async def test_the_rate_limit_says_when_to_come_back() -> None:
-    reset = {"X-Bapi-Limit-Reset-Timestamp": "1700000000700"}
-    async with serving(answering('{"retCode":10006}', headers=reset)) as rest:
-        with pytest.raises(VenueRateLimited) as caught:
-            await rest.get("/v5/x", timeout_s=2)
+async def test_the_rate_limit_says_when_to_come_back():
+    transport = answering(refused(10006))
+    transport.headers = {"X-Bapi-Limit-Reset-Timestamp": "1700000000700"}
+    with pytest.raises(VenueRateLimited) as caught:
+        await create(transport)
     assert caught.value.retry_after_s == pytest.approx(0.7)
 
 
-async def test_no_answer_in_time_is_unknown() -> None:
-    async def silent(request: web.Request) -> web.StreamResponse:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    async with serving(silent) as rest:
-        with pytest.raises(VenueUnavailable) as caught:
-            await rest.post("/v5/order/create", {}, timeout_s=0.05)
-    assert caught.value.outcome is Outcome.UNKNOWN
-
-
-async def test_a_connection_cut_before_the_answer_is_unknown() -> None:
-    async def cut(request: web.Request) -> web.StreamResponse:
-        assert request.transport is not None
-        request.transport.abort()
-        return web.Response()
-
-    async with serving(cut) as rest:
-        with pytest.raises(VenueUnavailable) as caught:
-            await rest.post("/v5/order/create", {}, timeout_s=2)
-    assert caught.value.outcome is Outcome.UNKNOWN
-    assert rest.failures == 1
-
-
-async def test_a_refused_connection_was_not_sent() -> None:
-    async with BybitRest("http://127.0.0.1:9", signer=signer(), clock=ManualClock()) as rest:
-        with pytest.raises(VenueUnavailable) as caught:
-            await rest.post("/v5/order/create", {}, timeout_s=2)
-    assert caught.value.outcome is Outcome.NOT_SENT
-
-
-async def test_a_signed_request_without_a_key_is_not_sent() -> None:
-    async with BybitRest("http://127.0.0.1:9", signer=None, clock=ManualClock()) as rest:
-        with pytest.raises(VenueAuthError, match="TRADING_BYBIT__API_KEY"):
-            await rest.get("/v5/position/list", timeout_s=1, signed=True)
-        assert rest.requests == 0
-
-
-async def test_a_post_is_sent_once_whatever_the_answer() -> None:
-    seen: list[str] = []
-
-    async def failing(request: web.Request) -> web.StreamResponse:
-        seen.append(request.path)
-        return web.Response(status=500, text="{}")
-
-    async with serving(failing) as rest:
-        with pytest.raises(VenueUnavailable):
-            await rest.post("/v5/order/create", {}, timeout_s=2)
-    assert seen == ["/v5/order/create"]
-
-
-async def test_the_signed_query_is_the_one_on_the_wire() -> None:
-    seen: list[tuple[str, str]] = []
-
-    async def recording(request: web.Request) -> web.StreamResponse:
-        stamp = request.headers["X-BAPI-TIMESTAMP"]
-        expected = signer().headers(
-            request.rel_url.raw_query_string.encode(), timestamp_ms=int(stamp)
-        )
-        seen.append((request.headers["X-BAPI-SIGN"], expected["X-BAPI-SIGN"]))
-        return web.json_response({"retCode": 0, "result": {}})
-
-    async with serving(recording) as rest:
-        await rest.get("/v5/x", {"b": "1 2", "a": "ä%3A"}, timeout_s=2, signed=True)
-    assert seen[0][0] == seen[0][1]
-
-
-def test_an_environment_without_an_address_needs_overrides() -> None:
-    with pytest.raises(ConfigurationError, match="TRADING_BYBIT__REST_URL"):
-        endpoints("simulated", rest_url=None, ws_url=None)
-    local = endpoints("simulated", rest_url="http://127.0.0.1:1/", ws_url="ws://127.0.0.1:1")
-    assert local.rest == "http://127.0.0.1:1"
-
-
-@pytest.mark.parametrize("environment", ["testnet", "demo", "mainnet"])
-def test_known_environments_are_encrypted_and_overridable(environment: str) -> None:
-    known = endpoints(environment, rest_url=None, ws_url=None)
-    assert known.rest.startswith("https://")
-    assert known.private_ws.startswith("wss://")
-    changed = endpoints(environment, rest_url="https://x.test", ws_url=None)
-    assert changed.rest == "https://x.test"
-
-
-def test_an_order_body_is_spelled_as_the_venue_wants_it() -> None:
-    body = order_body(
-        OrderIntent(
-            symbol="BTCUSDT",
-            side=Side.SELL,
-            order_type=OrderType.LIMIT,
-            quantity=Decimal("0.010"),
-            price=Decimal("1E+4"),
-            time_in_force=TimeInForce.POST_ONLY,
-            reduce_only=True,
-            link_id="ts-1",
-        )
-    )
-    assert body == {
-        "category": "linear",
-        "symbol": "BTCUSDT",
-        "side": "Sell",
-        "orderType": "Limit",
-        "qty": "0.010",
-        "price": "10000",
-        "timeInForce": "PostOnly",
-        "orderLinkId": "ts-1",
-        "positionIdx": 0,
-        "reduceOnly": True,
+async def test_quotas_are_noted_per_endpoint():
+    transport = answering(ok({}))
+    transport.headers = {
+        "X-Bapi-Limit": "10",
+        "X-Bapi-Limit-Status": "7",
+        "X-Bapi-Limit-Reset-Timestamp": "1700000000700",
     }
+    client = rest(transport)
+    await client.post(CREATE, {}, timeout_s=2, priority=2)
+    assert client.quotas[CREATE].remaining == 7
 
 
-@pytest.mark.parametrize(
-    "result",
-    ["{}", '{"list":{}}', '{"list":[{"symbol":"BTCUSDT"}]}', '{"list":[]}'],
-)
-async def test_an_unusable_instrument_answer_is_a_typed_error(result: str) -> None:
-    async with serving(answering(f'{{"retCode":0,"result":{result}}}')) as rest:
-        with pytest.raises(CorruptDataError):
-            await BybitGateway(rest, clock=ManualClock()).instrument("BTCUSDT")
+async def test_after_a_ban_the_address_is_silent_for_ten_minutes():
+    clock = ManualClock()
+    transport = answering((403, "banned"), ok({}))
+    client = rest(transport, clock=clock)
+    with pytest.raises(VenueRateLimited) as caught:
+        await client.post(CREATE, {}, timeout_s=2, priority=2)
+    assert caught.value.retry_after_s == 600
+    clock.advance(599.9)
+    with pytest.raises(VenueRateLimited) as caught:
+        await client.post(CREATE, {}, timeout_s=2, priority=1)
+    assert caught.value.outcome is Outcome.NOT_SENT
+    assert len(transport.sent) == 1
+    clock.advance(0.2)
+    await client.post(CREATE, {}, timeout_s=2, priority=2)
+    assert client.banned_for_s == 0
 
 
-@pytest.mark.parametrize("code", [10403, 10429, 20003, 20006, 170001, 170032, 500000])
-async def test_an_overloaded_venue_may_have_acted(code: int) -> None:
-    async with serving(answering(f'{{"retCode":{code},"retMsg":"busy"}}')) as rest:
-        with pytest.raises(VenueUnavailable) as caught:
-            await rest.post("/v5/order/create", {}, timeout_s=2)
-    assert caught.value.outcome is Outcome.UNKNOWN
+async def test_a_signed_request_without_a_key_is_not_sent():
+    transport = FakeTransport()
+    client = BybitRest("http://x", signer=None, clock=ManualClock(), transport=transport)
+    with pytest.raises(VenueAuthError, match="TRADING_BYBIT__API_KEY"):
+        await client.get("/v5/position/list", timeout_s=1, signed=True)
+    with pytest.raises(VenueAuthError):
+        client.auth_headers(b"")
+    assert (client.requests, transport.sent) == (0, [])
 
 
-async def test_an_unreadable_acknowledgement_is_unknown() -> None:
-    intent = OrderIntent(
-        symbol="BTCUSDT",
-        side=Side.BUY,
-        order_type=OrderType.LIMIT,
-        quantity=Decimal("0.001"),
-        price=Decimal(50_000),
-        link_id="x",
-    )
-    async with serving(answering('{"retCode":0,"result":[]}')) as rest:
-        with pytest.raises(VenueUnavailable) as caught:
-            await BybitGateway(rest, clock=ManualClock()).submit(intent, timeout_s=2)
-    assert caught.value.outcome is Outcome.UNKNOWN
+async def test_the_signed_query_is_the_one_on_the_wire():
+    transport = answering(ok({}), path="/v5/x")
+    await rest(transport).get("/v5/x", {"b": "1 2", "a": "ä%3A"}, timeout_s=2, signed=True)
+    sent = transport.sent[0]
+    stamp = int(sent.headers["X-BAPI-TIMESTAMP"])
+    expected = signer().headers(sent.raw_query.encode(), timestamp_ms=stamp)
+    assert sent.headers["X-BAPI-SIGN"] == expected["X-BAPI-SIGN"]
+    assert sent.query == {"b": "1 2", "a": "ä%3A"}
 
 
-async def test_a_server_time_that_is_no_number_is_a_typed_error() -> None:
-    async with serving(answering('{"retCode":0,"result":{"timeNano":"soon"}}')) as rest:
-        with pytest.raises(CorruptDataError):
-            await BybitGateway(rest, clock=ManualClock()).synchronise_clock()
+async def test_the_signed_body_is_the_one_on_the_wire():
+    transport = answering(ok({}))
+    await create(transport)
+    sent = transport.sent[0]
+    expected = signer().headers(sent.raw_body, timestamp_ms=1_700_000_000_000)
+    assert sent.headers["X-BAPI-SIGN"] == expected["X-BAPI-SIGN"]
+    assert sent.headers["Content-Type"] == "application/json"
 
 
-async def test_failures_are_judged_over_the_newest_requests() -> None:
-    bodies = ["<html>"] + ['{"retCode":0}'] * 200
-
-    async def handler(request: web.Request) -> web.StreamResponse:
-        return web.Response(text=bodies.pop(0))
-
-    async with serving(handler) as rest:
-        with pytest.raises(VenueUnavailable):
-            await rest.get("/v5/x", timeout_s=2)
-        assert rest.recent == (1, 1)
-        for _ in range(200):
-            await rest.get("/v5/x", timeout_s=2)
-        assert rest.recent == (0, 200)
-        assert rest.failures == 1
+async def test_requests_are_stamped_with_the_venues_time():
+    transport = answering(ok({}))
+    client = rest(transport)
+    client.offset_ns = 3_000_000_000
+    await client.post(CREATE, {}, timeout_s=2, priority=2)
+    assert transport.sent[0].headers["X-BAPI-TIMESTAMP"] == "1700000003000"
+    assert client.auth_headers(b"")["X-BAPI-TIMESTAMP"] == "1700000003000"
 
 
-@pytest.mark.parametrize(
-    ("refusals", "reset_ms", "is_answered"), [(1, 10, True), (9, 10, False), (1, 5_000, False)]
-)
-async def test_a_query_waits_out_a_full_quota_within_reason(
-    refusals: int, reset_ms: int, is_answered: bool
-) -> None:
-    answers = ['{"retCode":10006}'] * refusals + ['{"retCode":0,"result":{"list":[]}}']
-    headers = {"X-Bapi-Limit-Reset-Timestamp": str(1_700_000_000_000 + reset_ms)}
+async def test_priority_and_deadline_reach_the_transport():
+    transport = answering(ok({})).answer("/v5/x", ok({}))
+    client = rest(transport)
+    await client.post(CREATE, {}, timeout_s=1.5, priority=PRIORITY_EXIT)
+    await client.get("/v5/x", timeout_s=2.5)
+    assert [(s.priority, s.timeout_s) for s in transport.sent] == [(1, 1.5), (3, 2.5)]
 
-    async def handler(request: web.Request) -> web.StreamResponse:
-        return web.Response(text=answers.pop(0), headers=headers)
 
-    async with serving(handler) as rest:
-        gateway = BybitGateway(rest, clock=ManualClock())
-        if is_answered:
-            assert await gateway.positions() == []
-        else:
-            with pytest.raises(VenueRateLimited):
-                await gateway.positions()
+async def test_the_time_until_a_post_was_sent_is_told():
+    heard = []
+    transport = answering(ok({})).answer("/v5/x", ok({}))
+    client = rest(transport, on_post_sent=heard.append)
+    await client.get("/v5/x", timeout_s=1)
+    await client.post(CREATE, {}, timeout_s=1, priority=2)
+    assert heard == [1_500_000]
+
+
+async def test_failures_are_judged_over_the_newest_requests():
+    transport = answering("<html>", *[ok({})] * 200, path="/v5/x")
+    client = rest(transport)
+    with pytest.raises(VenueUnavailable):
+        await client.get("/v5/x", timeout_s=2)
+    assert client.recent == (1, 1)
+    for _ in range(200):
+        await client.get("/v5/x", timeout_s=2)
+    assert client.recent == (0, 200)
+    assert (client.failures, client.requests) == (1, 201)
+
+
+async def test_a_business_refusal_is_no_failure_of_the_venue():
+    client = rest(answering(refused(110007)))
+    with pytest.raises(VenueRejected):
+        await client.post(CREATE, {}, timeout_s=1, priority=2)
+    assert client.failures == 0

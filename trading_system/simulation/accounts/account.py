@@ -31,6 +31,7 @@ class Account:
         self.fees = _ZERO
         self.funding = _ZERO
         self.orders: dict[str, LiveOrder] = {}
+        self.stops: dict[str, LiveOrder] = {}
         self.histories = Histories()
         self.stakes: dict[str, Stake] = {}
 
@@ -48,12 +49,13 @@ class Account:
 
     def find_live(self, order_id: str, link_id: str) -> LiveOrder | None:
         """Return the order that is not final; ``order_id`` wins over ``link_id``."""
-        return self.orders.get(order_id or self.histories.links.order_id(link_id))
+        key = order_id or self.histories.links.order_id(link_id)
+        return self.orders.get(key) or self.stops.get(key)
 
     def find(self, order_id: str, link_id: str) -> OrderRecord | None:
         """Return an order, final or not; ``order_id`` wins over ``link_id``."""
         key = order_id or self.histories.links.order_id(link_id)
-        live = self.orders.get(key)
+        live = self.orders.get(key) or self.stops.get(key)
         return self.histories.orders.get(key) if live is None else live.record
 
     def add_order(self, live: LiveOrder) -> None:

@@ -54,6 +54,10 @@ class LinkIds:
         if len(self._order_ids) > LINK_ID_LIMIT:
             self._order_ids.popitem(last=False)
 
+    def pairs(self) -> list[tuple[str, str]]:
+        """Return every id remembered with the order it names, oldest first."""
+        return list(self._order_ids.items())
+
     def order_id(self, link_id: str) -> str:
         """Return the order that ``link_id`` names, an empty text when there is none."""
         return self._order_ids.get(link_id, "")

@@ -9,7 +9,7 @@ from trading_system.domain.orders import Side
 from trading_system.simulation.accounts.positions import Position
 from trading_system.simulation.contracts import Contract, money
 from trading_system.simulation.matching.book import RestingOrder
-from trading_system.simulation.records import OrderRecord, PositionView
+from trading_system.simulation.records import OrderRecord, PositionView, StopKind
 
 if TYPE_CHECKING:
     from trading_system.simulation.accounts.account import Account
@@ -50,6 +50,8 @@ class Stake:
     ----------
     created_ms, updated_ms : int
         When an order first and last touched it, 0 before.
+    stops : dict of StopKind to LiveOrder
+        Untriggered stops of the position.
     """
 
     __slots__ = (
@@ -61,6 +63,7 @@ class Stake:
         "orders",
         "position",
         "reduce_only",
+        "stops",
         "taker_rate",
         "updated_ms",
     )
@@ -74,6 +77,7 @@ class Stake:
         self.position = Position()
         self.orders: dict[str, LiveOrder] = {}
         self.reduce_only: dict[str, LiveOrder] = {}
+        self.stops: dict[StopKind, LiveOrder] = {}
         self._lots = {Side.BUY: 0, Side.SELL: 0}
         self._ticklots = {Side.BUY: 0, Side.SELL: 0}
 
@@ -201,7 +205,15 @@ class Stake:
             updated_ms=self.updated_ms,
             opened_ms=position.opened_ms,
             sequence=position.sequence,
+            stop_loss=self._stop_price(StopKind.STOP_LOSS),
+            take_profit=self._stop_price(StopKind.TAKE_PROFIT),
         )
+
+    def _stop_price(self, kind: StopKind) -> Decimal | None:
+        live = self.stops.get(kind)
+        if live is None or live.record.trigger is None:
+            return None
+        return self.contract.instrument.ticks_to_price(live.record.trigger.price_ticks)
 
     def _exempt(self) -> int:
         # Ticks times lots of the orders that only reduce the position, oldest order first.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from trading_system.domain.instruments import plain
 from trading_system.simulation.bybit_server import account_rows, order_rows
 from trading_system.simulation.bybit_server.envelope import Row
+from trading_system.simulation.bybit_server.order_parameters import stop_changes
 from trading_system.simulation.bybit_server.paging import DAY_MS, TimeWindow, page, time_window
 from trading_system.simulation.bybit_server.parameters import DetailedReject, Fields, bad
 from trading_system.simulation.bybit_server.texts import GridText
@@ -15,29 +16,30 @@ from trading_system.simulation.exchange import Exchange
 from trading_system.simulation.records import AccountSpec, OrderRecord, VenueReject
 
 _STOP_FILTERS = frozenset({"StopOrder", "tpslOrder", "OcoOrder", "BidirectionalTpslOrder"})
+_PLAIN_FILTERS = frozenset({"Order", "OpenOrder"})
 _OPEN_ONLY = {"0": False, "1": True, "2": True}
 _MAX_RECENT = 500
 _SPOT_FEE = "0.001"
 _LEVERAGE_STEP = Decimal("0.01")
 _MARGIN_MODES = ("REGULAR_MARGIN", "ISOLATED_MARGIN", "PORTFOLIO_MARGIN")
 _MARGIN_MODE_FAILED = 3400045
-_STOP_FIELDS = (
-    "takeProfit",
-    "stopLoss",
-    "trailingStop",
-    "activePrice",
-    "tpSize",
-    "slSize",
-    "tpLimitPrice",
-    "slLimitPrice",
-)
 
 
 class AccountQueries:
-    """Answers about one account; every method takes the account, the fields and the time."""
+    """Answers about one account; every method takes the account, the fields and the time.
 
-    def __init__(self, exchange: Exchange) -> None:
+    Parameters
+    ----------
+    exchange : Exchange
+        Source of every answer.
+    history_lag_ms : int
+        How long a closed order stays invisible in ``order/history``, which Bybit fills later
+        than the streams; ``order/realtime`` never lags.
+    """
+
+    def __init__(self, exchange: Exchange, *, history_lag_ms: int = 0) -> None:
         self._exchange = exchange
+        self._history_lag_ms = history_lag_ms
         self._texts = {
             symbol: GridText(instrument) for symbol, instrument in exchange.instruments.items()
         }
@@ -60,9 +62,10 @@ class AccountQueries:
         """Return ``order/history``: closed orders, newest first."""
         category = fields.category()
         limit = fields.limit(default=20, highest=50)
-        if category != "linear" or fields.text("orderFilter") in _STOP_FILTERS:
+        if category != "linear":
             return _listing(category, [], "")
         window = time_window(fields, now_ms=now_ms)
+        is_kind = _kind_filter(fields)
         status = fields.text("orderStatus")
         order_id, link_id = fields.text("orderId"), fields.text("orderLinkId")
         is_wanted = self._scope(fields)
@@ -75,6 +78,8 @@ class AccountQueries:
                 else is_wanted(order.symbol)
             )
             and (not status or order.state.value == status)
+            and is_kind(order)
+            and order.updated_ms <= now_ms - self._history_lag_ms
             and _is_kept(order, window, now_ms)
         ]
         return self._order_page(fields, orders, limit)
@@ -252,12 +257,11 @@ class AccountQueries:
         raise bad("params error: mode must be 0 (one-way)")
 
     def trading_stop(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
-        """Refuse ``position/trading-stop``: take profit and stop loss are not supported."""
-        del account, now_ms
-        self._traded_symbol(fields)
-        if not any(fields.is_set(name) for name in _STOP_FIELDS):
-            raise VenueReject(34040, "not modified")
-        raise bad("take profit, stop loss and trailing stop are not supported by this venue")
+        """Perform ``position/trading-stop``: stops over the whole position, at market."""
+        symbol = self._traded_symbol(fields)
+        changes = stop_changes(fields)
+        self._exchange.set_stops(account.account_id, symbol, changes, now_ms=now_ms)
+        return {}
 
     def set_margin_mode(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
         """Perform ``account/set-margin-mode``: regular (cross) margin is all there is."""
@@ -296,14 +300,16 @@ class AccountQueries:
             raise bad("params error: symbol, baseCoin, settleCoin or an order id is required")
         is_wanted = self._scope(fields)
         wants_closed = fields.choice("openOnly", _OPEN_ONLY, default=False)
-        if fields.text("orderFilter") in _STOP_FILTERS:
-            return []
-        orders: Iterable[OrderRecord]
+        is_kind, account_id = _kind_filter(fields), account.account_id
+        orders: Sequence[OrderRecord]
         if wants_closed:
-            orders = _by_creation(self._exchange.closed_orders(account.account_id)[-_MAX_RECENT:])
+            orders = self._exchange.closed_orders(account_id)[-_MAX_RECENT:]
         else:
-            orders = self._exchange.open_orders(account.account_id)
-        return [order for order in orders if is_wanted(order.symbol)]
+            orders = self._exchange.stop_orders(account_id)[::-1]
+            orders += self._exchange.open_orders(account_id)[::-1]
+        return [
+            order for order in _by_creation(orders) if is_wanted(order.symbol) and is_kind(order)
+        ]
 
     def _order_page(self, fields: Fields, orders: list[OrderRecord], limit: int) -> Row:
         items, cursor = page(
@@ -328,6 +334,16 @@ class AccountQueries:
 # Newest first; the exchange lists closed orders by the time they closed.
 def _by_creation(orders: Sequence[OrderRecord]) -> list[OrderRecord]:
     return sorted(orders, key=lambda order: order.created_ms)[::-1]
+
+
+# Without a filter linear orders of every kind are listed.
+def _kind_filter(fields: Fields) -> Callable[[OrderRecord], bool]:
+    name = fields.text("orderFilter")
+    if name in _STOP_FILTERS:
+        return lambda order: order.trigger is not None and name == "StopOrder"
+    if name in _PLAIN_FILTERS:
+        return lambda order: order.trigger is None
+    return lambda _: True
 
 
 def _listing(category: str, rows: list[Row], cursor: str) -> Row:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trading_system.domain.errors import ConfigurationError
+from trading_system.simulation.latency import PROFILES
 
 MIB = 1024 * 1024
 
@@ -23,6 +24,13 @@ class ServerOptions:
     ack_delay_ms : float
         Delay of subscribe acks, first snapshots and trade acks. Real clients register their
         callbacks after sending, so an immediate ack loses a race now and then.
+    latency : {"none", "colocated", "regional", "retail"}
+        Simulated way of requests and frames; its randomness follows from ``seed``.
+    profile : {"full", "demo"}
+        ``demo`` leaves out what Bybit's demo environment does not have, first of all the trade
+        WebSocket.
+    history_lag_ms : int
+        How long a closed order is missing in ``order/history``.
     pump_interval_ms : float
         Pause between two advances of the market.
     max_connections : int
@@ -40,6 +48,10 @@ class ServerOptions:
     port: int = 0
     limits: Literal["documented", "off"] = "documented"
     ack_delay_ms: float = 2.0
+    latency: Literal["none", "colocated", "regional", "retail"] = "none"
+    profile: Literal["full", "demo"] = "full"
+    seed: int = 0
+    history_lag_ms: int = 0
     pump_interval_ms: float = 5.0
     max_connections: int = 1000
     max_outbox_bytes: int = 4 * MIB
@@ -57,5 +69,10 @@ class ServerOptions:
             raise ConfigurationError(f"limits must be documented or off, was {self.limits!r}")
         if not 0 <= self.ack_delay_ms <= 10_000:
             raise ConfigurationError(f"ack_delay_ms must be 0..10000, was {self.ack_delay_ms}")
+        if self.latency not in {"none", *PROFILES}:
+            known = ", ".join(("none", *PROFILES))
+            raise ConfigurationError(f"latency must be one of {known}, was {self.latency!r}")
+        if self.profile not in {"full", "demo"}:
+            raise ConfigurationError(f"profile must be full or demo, was {self.profile!r}")
         if not 0 < self.pump_interval_ms <= 1000:
             raise ConfigurationError(f"pump_interval_ms must be 0..1000: {self.pump_interval_ms}")

@@ -31,7 +31,8 @@ STREAM_OPERATIONS = frozenset({*BATCHES, *BATCHES.values()})
 _OVERLOADED = 429
 _OVERLOADED_TEXT = "The trading service is catching up after a pause, please retry; it is behind by"
 _STOP_FILTERS = frozenset({"StopOrder", "tpslOrder", "OcoOrder", "BidirectionalTpslOrder"})
-_CANCEL_FILTERS = _STOP_FILTERS | {"Order", "OpenOrder"}
+_PLAIN_FILTERS = frozenset({"Order", "OpenOrder"})
+_CANCEL_FILTERS = _STOP_FILTERS | _PLAIN_FILTERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,15 +195,19 @@ class OrderDesk:
     def _cancel_all(self, account_id: int, fields: Fields, now_ms: int) -> Row:
         category = fields.category()
         symbols = self._cancel_scope(fields) if category == "linear" else []
+        chosen = fields.choice("orderFilter", {name: name for name in _CANCEL_FILTERS}, default="")
+        # ``stopOrderType`` Stop means conditional orders other than a position's stops.
+        has_type = bool(fields.text("stopOrderType"))
         cancelled: list[OrderRecord] = []
         for symbol in symbols:
-            cancelled += self._exchange.cancel_all(account_id, symbol=symbol, now_ms=now_ms)
+            if chosen not in _STOP_FILTERS and not has_type:
+                cancelled += self._exchange.cancel_all(account_id, symbol=symbol, now_ms=now_ms)
+            if chosen not in _PLAIN_FILTERS and not has_type:
+                cancelled += self._exchange.cancel_stops(account_id, symbol=symbol, now_ms=now_ms)
         return {"list": [_ids(order) for order in cancelled], "success": "1"}
 
-    # Symbols whose plain orders a cancel-all names; None stands for every symbol at once.
+    # Symbols that a cancel-all names; None stands for every symbol at once.
     def _cancel_scope(self, fields: Fields) -> list[str | None]:
-        chosen = fields.choice("orderFilter", {name: name for name in _CANCEL_FILTERS}, default="")
-        is_stop_only = chosen in _STOP_FILTERS or bool(fields.text("stopOrderType"))
         symbol, base = fields.text("symbol"), fields.text("baseCoin")
         settle = fields.text("settleCoin")
         scope: list[str | None]
@@ -217,7 +222,7 @@ class OrderDesk:
             scope = [None] if settle == "USDT" else []
         else:
             raise bad("params error: symbol, baseCoin or settleCoin is required")
-        return [] if is_stop_only else scope
+        return scope
 
 
 def _ids(order: OrderRecord) -> Row:

@@ -7,7 +7,13 @@ from decimal import Decimal
 
 from trading_system.domain.orders import OrderType, Side, TimeInForce
 from trading_system.simulation.bybit_server.parameters import Fields, bad
-from trading_system.simulation.records import OrderRequest, SelfMatch
+from trading_system.simulation.records import (
+    OrderRequest,
+    SelfMatch,
+    StopChange,
+    StopKind,
+    TriggerBy,
+)
 
 _SIDES = {"Buy": Side.BUY, "Sell": Side.SELL}
 _ORDER_TYPES = {"Market": OrderType.MARKET, "Limit": OrderType.LIMIT}
@@ -26,6 +32,19 @@ _PRICED = (
     "slLimitPrice",
     "trailingStop",
     "activePrice",
+)
+_STOPS = (
+    (StopKind.TAKE_PROFIT, "takeProfit", "tpTriggerBy"),
+    (StopKind.STOP_LOSS, "stopLoss", "slTriggerBy"),
+)
+_TRIGGERS = {value.value: value for value in TriggerBy}
+_PARTIAL_STOPS = (
+    "trailingStop",
+    "activePrice",
+    "tpSize",
+    "slSize",
+    "tpLimitPrice",
+    "slLimitPrice",
 )
 _PLAIN_FILTERS = frozenset({"Order", "OpenOrder"})
 _NAMED = ("bboSideType", "slippageToleranceType")
@@ -105,6 +124,38 @@ def order_change(fields: Fields) -> OrderChange:
     if change.price is None and change.quantity is None:
         raise bad("params error: nothing to amend")
     return change
+
+
+def stop_changes(fields: Fields) -> list[StopChange]:
+    """Return what a trading-stop body asks for; an empty list changes nothing.
+
+    Clients leave out ``positionIdx`` and ``tpslMode``, which the documentation requires: they
+    mean one-way and Full here.
+
+    Raises
+    ------
+    VenueReject
+        10001 if a field is malformed or asks for something this venue does not have.
+    """
+    if fields.text("tpslMode", default="Full") != "Full":
+        raise bad("tpslMode Partial is not supported by this venue, use Full")
+    if fields.integer("positionIdx", default=0) != 0:
+        raise bad("position idx not match position mode: one-way needs 0")
+    for name in _PARTIAL_STOPS:
+        if fields.is_set(name):
+            raise bad(f"{name} is not supported by this venue")
+    for name in ("tpOrderType", "slOrderType"):
+        if fields.text(name, default="Market") != "Market":
+            raise bad(f"{name} Limit is not supported by this venue, use Market")
+    changes = []
+    for kind, price_name, by_name in _STOPS:
+        price = fields.amount(price_name)
+        by = fields.choice(by_name, _TRIGGERS, default=TriggerBy.LAST)
+        if price is not None:
+            if price < 0:
+                raise bad(f"params error: {price_name} must not be negative")
+            changes.append(StopChange(kind=kind, price=price, by=by))
+    return changes
 
 
 def refuse_unsupported(fields: Fields) -> None:

@@ -17,6 +17,7 @@ from trading_system.simulation.records import (
     ExecutionRecord,
     LedgerEntry,
     OrderRecord,
+    StopKind,
 )
 
 COIN = "USDT"
@@ -52,8 +53,6 @@ _ORDER_CONSTANTS: Row = {
 }
 
 _EXECUTION_CONSTANTS: Row = {
-    "createType": "CreateByUser",
-    "stopOrderType": "UNKNOWN",
     "feeCurrency": COIN,
     "tradeIv": "",
     "markIv": "",
@@ -62,6 +61,32 @@ _EXECUTION_CONSTANTS: Row = {
     "blockTradeId": "",
     "extraFees": "",
 }
+
+
+_STOP_NAMES = {
+    StopKind.STOP_LOSS: ("CreateByStopLoss", "slTriggerBy"),
+    StopKind.TAKE_PROFIT: ("CreateByTakeProfit", "tpTriggerBy"),
+}
+
+
+def _stop_fields(order: OrderRecord, texts: GridText) -> Row:
+    # What tells a position's stop from a plain order; nothing for the latter.
+    trigger = order.trigger
+    if trigger is None:
+        return {}
+    created, watched = _STOP_NAMES[trigger.kind]
+    row: Row = {
+        "createType": created,
+        "stopOrderType": trigger.kind.value,
+        "triggerPrice": texts.price(trigger.price_ticks),
+        "triggerDirection": 1 if trigger.on_rise else 2,
+        "triggerBy": trigger.by.value,
+        "tpslMode": "Full",
+        watched: trigger.by.value,
+    }
+    if not order.price_ticks:
+        row["price"] = "0"
+    return row
 
 
 def order_row(order: OrderRecord, texts: GridText) -> Row:
@@ -98,6 +123,7 @@ def order_row(order: OrderRecord, texts: GridText) -> Row:
         "smpOrderId": order.smp_order_id,
         "createdTime": str(order.created_ms),
         "updatedTime": str(order.updated_ms),
+        **_stop_fields(order, texts),
     }
 
 
@@ -113,8 +139,11 @@ def stream_order_row(order: OrderRecord, texts: GridText) -> Row:
 def execution_row(execution: ExecutionRecord, texts: GridText) -> Row:
     """Return the REST row of an execution."""
     is_trade = execution.exec_type == "Trade"
+    kind = execution.stop_kind
     return {
         **_EXECUTION_CONSTANTS,
+        "createType": "CreateByUser" if kind is None else _STOP_NAMES[kind][0],
+        "stopOrderType": "UNKNOWN" if kind is None else kind.value,
         "symbol": execution.symbol,
         "orderId": execution.order_id,
         "orderLinkId": execution.link_id,

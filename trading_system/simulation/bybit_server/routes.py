@@ -40,6 +40,10 @@ class OrderRoute:
 Route = PublicRoute | SignedRoute | OrderRoute
 
 
+NOT_IN_DEMO = frozenset({"/v5/account/fee-rate", "/v5/account/query-dcp-info"})
+"""Paths that Bybit's demo environment does not have."""
+
+
 def routes(market: MarketQueries, account: AccountQueries) -> Mapping[str, Route]:
     """Return every path of the server."""
     table: dict[str, Route] = {}

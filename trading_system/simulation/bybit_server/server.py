@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import count
 from types import TracebackType
 from typing import Self
@@ -26,10 +27,11 @@ from trading_system.simulation.bybit_server.pace import MarketPace
 from trading_system.simulation.bybit_server.private_feeds import PrivateFeeds
 from trading_system.simulation.bybit_server.public_feeds import PublicFeeds
 from trading_system.simulation.bybit_server.rest import RestGateway
-from trading_system.simulation.bybit_server.routes import routes
+from trading_system.simulation.bybit_server.routes import NOT_IN_DEMO, routes
 from trading_system.simulation.bybit_server.session import Session
 from trading_system.simulation.bybit_server.streams import Channel, PrivateChannel, PublicChannel
 from trading_system.simulation.bybit_server.trade_stream import TradeChannel
+from trading_system.simulation.latency import latency_of
 from trading_system.simulation.venue import SimulatedVenue
 
 _LOGGER = logging.getLogger(__name__)
@@ -81,11 +83,16 @@ class BybitServer:
         self._private = PrivateFeeds(
             exchange, on_trades=self._public.add_trades, now_ms=self._now_ms
         )
+        self._latency = latency_of(options.latency, seed=options.seed)
+        queries = AccountQueries(exchange, history_lag_ms=options.history_lag_ms)
+        table = routes(MarketQueries(venue, books=self._public), queries)
+        if options.profile == "demo":
+            table = {path: route for path, route in table.items() if path not in NOT_IN_DEMO}
         limits = RequestLimits(is_enforced=options.limits == "documented")
         self._pace = MarketPace(venue, clock=clock)
         self._desk = OrderDesk(exchange, limits, advance=self._pace.advance)
         self._rest = RestGateway(
-            routes(MarketQueries(venue, books=self._public), AccountQueries(exchange)),
+            table,
             desk=self._desk,
             limits=limits,
             accounts=self._accounts,
@@ -188,11 +195,21 @@ class BybitServer:
         path, _, query = request.raw_path.partition("?")
         make = self._channel_of(path)
         if make is None or request.headers.get("Upgrade", "").lower() != "websocket":
-            try:
-                return await self._rest.handle(request)
-            except TimeoutError as e:
-                raise web.HTTPRequestTimeout from e
+            return await self._answer(request)
         return await self._converse(request, query, make)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        # A connection's requests follow each other, so nothing overtakes on the way.
+        way_s = self._latency.one_way_s()
+        if way_s:
+            await asyncio.sleep(way_s)
+        try:
+            response = await self._rest.handle(request)
+        except TimeoutError as e:
+            raise web.HTTPRequestTimeout from e
+        if way_s:
+            await asyncio.sleep(way_s)
+        return response
 
     def _channel_of(self, path: str) -> Callable[[Session], Channel] | None:
         if path in _PUBLIC_PATHS:
@@ -204,7 +221,7 @@ class BybitServer:
             return lambda session: PrivateChannel(
                 session, self._private, accounts=self._accounts, now_ms=self._now_ms
             )
-        if path == "/v5/trade":
+        if path == "/v5/trade" and self._options.profile == "full":
             return lambda session: TradeChannel(
                 session, self._desk, accounts=self._accounts, now_ms=self._now_ms
             )
@@ -223,13 +240,16 @@ class BybitServer:
         await socket.prepare(request)
         transport = request.transport
         abort = transport.abort if transport is not None else lambda: None
-        session = Session(f"c{next(self._numbers)}", options=self._options, abort=abort)
+        session = Session(
+            f"c{next(self._numbers)}", options=self._options, abort=abort, latency=self._latency
+        )
         channel = make(session)
         self._sessions.add(session)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(session.write(socket))
                 await _read(socket, session, channel, idle_s=self._idle_s(query))
+                session.arrive_all()
                 session.finish()
         finally:
             self._sessions.discard(session)
@@ -257,6 +277,16 @@ def _is_not_malformed(record: logging.LogRecord) -> bool:
     return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
 
 
+def _receive(session: Session, channel: Channel, text: str) -> None:
+    if session.is_closed:
+        return
+    try:
+        channel.receive(text)
+    except Exception:  # The boundary to untrusted clients: only this one is dropped.
+        _LOGGER.exception("a WebSocket request failed")
+        session.finish()
+
+
 async def _read(
     socket: web.WebSocketResponse, session: Session, channel: Channel, *, idle_s: float
 ) -> None:
@@ -266,12 +296,8 @@ async def _read(
         except TimeoutError:
             return
         if message.type is WSMsgType.TEXT:
-            try:
-                channel.receive(message.data)
-            except Exception:  # The boundary to untrusted clients: only this one is dropped.
-                _LOGGER.exception("a WebSocket request failed")
-                return
+            session.arrive(partial(_receive, session, channel, message.data))
         elif message.type is WSMsgType.PING:
-            session.push(message.data, kind=WSMsgType.PONG)
+            session.arrive(partial(session.push, message.data, kind=WSMsgType.PONG))
         elif message.type is not WSMsgType.PONG:
             return

@@ -1,4 +1,4 @@
-"""One WebSocket client: bounded outbox, delayed answers, one reader and one writer."""
+"""One WebSocket client: bounded outbox, delayed answers, a simulated way there and back."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from collections.abc import Callable
 
 from aiohttp import WSMsgType, web
 
+from trading_system.simulation.bybit_server.delay_line import DelayLine
 from trading_system.simulation.bybit_server.options import ServerOptions
+from trading_system.simulation.latency import Latency
 
 _MAX_DELAYED = 10_000
+_JITTER_S = 0.25
 
 
 class Session:
     """What the streams know of a connected client.
 
     Everything that leaves goes through an outbox; a client that lets it grow beyond
-    ``options.max_outbox_bytes`` is disconnected. Delayed work keeps its order.
+    ``options.max_outbox_bytes`` is disconnected. Delayed work keeps its order, and so do frames
+    on their simulated way.
 
     Parameters
     ----------
@@ -25,10 +29,17 @@ class Session:
         Shown to the client as ``conn_id``.
     abort : callable
         Cuts the connection at once.
+    latency : Latency or None
+        How long frames travel, either way half a round trip.
     """
 
     def __init__(
-        self, connection_id: str, *, options: ServerOptions, abort: Callable[[], None]
+        self,
+        connection_id: str,
+        *,
+        options: ServerOptions,
+        abort: Callable[[], None],
+        latency: Latency | None = None,
     ) -> None:
         self.connection_id = connection_id
         self.is_closed = False
@@ -37,20 +48,43 @@ class Session:
         self._outbox: deque[tuple[WSMsgType, bytes]] = deque()
         self._outbox_bytes = 0
         self._wakeup = asyncio.Event()
-        self._delayed: deque[tuple[float, Callable[[], None]]] = deque()
-        self._timer: asyncio.TimerHandle | None = None
+        self._delayed = DelayLine()
+        self._inbound = DelayLine()
+        self._outbound = DelayLine()
+        self._latency = None if latency is None or latency.is_none else latency
+        self._travel_s = 0.0
+        self._travel_until_s = 0.0
         self._is_finishing = False
+
+    def arrive(self, action: Callable[[], None]) -> None:
+        """Run ``action`` when a frame just received has travelled here, in order.
+
+        What is sent in the next moments travels back as long, so that a request's round trip is
+        one draw.
+        """
+        if self._latency is None:
+            action()
+        elif len(self._inbound) >= _MAX_DELAYED:
+            self.cut()
+        else:
+            way_s = self._latency.one_way_s()
+            self._inbound.put(lambda: self._arrived(action, way_s), delay_s=way_s)
+
+    def arrive_all(self) -> None:
+        """Let everything that is on its way here arrive now: its sender has gone."""
+        self._inbound.run_all()
 
     def push(self, payload: bytes, *, kind: WSMsgType = WSMsgType.TEXT) -> None:
         """Queue one frame."""
         if self.is_closed or self._is_finishing:
             return
-        self._outbox.append((kind, payload))
         self._outbox_bytes += len(payload)
         if self._outbox_bytes > self._options.max_outbox_bytes:
             self.cut()
-            return
-        self._wakeup.set()
+        elif self._latency is None:
+            self._send((kind, payload))
+        else:
+            self._outbound.put(lambda: self._send((kind, payload)), delay_s=self._travel())
 
     def later(self, action: Callable[[], None]) -> None:
         """Run ``action`` after the acknowledgement delay, behind everything delayed before."""
@@ -59,10 +93,7 @@ class Session:
         if len(self._delayed) >= _MAX_DELAYED:
             self.cut()
             return
-        loop = asyncio.get_running_loop()
-        self._delayed.append((loop.time() + self._options.ack_delay_ms / 1000, action))
-        if self._timer is None:
-            self._arm()
+        self._delayed.put(action, delay_s=self._options.ack_delay_ms / 1000)
 
     def later_push(self, payload: bytes) -> None:
         """Queue one frame after the acknowledgement delay."""
@@ -71,7 +102,10 @@ class Session:
     def finish(self) -> None:
         """Close the connection once everything queued so far is sent."""
         self._is_finishing = True
-        self._wakeup.set()
+        if len(self._outbound):
+            self._outbound.put(self._wakeup.set, delay_s=0.0)
+        else:
+            self._wakeup.set()
 
     def cut(self) -> None:
         """Drop the connection and everything queued, now."""
@@ -80,9 +114,9 @@ class Session:
         self.is_closed = True
         self._outbox.clear()
         self._delayed.clear()
+        self._inbound.clear()
+        self._outbound.clear()
         self._outbox_bytes = 0
-        if self._timer is not None:
-            self._timer.cancel()
         self._wakeup.set()
         self._abort()
 
@@ -99,23 +133,26 @@ class Session:
                     self.cut()
                     return
                 self._outbox_bytes -= len(payload)
-            if self._is_finishing and not self.is_closed:
+            if self._is_finishing and not (self.is_closed or len(self._outbound)):
                 await socket.close()
                 self.cut()
 
-    def _arm(self) -> None:
-        due, _ = self._delayed[0]
-        self._timer = asyncio.get_running_loop().call_at(due, self._run_due)
+    def _send(self, frame: tuple[WSMsgType, bytes]) -> None:
+        self._outbox.append(frame)
+        self._wakeup.set()
 
-    def _run_due(self) -> None:
-        now = asyncio.get_running_loop().time()
-        # The loop may fire a timer one clock tick early: the head is due whatever it reads.
-        is_head = True
-        while self._delayed and (is_head or self._delayed[0][0] <= now):
-            is_head = False
-            _, action = self._delayed.popleft()
-            action()
-        # Only now: work delayed by an action must not start a second timer.
-        self._timer = None
-        if self._delayed:
-            self._arm()
+    def _arrived(self, action: Callable[[], None], way_s: float) -> None:
+        self._travels(way_s)
+        action()
+
+    def _travels(self, way_s: float) -> None:
+        self._travel_s = way_s
+        self._travel_until_s = asyncio.get_running_loop().time() + _JITTER_S
+
+    # Frames close to each other travel alike: with a fresh draw for each, order would make every
+    # one of many as slow as the slowest.
+    def _travel(self) -> float:
+        assert self._latency is not None
+        if asyncio.get_running_loop().time() >= self._travel_until_s:
+            self._travels(self._latency.one_way_s())
+        return self._travel_s

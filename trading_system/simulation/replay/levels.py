@@ -25,7 +25,7 @@ class AccountOrders:
 
     def on_order(self, order: OrderRecord) -> None:
         """Follow an order's price until it leaves the book."""
-        if order.state.is_final:
+        if order.state.is_final or order.state.is_conditional:
             self._where.pop(order.order_id, None)
         else:
             self._where[order.order_id] = (order.symbol, order.side, order.price_ticks)

@@ -208,5 +208,7 @@ class _Player:
 
     def _publish(self, mark: Decimal, index: Decimal, now_ms: int) -> None:
         self._reference_ms = now_ms
-        self._exchange.set_reference(self._symbol, index_price=index, mark_price=mark)
+        self._exchange.set_reference(
+            self._symbol, index_price=index, mark_price=mark, now_ms=now_ms
+        )
         self._statistics.add_reference(self._symbol, mark=mark, index=index, time_ms=now_ms)

@@ -66,7 +66,9 @@ class Derivatives:
             self._premium_mark += _MARK_SMOOTHING * (premium - self._premium_mark)
         index_price = self._on_grid(index)
         mark_price = self._on_grid(index * (1.0 + self._premium_mark))
-        self._exchange.set_reference(self._symbol, index_price=index_price, mark_price=mark_price)
+        self._exchange.set_reference(
+            self._symbol, index_price=index_price, mark_price=mark_price, now_ms=time_ms
+        )
         self._statistics.add_reference(
             self._symbol, mark=mark_price, index=index_price, time_ms=time_ms
         )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from decimal import Decimal
+from types import MappingProxyType
 
 from trading_system.domain.errors import ConfigurationError
 from trading_system.simulation.exchange import Exchange
@@ -38,6 +41,8 @@ class SyntheticMarket:
         the mirror image.
     activity : float
         Factor on event rates, above 0 and at most 50.
+    start_prices : Mapping of str to Decimal
+        Where prices begin, quote currency, instead of at the symbol's default.
 
     Raises
     ------
@@ -53,6 +58,7 @@ class SyntheticMarket:
         seed: int,
         edge_bps: float,
         activity: float,
+        start_prices: Mapping[str, Decimal] = MappingProxyType({}),
     ) -> None:
         if not (math.isfinite(edge_bps) and abs(edge_bps) <= _MOST_EDGE_BPS):
             raise ConfigurationError(f"edge must be within ±200 bps, was {edge_bps}")
@@ -72,7 +78,7 @@ class SyntheticMarket:
                     edge_bps=edge_bps,
                     activity=activity,
                     step_ms=self._step_ms,
-                    start_price=float(START_PRICES[symbol]),
+                    start_price=float(start_prices.get(symbol) or START_PRICES[symbol]),
                 ),
             )
             for symbol in exchange.instruments

@@ -1,43 +1,66 @@
 """Bybit's linear category as the system uses it: queries and raw order entry.
 
-This is the raw gateway; inside the system only the execution engine holds it.
+This is the raw gateway; inside the system only the execution engine holds it. Orders go by the
+trade WebSocket while it is up, else by REST. A request that the stream did not send may go by
+REST; one whose outcome is unknown is never sent again by any way.
 """
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from trading_system.domain.errors import (
     CorruptDataError,
     Outcome,
-    VenueRateLimited,
-    VenueUnavailable,
+    ValidationError,
+    VenueAuthError,
+    VenueError,
+    VenueRejected,
 )
-from trading_system.domain.events import WalletReport
-from trading_system.domain.instruments import Instrument, parse_decimal
-from trading_system.domain.orders import (
-    Fill,
-    OrderAck,
-    OrderIntent,
-    OrderReport,
-    PositionReport,
-)
+from trading_system.domain.orders import OrderAck, OrderIntent
 from trading_system.domain.ports import Clock
 from trading_system.venues.bybit import wire
-from trading_system.venues.bybit.rest import BybitRest
+from trading_system.venues.bybit.account_queries import AccountQueries
+from trading_system.venues.bybit.refusals import (
+    STALE_STAMP_CODE,
+    STOP_UNCHANGED_CODE,
+    refusal,
+    unknown,
+)
+from trading_system.venues.bybit.rest import PRIORITY_EXIT, PRIORITY_ORDER, BybitRest
+from trading_system.venues.bybit.wire import MAX_BATCH, Answer
 
-_NS_PER_MS = 1_000_000
-_PAGE = 50
-_MAX_PAGES = 40
-_QUOTA_WAITS = 3
-_MAX_QUOTA_WAIT_S = 2.0
-_QUOTA_MARGIN_S = 0.05
+_NS_PER_S = 1_000_000_000
+_BAD_PARAMETER = 10001
+_LEAST_S = 0.001
+
+
+class OrderChannel(Protocol):
+    """A way to send order requests beside REST."""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether requests can be sent now."""
+        ...
+
+    async def request(self, operation: str, body: Mapping[str, Any], *, timeout_s: float) -> Answer:
+        """Send one request; errors say through ``outcome`` what is known."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchItem:
+    """What became of one order of a batch; ``error`` is None if the venue accepted it."""
+
+    link_id: str
+    order_id: str
+    error: VenueError | None
 
 
 class _Created(msgspec.Struct, frozen=True):
@@ -45,228 +68,250 @@ class _Created(msgspec.Struct, frozen=True):
     orderLinkId: str = ""  # noqa: N815 - the venue's spelling
 
 
-class _OrderPage(msgspec.Struct, frozen=True):
-    rows: list[wire.OrderRow] = msgspec.field(name="list")
-    nextPageCursor: str = ""  # noqa: N815 - the venue's spelling
+class _Verdict(msgspec.Struct, frozen=True):
+    code: int
+    msg: str = ""
 
 
-class _ExecutionPage(msgspec.Struct, frozen=True):
-    rows: list[wire.ExecutionRow] = msgspec.field(name="list")
-    nextPageCursor: str = ""  # noqa: N815 - the venue's spelling
+_CREATED = msgspec.json.Decoder(_Created)
+_CREATED_LIST = msgspec.json.Decoder(wire.Page[_Created])
+_VERDICTS = msgspec.json.Decoder(wire.Page[_Verdict])
 
 
-class _PositionPage(msgspec.Struct, frozen=True):
-    rows: list[wire.PositionRow] = msgspec.field(name="list")
-
-
-class _WalletPage(msgspec.Struct, frozen=True):
-    rows: list[wire.WalletRow] = msgspec.field(name="list")
-
-
-class _FeeRow(msgspec.Struct, frozen=True):
-    symbol: str
-    takerFeeRate: str  # noqa: N815 - the venue's spelling
-    makerFeeRate: str  # noqa: N815 - the venue's spelling
-
-
-class _FeePage(msgspec.Struct, frozen=True):
-    rows: list[_FeeRow] = msgspec.field(name="list")
-
-
-class _RawPage(msgspec.Struct, frozen=True):
-    rows: list[dict[str, Any]] = msgspec.field(name="list")
-
-
-class _Time(msgspec.Struct, frozen=True):
-    timeNano: str  # noqa: N815 - the venue's spelling
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeeRates:
-    """Fractions of traded value, positive when paid."""
-
-    taker: Decimal
-    maker: Decimal
-
-
-class BybitGateway:
-    """Typed linear-category requests over one :class:`BybitRest`.
+class BybitGateway(AccountQueries):
+    """Typed requests of the linear category.
 
     Parameters
     ----------
     rest : BybitRest
-        Open connection pool.
+        Sends queries, and orders while the stream is down.
     clock : Clock
         For stamps and the clock offset.
     timeout_s : float
         Deadline of each query, seconds; order methods take their own.
+    trade : OrderChannel or None
+        The trade WebSocket, where the environment has one.
     """
 
-    def __init__(self, rest: BybitRest, *, clock: Clock, timeout_s: float = 5.0) -> None:
-        self._rest = rest
-        self._clock = clock
-        self._timeout_s = timeout_s
-        self._created = msgspec.json.Decoder(_Created)
-
-    async def _get(
+    def __init__(
         self,
-        path: str,
-        parameters: Mapping[str, str | int] | None = None,
+        rest: BybitRest,
         *,
-        timeout_s: float,
-        signed: bool = False,
-    ) -> msgspec.Raw:
-        """Read, and wait out a full quota: a query changes nothing, so it may be repeated."""
-        for _ in range(_QUOTA_WAITS):
-            try:
-                return await self._rest.get(path, parameters, timeout_s=timeout_s, signed=signed)
-            except VenueRateLimited as e:
-                if e.retry_after_s is None or e.retry_after_s > _MAX_QUOTA_WAIT_S:
-                    raise
-                await asyncio.sleep(e.retry_after_s + _QUOTA_MARGIN_S)
-        return await self._rest.get(path, parameters, timeout_s=timeout_s, signed=signed)
-
-    async def synchronise_clock(self) -> float:
-        """Set the request clock's offset from the fastest of three samples; return it in ms."""
-        best_ns: tuple[int, int] | None = None
-        for _ in range(3):
-            sent_ns = self._clock.utc_ns()
-            raw = await self._get("/v5/market/time", timeout_s=self._timeout_s)
-            back_ns = self._clock.utc_ns()
-            answer = wire.decode(raw, msgspec.json.Decoder(_Time), what="server time")
-            if not (answer.timeNano.isascii() and answer.timeNano.isdigit()):
-                raise CorruptDataError(f"server time: not a number: {answer.timeNano[:40]!r}")
-            offset_ns = int(answer.timeNano) - (sent_ns + back_ns) // 2
-            if best_ns is None or back_ns - sent_ns < best_ns[0]:
-                best_ns = (back_ns - sent_ns, offset_ns)
-        assert best_ns is not None
-        self._rest.offset_ns = best_ns[1]
-        return best_ns[1] / _NS_PER_MS
-
-    async def instrument(self, symbol: str) -> Instrument:
-        """Return the trading rules of one linear symbol."""
-        raw = await self._get(
-            "/v5/market/instruments-info",
-            {"category": "linear", "symbol": symbol},
-            timeout_s=self._timeout_s,
-        )
-        page = wire.decode(raw, msgspec.json.Decoder(_RawPage), what="instruments")
-        if not page.rows:
-            raise CorruptDataError(f"the venue lists no linear symbol {symbol}")
-        return wire.instrument(page.rows[0])
-
-    async def fee_rates(self, symbol: str) -> FeeRates:
-        """Return the account's own fee rates for one symbol."""
-        raw = await self._get(
-            "/v5/account/fee-rate",
-            {"category": "linear", "symbol": symbol},
-            timeout_s=self._timeout_s,
-            signed=True,
-        )
-        page = wire.decode(raw, msgspec.json.Decoder(_FeePage), what="fee rates")
-        if not page.rows:
-            raise CorruptDataError(f"the venue gives no fee rate for {symbol}")
-        row = page.rows[0]
-        return FeeRates(
-            taker=parse_decimal(row.takerFeeRate), maker=parse_decimal(row.makerFeeRate)
-        )
-
-    async def wallet(self) -> WalletReport:
-        """Return the unified account's totals."""
-        raw = await self._get(
-            "/v5/account/wallet-balance",
-            {"accountType": "UNIFIED"},
-            timeout_s=self._timeout_s,
-            signed=True,
-        )
-        page = wire.decode(raw, msgspec.json.Decoder(_WalletPage), what="wallet")
-        if not page.rows:
-            raise CorruptDataError("the venue gives no unified wallet")
-        return wire.wallet_report(page.rows[0], ts_exchange_ns=self._clock.utc_ns())
-
-    async def positions(self) -> list[PositionReport]:
-        """Return all open linear USDT positions."""
-        raw = await self._get(
-            "/v5/position/list",
-            {"category": "linear", "settleCoin": "USDT", "limit": 200},
-            timeout_s=self._timeout_s,
-            signed=True,
-        )
-        page = wire.decode(raw, msgspec.json.Decoder(_PositionPage), what="positions")
-        return [wire.position_report(row) for row in page.rows]
-
-    async def open_orders(self) -> list[OrderReport]:
-        """Return all open linear USDT orders."""
-        decoder = msgspec.json.Decoder(_OrderPage)
-        found: list[OrderReport] = []
-        cursor = ""
-        for _ in range(_MAX_PAGES):
-            parameters: dict[str, str | int] = {
-                "category": "linear",
-                "settleCoin": "USDT",
-                "limit": _PAGE,
-            }
-            if cursor:
-                parameters["cursor"] = cursor
-            raw = await self._get(
-                "/v5/order/realtime", parameters, timeout_s=self._timeout_s, signed=True
-            )
-            page = wire.decode(raw, decoder, what="open orders")
-            found += [wire.order_report(row) for row in page.rows]
-            cursor = page.nextPageCursor
-            if not cursor:
-                return found
-        raise CorruptDataError(f"more than {_MAX_PAGES * _PAGE} open orders")
-
-    async def find_order(self, link_id: str) -> OrderReport | None:
-        """Return the order of ``link_id``, open or recently closed; None if the venue has none."""
-        for path in ("/v5/order/realtime", "/v5/order/history"):
-            raw = await self._get(
-                path,
-                {"category": "linear", "orderLinkId": link_id},
-                timeout_s=self._timeout_s,
-                signed=True,
-            )
-            page = wire.decode(raw, msgspec.json.Decoder(_OrderPage), what="order")
-            if page.rows:
-                return wire.order_report(page.rows[0])
-        return None
-
-    async def executions(self, link_id: str) -> list[Fill]:
-        """Return the newest 100 trade executions of one order."""
-        raw = await self._get(
-            "/v5/execution/list",
-            {"category": "linear", "orderLinkId": link_id, "execType": "Trade", "limit": 100},
-            timeout_s=self._timeout_s,
-            signed=True,
-        )
-        page = wire.decode(raw, msgspec.json.Decoder(_ExecutionPage), what="executions")
-        return [wire.fill(row) for row in page.rows if row.execType == "Trade"]
+        clock: Clock,
+        timeout_s: float = 5.0,
+        trade: OrderChannel | None = None,
+    ) -> None:
+        super().__init__(rest, clock=clock, timeout_s=timeout_s)
+        self._trade = trade
+        self.sent_by_stream = 0
+        self.sent_by_rest = 0
 
     async def submit(self, intent: OrderIntent, *, timeout_s: float) -> OrderAck:
         """Send one order; the reply accepts the request, not the order."""
-        raw = await self._rest.post(
-            "/v5/order/create", wire.order_body(intent), timeout_s=timeout_s
+        answer = await self._order(
+            "create",
+            wire.order_body(intent),
+            timeout_s=timeout_s,
+            priority=PRIORITY_EXIT if intent.reduce_only else PRIORITY_ORDER,
         )
-        try:
-            created = wire.decode(raw, self._created, what="order acknowledgement")
-        except CorruptDataError as e:
-            raise VenueUnavailable(
-                str(e), venue="bybit", operation="/v5/order/create", outcome=Outcome.UNKNOWN
-            ) from e
-        return OrderAck(order_id=created.orderId, link_id=created.orderLinkId or intent.link_id)
+        return _ack(answer, "order.create", intent.link_id)
+
+    async def amend(
+        self,
+        symbol: str,
+        link_id: str,
+        *,
+        timeout_s: float,
+        quantity: Decimal | None = None,
+        price: Decimal | None = None,
+    ) -> OrderAck:
+        """Change total quantity, price or both of a resting order.
+
+        Raises
+        ------
+        ValidationError
+            If neither is given; nothing was sent.
+        """
+        if quantity is None and price is None:
+            raise ValidationError("an amendment needs a quantity or a price")
+        body: dict[str, Any] = {"category": "linear", "symbol": symbol, "orderLinkId": link_id}
+        if quantity is not None:
+            body["qty"] = format(quantity, "f")
+        if price is not None:
+            body["price"] = format(price, "f")
+        answer = await self._order("amend", body, timeout_s=timeout_s, priority=PRIORITY_ORDER)
+        return _ack(answer, "order.amend", link_id)
 
     async def cancel(self, symbol: str, link_id: str, *, timeout_s: float) -> None:
         """Ask for the cancellation of one order."""
         body = {"category": "linear", "symbol": symbol, "orderLinkId": link_id}
-        await self._rest.post("/v5/order/cancel", body, timeout_s=timeout_s)
+        await self._order("cancel", body, timeout_s=timeout_s, priority=PRIORITY_EXIT)
 
     async def cancel_all(self, symbol: str, *, timeout_s: float) -> None:
-        """Ask for the cancellation of all orders of one symbol."""
-        body = {"category": "linear", "symbol": symbol}
-        await self._rest.post("/v5/order/cancel-all", body, timeout_s=timeout_s)
+        """Ask for the cancellation of all orders of one symbol; position stops stay.
+
+        The trade WebSocket has no such request: it always goes by REST.
+        """
+        body = {"category": "linear", "symbol": symbol, "orderFilter": "Order"}
+        await self._rest.post(
+            "/v5/order/cancel-all", body, timeout_s=timeout_s, priority=PRIORITY_EXIT
+        )
+
+    async def submit_batch(
+        self, intents: Sequence[OrderIntent], *, timeout_s: float
+    ) -> list[BatchItem]:
+        """Send orders ten at a time; each ends for itself.
+
+        Parameters
+        ----------
+        timeout_s : float
+            Deadline of each request of up to ten orders, seconds.
+        """
+        bodies = [(intent.link_id, wire.order_body(intent)) for intent in intents]
+        is_exit = bool(intents) and all(intent.reduce_only for intent in intents)
+        priority = PRIORITY_EXIT if is_exit else PRIORITY_ORDER
+        return await self._batch("create-batch", bodies, timeout_s=timeout_s, priority=priority)
+
+    async def cancel_batch(
+        self, orders: Sequence[tuple[str, str]], *, timeout_s: float
+    ) -> list[BatchItem]:
+        """Ask for the cancellation of (symbol, link id) pairs, ten at a time."""
+        bodies = [
+            (link_id, {"category": "linear", "symbol": symbol, "orderLinkId": link_id})
+            for symbol, link_id in orders
+        ]
+        return await self._batch(
+            "cancel-batch", bodies, timeout_s=timeout_s, priority=PRIORITY_EXIT
+        )
+
+    async def protect(self, symbol: str, stop_price: Decimal | None, *, timeout_s: float) -> None:
+        """Let a stop loss for the whole position rest at the venue; None removes it.
+
+        It triggers on the mark price. A stop that is there already, or the removal of one from a
+        flat position, counts as done.
+        """
+        body = {
+            "category": "linear",
+            "symbol": symbol,
+            "tpslMode": "Full",
+            "positionIdx": 0,
+            "stopLoss": "0" if stop_price is None else format(stop_price, "f"),
+            "slTriggerBy": "MarkPrice",
+        }
+        try:
+            await self._rest.post(
+                "/v5/position/trading-stop", body, timeout_s=timeout_s, priority=PRIORITY_EXIT
+            )
+        except VenueRejected as e:
+            if e.code == STOP_UNCHANGED_CODE:
+                return
+            is_removal = stop_price is None and e.code == _BAD_PARAMETER
+            if is_removal and not (await self.position(symbol)).quantity:
+                return  # a flat position has no stop
+            raise
+
+    async def set_leverage(self, symbol: str, leverage: Decimal, *, timeout_s: float) -> None:
+        """Set the leverage of both directions; an unchanged one counts as done."""
+        text = format(leverage, "f")
+        body = {
+            "category": "linear",
+            "symbol": symbol,
+            "buyLeverage": text,
+            "sellLeverage": text,
+        }
+        await self._rest.post(
+            "/v5/position/set-leverage", body, timeout_s=timeout_s, priority=PRIORITY_ORDER
+        )
+
+    async def _order(
+        self, operation: str, body: Mapping[str, Any], *, timeout_s: float, priority: int
+    ) -> Answer:
+        try:
+            return await self._send(operation, body, timeout_s=timeout_s, priority=priority)
+        except VenueAuthError as e:
+            if e.code == STALE_STAMP_CODE:  # certainly not accepted; the next one shall fit
+                with contextlib.suppress(VenueError, CorruptDataError):
+                    await self.synchronise_clock()
+            raise
+
+    async def _send(
+        self, operation: str, body: Mapping[str, Any], *, timeout_s: float, priority: int
+    ) -> Answer:
+        started_ns = self._clock.monotonic_ns()
+        if self._trade is not None and self._trade.is_up:
+            self.sent_by_stream += 1
+            try:
+                return await self._trade.request(f"order.{operation}", body, timeout_s=timeout_s)
+            except VenueError as e:
+                if e.outcome is not Outcome.NOT_SENT or isinstance(e, VenueAuthError):
+                    raise
+                self.sent_by_stream -= 1
+        left_s = timeout_s - (self._clock.monotonic_ns() - started_ns) / _NS_PER_S
+        self.sent_by_rest += 1
+        return await self._rest.post(
+            f"/v5/order/{operation}", body, timeout_s=max(left_s, _LEAST_S), priority=priority
+        )
+
+    async def _batch(
+        self,
+        operation: str,
+        bodies: Sequence[tuple[str, dict[str, Any]]],
+        *,
+        timeout_s: float,
+        priority: int,
+    ) -> list[BatchItem]:
+        items: list[BatchItem] = []
+        for first in range(0, len(bodies), MAX_BATCH):
+            part = bodies[first : first + MAX_BATCH]
+            links = [link_id for link_id, _ in part]
+            rows = [
+                {key: value for key, value in body.items() if key != "category"} for _, body in part
+            ]
+            try:
+                answer = await self._order(
+                    operation,
+                    {"category": "linear", "request": rows},
+                    timeout_s=timeout_s,
+                    priority=priority,
+                )
+            except VenueError as e:
+                items += [BatchItem(link_id=link, order_id="", error=e) for link in links]
+            else:
+                items += _batch_items(answer, f"order.{operation}", links)
+        return items
 
 
 def private_topics() -> Sequence[str]:
     """Return the private topics the system lives on."""
     return ("order", "execution", "position", "wallet")
+
+
+def _ack(answer: Answer, operation: str, link_id: str) -> OrderAck:
+    try:
+        created = wire.decode(answer.result, _CREATED, what="order acknowledgement")
+    except CorruptDataError as e:
+        raise unknown(str(e), operation=operation) from e
+    return OrderAck(order_id=created.orderId, link_id=created.orderLinkId or link_id)
+
+
+def _batch_items(answer: Answer, operation: str, links: Sequence[str]) -> list[BatchItem]:
+    try:
+        rows = wire.decode(answer.result, _CREATED_LIST, what="batch rows").rows
+        verdicts = wire.decode(answer.extra, _VERDICTS, what="batch verdicts").rows
+    except CorruptDataError as e:
+        return _all_unknown(str(e), operation, links)
+    if not len(rows) == len(verdicts) == len(links):
+        return _all_unknown("the batch's answer has another length", operation, links)
+    return [
+        BatchItem(
+            link_id=link,
+            order_id=row.orderId,
+            error=refusal(verdict.code, verdict.msg, operation=operation) if verdict.code else None,
+        )
+        for link, row, verdict in zip(links, rows, verdicts, strict=True)
+    ]
+
+
+def _all_unknown(text: str, operation: str, links: Sequence[str]) -> list[BatchItem]:
+    error = unknown(text, operation=operation)
+    return [BatchItem(link_id=link, order_id="", error=error) for link in links]

@@ -1,48 +1,54 @@
 """Signed REST requests with a typed outcome for every failure.
 
-Nothing here retries: whether a request may be sent again depends on what it was, and only the
-caller knows. A failed order request says through ``VenueError.outcome`` whether it can have had
-an effect.
+This class signs, classifies and decodes; an :class:`HttpTransport` sends. Nothing here retries:
+whether a request may be sent again depends on what it was, and only the caller knows. A failed
+order request says through ``VenueError.outcome`` whether it can have had an effect.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace, TracebackType
+from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
 
-import aiohttp
 import msgspec
-from yarl import URL
 
 from trading_system.domain.errors import (
     Outcome,
-    VenueAuthError,
+    VenueError,
     VenueRateLimited,
     VenueRejected,
-    VenueUnavailable,
 )
-from trading_system.domain.ports import Clock
+from trading_system.domain.ports import Clock, HttpReply, HttpRequest, HttpTransport
+from trading_system.venues.bybit.quotas import QuotaTable, reset_in_s
+from trading_system.venues.bybit.refusals import (
+    NO_CHANGE_CODES,
+    VENUE,
+    no_key,
+    refusal,
+    unknown,
+)
+from trading_system.venues.bybit.session_transport import SessionTransport
 from trading_system.venues.bybit.signing import Signer
-from trading_system.venues.bybit.wire import Envelope
+from trading_system.venues.bybit.wire import Answer, Envelope
 
-_VENUE = "bybit"
 _NS_PER_MS = 1_000_000
-_AUTH_CODES = frozenset({10002, 10003, 10004, 10005, 10007, 10010, 33004})
-# Codes after which the venue may have acted all the same: only a look-up tells.
-_UNKNOWN_CODES = frozenset(
-    {429, 10000, 10016, 10019, 10403, 10429, 20003, 20006, 170001, 170005, 170007, 170032, 500000}
-)
-_NO_CHANGE_CODES = frozenset({110025, 110026, 110043})
+_NS_PER_S = 1_000_000_000
 _BAN_S = 600.0
 _RECENT = 200
 
+PRIORITY_EXIT = 1
+"""Cancels, protective stops and orders that only shrink a position."""
+PRIORITY_ORDER = 2
+"""Other orders and amendments."""
+PRIORITY_READ = 3
+"""Queries."""
+
 
 class BybitRest:
-    """Keep-alive REST connection pool to one Bybit host.
+    """Requests to one Bybit host.
 
     Parameters
     ----------
@@ -52,11 +58,11 @@ class BybitRest:
         None allows public endpoints only.
     clock : Clock
         Source of the request timestamps.
-    pool_size : int
-        Most connections kept to the host.
+    transport : HttpTransport or None
+        Sends the requests. None: a plain pool of its own, open inside ``async with``.
     on_post_sent : Callable[[int], None] or None
-        Told how many nanoseconds passed from the request's start until its body was handed to
-        the socket, the wait for a free connection included.
+        Told how many nanoseconds an answered POST took from the call until its last byte was
+        handed to the socket, the wait for a free connection included.
     """
 
     def __init__(
@@ -65,20 +71,29 @@ class BybitRest:
         *,
         signer: Signer | None,
         clock: Clock,
-        pool_size: int = 5,
+        transport: HttpTransport | None = None,
         on_post_sent: Callable[[int], None] | None = None,
     ) -> None:
         self._base_url = base_url
         self._signer = signer
         self._clock = clock
-        self._pool_size = pool_size
-        self._session: aiohttp.ClientSession | None = None
+        self._own: SessionTransport | None = None
+        if transport is None:
+            transport = self._own = SessionTransport(clock=clock)
+        self._transport: HttpTransport = transport
         self._decoder = msgspec.json.Decoder(Envelope)
         self._on_post_sent = on_post_sent
+        self._failed_at: deque[int] = deque(maxlen=_RECENT)
+        self._banned_until_ns: int | None = None
+        self.quotas = QuotaTable()
         self.requests = 0
         self.failures = 0
-        self._failed_at: deque[int] = deque(maxlen=_RECENT)
         self.offset_ns = 0
+
+    @property
+    def base_url(self) -> str:
+        """Base address of the host."""
+        return self._base_url
 
     @property
     def recent(self) -> tuple[int, int]:
@@ -86,39 +101,17 @@ class BybitRest:
         oldest = self.requests - _RECENT
         return sum(number > oldest for number in self._failed_at), min(self.requests, _RECENT)
 
-    def _note_failure(self) -> None:
-        self.failures += 1
-        self._failed_at.append(self.requests)
+    @property
+    def banned_for_s(self) -> float:
+        """Seconds for which the venue wants no HTTP from this address, 0 without a ban."""
+        if self._banned_until_ns is None:
+            return 0.0
+        return max(0.0, (self._banned_until_ns - self._clock.monotonic_ns()) / _NS_PER_S)
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(
-            limit=self._pool_size, keepalive_timeout=60.0, ttl_dns_cache=300
-        )
-        traces = [self._trace()] if self._on_post_sent is not None else []
-        self._session = aiohttp.ClientSession(connector=connector, trace_configs=traces)
+        if self._own is not None:
+            await self._own.__aenter__()
         return self
-
-    def _trace(self) -> aiohttp.TraceConfig:
-        trace = aiohttp.TraceConfig()
-
-        async def started(
-            _session: aiohttp.ClientSession,
-            context: SimpleNamespace,
-            _parameters: aiohttp.TraceRequestStartParams,
-        ) -> None:
-            context.started_ns = self._clock.monotonic_ns()
-
-        async def sent(
-            _session: aiohttp.ClientSession,
-            context: SimpleNamespace,
-            parameters: aiohttp.TraceRequestChunkSentParams,
-        ) -> None:
-            if parameters.method == "POST" and self._on_post_sent is not None:
-                self._on_post_sent(self._clock.monotonic_ns() - context.started_ns)
-
-        trace.on_request_start.append(started)
-        trace.on_request_chunk_sent.append(sent)
-        return trace
 
     async def __aexit__(
         self,
@@ -126,9 +119,18 @@ class BybitRest:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._own is not None:
+            await self._own.__aexit__(exc_type, exc, traceback)
+
+    def auth_headers(self, payload: bytes) -> dict[str, str]:
+        """Return the headers that sign ``payload`` now (a GET's query or a POST's body).
+
+        Raises
+        ------
+        VenueAuthError
+            Without a key.
+        """
+        return self._auth(payload, "signature")
 
     async def get(
         self,
@@ -137,6 +139,7 @@ class BybitRest:
         *,
         timeout_s: float,
         signed: bool = False,
+        priority: int = PRIORITY_READ,
     ) -> msgspec.Raw:
         """Return the raw ``result`` of a GET.
 
@@ -148,10 +151,20 @@ class BybitRest:
         query = urlencode(params or {})
         headers = self._auth(query.encode(), path) if signed else {}
         url = f"{self._base_url}{path}?{query}" if query else f"{self._base_url}{path}"
-        return await self._send("GET", path, url, headers=headers, body=None, timeout_s=timeout_s)
+        request = HttpRequest(method="GET", url=url, headers=headers)
+        return (await self._send(request, path, priority=priority, timeout_s=timeout_s)).result
 
-    async def post(self, path: str, body: Mapping[str, Any], *, timeout_s: float) -> msgspec.Raw:
-        """Return the raw ``result`` of a signed POST.
+    async def post(
+        self, path: str, body: Mapping[str, Any], *, timeout_s: float, priority: int
+    ) -> Answer:
+        """Return the answer to a signed POST.
+
+        Parameters
+        ----------
+        priority : int
+            1 for cancels and exits, 2 for other orders.
+        timeout_s : float
+            Deadline from this call on, seconds.
 
         Raises
         ------
@@ -161,129 +174,75 @@ class BybitRest:
         payload = msgspec.json.encode(body)
         headers = self._auth(payload, path)
         headers["Content-Type"] = "application/json"
-        url = f"{self._base_url}{path}"
-        return await self._send(
-            "POST", path, url, headers=headers, body=payload, timeout_s=timeout_s
+        request = HttpRequest(
+            method="POST", url=f"{self._base_url}{path}", headers=headers, body=payload
         )
+        return await self._send(request, path, priority=priority, timeout_s=timeout_s)
 
     def _auth(self, payload: bytes, path: str) -> dict[str, str]:
         if self._signer is None:
-            raise VenueAuthError(
-                "needs an API key; set TRADING_BYBIT__API_KEY and TRADING_BYBIT__API_SECRET",
-                venue=_VENUE,
-                operation=path,
-                outcome=Outcome.NOT_SENT,
-            )
+            raise no_key(path)
         now_ns = self._clock.utc_ns() + self.offset_ns
         return self._signer.headers(payload, timestamp_ms=now_ns // _NS_PER_MS)
 
     async def _send(
-        self,
-        method: str,
-        path: str,
-        url: str,
-        *,
-        headers: dict[str, str],
-        body: bytes | None,
-        timeout_s: float,
-    ) -> msgspec.Raw:
-        assert self._session is not None, "BybitRest is used inside its async with block"
+        self, request: HttpRequest, path: str, *, priority: int, timeout_s: float
+    ) -> Answer:
+        if self.banned_for_s > 0:  # any request now would prolong the ban
+            raise self._ban(path, Outcome.NOT_SENT)
         self.requests += 1
         try:
-            async with asyncio.timeout(timeout_s):
-                async with self._session.request(
-                    method,
-                    URL(url, encoded=True),
-                    headers=headers,
-                    data=body,
-                    allow_redirects=False,
-                ) as response:
-                    content = await response.read()
-                    status, reply_headers = response.status, response.headers
-            return self._result(path, status, content, reply_headers)
-        except aiohttp.ClientConnectorError as e:
-            self._note_failure()
-            raise VenueUnavailable(
-                f"cannot connect: {e}", venue=_VENUE, operation=path, outcome=Outcome.NOT_SENT
-            ) from e
-        except TimeoutError as e:
-            self._note_failure()
-            raise VenueUnavailable(
-                f"no answer within {timeout_s} s",
-                venue=_VENUE,
-                operation=path,
-                outcome=Outcome.UNKNOWN,
-            ) from e
-        except (aiohttp.ClientError, OSError) as e:
-            if isinstance(e, VenueUnavailable | VenueRejected | VenueRateLimited | VenueAuthError):
-                raise
-            self._note_failure()
-            raise VenueUnavailable(
-                f"connection failed: {e!r}", venue=_VENUE, operation=path, outcome=Outcome.UNKNOWN
-            ) from e
+            reply = await self._transport.request(request, priority=priority, timeout_s=timeout_s)
+            if self._on_post_sent is not None and request.method == "POST":
+                self._on_post_sent(_sent_ns(reply))
+            self.quotas.note(path, reply.headers)
+            return self._judge(path, reply)
+        except VenueError as e:
+            if not isinstance(e, VenueRejected):  # a business refusal is a working venue
+                self.failures += 1
+                self._failed_at.append(self.requests)
+            raise
 
-    def _result(
-        self, path: str, status: int, content: bytes, headers: Mapping[str, str]
-    ) -> msgspec.Raw:
-        if status == 403:
-            self._note_failure()
-            raise VenueRateLimited(
-                "address banned for too many requests (HTTP 403)",
-                venue=_VENUE,
-                operation=path,
-                outcome=Outcome.REJECTED,
-                retry_after_s=_BAN_S,
-            )
+    def _judge(self, path: str, reply: HttpReply) -> Answer:
+        if reply.status == 403:
+            self._banned_until_ns = self._clock.monotonic_ns() + round(_BAN_S * _NS_PER_S)
+            raise self._ban(path, Outcome.REJECTED)
         try:
-            envelope = self._decoder.decode(content)
-        except (msgspec.DecodeError, RecursionError) as e:
-            self._note_failure()
-            raise VenueUnavailable(
-                f"HTTP {status} with an unreadable body",
-                venue=_VENUE,
-                operation=path,
-                outcome=Outcome.UNKNOWN,
-            ) from e
-        if status >= 500:
-            self._note_failure()
-            raise VenueUnavailable(
-                f"HTTP {status}", venue=_VENUE, operation=path, outcome=Outcome.UNKNOWN
-            )
-        if envelope.retCode == 0 or envelope.retCode in _NO_CHANGE_CODES:
-            return envelope.result
-        raise self._refusal(path, envelope, headers)
-
-    def _refusal(
-        self, path: str, envelope: Envelope, headers: Mapping[str, str]
-    ) -> VenueRejected | VenueRateLimited | VenueAuthError | VenueUnavailable:
-        code, text = envelope.retCode, f"{envelope.retCode} {envelope.retMsg}"
-        if code in _UNKNOWN_CODES:
-            self._note_failure()
-            return VenueUnavailable(
-                text, venue=_VENUE, operation=path, outcome=Outcome.UNKNOWN, code=code
-            )
-        if code == 10006:
-            self._note_failure()
-            return VenueRateLimited(
-                text,
-                venue=_VENUE,
-                operation=path,
-                outcome=Outcome.REJECTED,
-                code=code,
-                retry_after_s=self._reset_in_s(headers),
-            )
-        if code in _AUTH_CODES:
-            self._note_failure()
-            return VenueAuthError(
-                text, venue=_VENUE, operation=path, outcome=Outcome.REJECTED, code=code
-            )
-        return VenueRejected(
-            text, venue=_VENUE, operation=path, outcome=Outcome.REJECTED, code=code
+            envelope = self._decoder.decode(reply.body)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as e:
+            raise self._unreadable(path, reply.status) from e
+        code = envelope.retCode
+        if reply.status >= 500 or (reply.status != 200 and code == 0):
+            raise unknown(f"HTTP {reply.status}", operation=path)
+        if code == 0 or code in NO_CHANGE_CODES:
+            return Answer(result=envelope.result, extra=envelope.retExtInfo)
+        raise refusal(
+            code,
+            envelope.retMsg,
+            operation=path,
+            retry_after_s=reset_in_s(
+                reply.headers, now_ms=(self._clock.utc_ns() + self.offset_ns) // _NS_PER_MS
+            ),
         )
 
-    def _reset_in_s(self, headers: Mapping[str, str]) -> float:
-        stamp = headers.get("X-Bapi-Limit-Reset-Timestamp", "")
-        if not (stamp.isascii() and stamp.isdigit()):
-            return 1.0
-        now_ms = (self._clock.utc_ns() + self.offset_ns) // _NS_PER_MS
-        return max(0.0, (int(stamp) - now_ms) / 1_000)
+    @staticmethod
+    def _unreadable(path: str, status: int) -> VenueError:
+        if status == 401:  # refused before anything was looked at
+            return refusal(10007, "HTTP 401", operation=path)
+        return unknown(f"HTTP {status} with an unreadable body", operation=path)
+
+    def _ban(self, path: str, outcome: Outcome) -> VenueRateLimited:
+        return VenueRateLimited(
+            "the venue refuses this address (HTTP 403): too many requests, or a region it does "
+            f"not serve; no HTTP for {self.banned_for_s:.0f} s",
+            venue=VENUE,
+            operation=path,
+            outcome=outcome,
+            retry_after_s=self.banned_for_s,
+        )
+
+
+def _sent_ns(reply: HttpReply) -> int:
+    timing = reply.timing
+    sent_ms = timing.queue_ms + (timing.connect_ms or 0.0) + (timing.send_ms or 0.0)
+    return round(sent_ms * _NS_PER_MS)

@@ -1,47 +1,52 @@
-"""One WebSocket connection that stays alive: log in, subscribe, ping, watch, reconnect.
+"""Public and private streams: log in, subscribe, verify, hand out frames, resynchronise.
 
-Frames are handed to a synchronous callback as they arrive; a callback that raises
-``CorruptDataError`` makes the connection be dropped and opened anew, because a stream that lost a
-frame cannot be trusted. Liveness is judged by one watchdog per connection: every ping must be
-answered by some traffic within the deadline.
+Frames are handed to a synchronous callback as they arrive. A callback that raises
+``SequenceGapError`` has the topic subscribed anew, because a topic that lost a message cannot be
+trusted; any other ``CorruptDataError`` has the connection dropped and opened anew.
 """
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-import aiohttp
 import msgspec
 import structlog
 
 from trading_system.domain.errors import (
     CorruptDataError,
     Outcome,
+    SequenceGapError,
+    ValidationError,
     VenueAuthError,
-    VenueUnavailable,
+    VenueRejected,
 )
 from trading_system.domain.ports import Clock
+from trading_system.market.decode import peek_topic
+from trading_system.runtime.limiter import SlidingWindow
+from trading_system.venues.bybit.link import Link, LinkState, LinkTiming
+from trading_system.venues.bybit.refusals import VENUE
 from trading_system.venues.bybit.signing import Signer
-from trading_system.venues.bybit.wire import PrivateFrame
 
 _LOG = structlog.get_logger(__name__)
-_NS_PER_S = 1_000_000_000
 _NS_PER_MS = 1_000_000
-_PING_S = 10.0
-_SILENCE_S = 25.0
-_CONNECT_S = 10.0
 _AUTH_VALID_MS = 5_000
-_FIRST_DELAY_S = 0.2
-_MAX_DELAY_S = 15.0
-_STABLE_S = 30.0
-_MAX_FRAME_BYTES = 4 * 1024 * 1024
+_MAX_TOPIC_TEXT = 21_000
+_CONTROL_BYTES = 400
+_TOPIC_FIRST = b'{"topic"'  # as market data begins
+_RESYNCS_PER_WINDOW = 10
+_RESYNC_WINDOW_S = 30.0
+_REFUSALS_TOLERATED = 3
 _NO_OFFSET: Callable[[], int] = int
-_Socket = aiohttp.ClientWebSocketResponse[Literal[False]]  # frames as bytes
-_PING = '{"op":"ping"}'
+
+
+class _Control(msgspec.Struct, frozen=True):
+    # A control reply of the public and private streams.
+    op: str = ""
+    success: bool = True
+    ret_msg: str = ""
+    req_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +61,14 @@ class StreamCallbacks:
         Called when the connection is logged in and subscribed.
     on_down : Callable[[str], None]
         Called with the reason when the connection is lost.
+    on_resync : Callable[[str], None]
+        Called with a topic that lost its place and is being subscribed anew.
     """
 
     on_frame: Callable[[bytes, int], None]
     on_up: Callable[[], None]
     on_down: Callable[[str], None]
+    on_resync: Callable[[str], None] = lambda _topic: None
 
 
 class BybitStream:
@@ -71,19 +79,19 @@ class BybitStream:
     url : str
         Full address including the path, for example ``ws://127.0.0.1:9000/v5/public/linear``.
     topics : Sequence[str]
-        Topics subscribed after every connect.
+        Topics subscribed after every connect, at most 21 000 characters in total.
     callbacks : StreamCallbacks
         Receiver of frames and state changes.
     clock : Clock
         Source of receive stamps.
-    signer : Signer or None
-        Logs in before subscribing when given.
     jitter : random.Random
         Source of the back-off's jitter.
+    signer : Signer or None
+        Logs in before subscribing when given.
     offset_ns : Callable[[], int]
-        How far the venue's clock is ahead of ours, nanoseconds; the log-in is stamped with it.
-    ping_s : float
-        Seconds between pings, and until log-in and subscription must be through.
+        The venue's clock minus ours, nanoseconds; log-ins carry the venue's time.
+    timing : LinkTiming or None
+        Patience of the connection.
     """
 
     def __init__(
@@ -93,25 +101,63 @@ class BybitStream:
         *,
         callbacks: StreamCallbacks,
         clock: Clock,
-        signer: Signer | None = None,
         jitter: random.Random,
+        signer: Signer | None = None,
         offset_ns: Callable[[], int] = _NO_OFFSET,
-        ping_s: float = _PING_S,
+        timing: LinkTiming | None = None,
     ) -> None:
-        self._url = url
+        if sum(map(len, topics)) > _MAX_TOPIC_TEXT:
+            raise ValidationError(f"more than {_MAX_TOPIC_TEXT} characters of topics")
         self._topics = list(topics)
         self._callbacks = callbacks
         self._clock = clock
         self._signer = signer
-        self._jitter = jitter
         self._offset_ns = offset_ns
-        self._ping_s = ping_s
-        self._control = msgspec.json.Decoder(PrivateFrame)
-        self._socket: _Socket | None = None
-        self._last_traffic_ns = 0
-        self.is_up = False
-        self.frames = 0
-        self.connects = 0
+        self._control = msgspec.json.Decoder(_Control)
+        self._link = Link(url, self, clock=clock, jitter=jitter, timing=timing)
+        self._resync_rate = SlidingWindow(
+            _RESYNCS_PER_WINDOW, window_s=_RESYNC_WINDOW_S, clock=clock
+        )
+        self._single: list[str] = []  # topics still to be tried one by one
+        self._refused: dict[str, str] = {}
+        self._refusals_in_a_row = 0
+        self._resyncing: set[str] = set()
+        self.resyncs = 0
+
+    @property
+    def state(self) -> LinkState:
+        """Where the connection is in its life."""
+        return self._link.state
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the stream is connected, logged in and subscribed to every topic."""
+        return self._link.is_up
+
+    @property
+    def connects(self) -> int:
+        """Connections opened so far."""
+        return self._link.connects
+
+    @property
+    def frames(self) -> int:
+        """Frames received so far."""
+        return self._link.frames
+
+    @property
+    def last_frame_ns(self) -> int | None:
+        """Monotonic time of the newest frame, None before the first."""
+        return self._link.last_frame_ns
+
+    @property
+    def reason(self) -> str | None:
+        """Why the connection was last lost, None if it never was."""
+        return self._link.reason
+
+    @property
+    def refused_topics(self) -> dict[str, str]:
+        """Topics that the venue last refused, with its words."""
+        return dict(self._refused)
 
     async def run(self) -> None:
         """Keep the connection alive until cancelled.
@@ -120,115 +166,160 @@ class BybitStream:
         ------
         VenueAuthError
             If the venue refuses the key; reconnecting would not help.
+        VenueRejected
+            If the venue refuses a topic on three connections in a row; the text names it.
         """
-        delay_s = _FIRST_DELAY_S
-        async with aiohttp.ClientSession() as session:
-            while True:
-                started_ns = self._clock.monotonic_ns()
-                try:
-                    reason = await self._connection(session)
-                except BaseExceptionGroup as e:
-                    raise e.exceptions[0] from e
-                finally:
-                    self.is_up = False
-                self._callbacks.on_down(reason)
-                _LOG.warning("stream down", url=self._url, reason=reason)
-                lasted_s = (self._clock.monotonic_ns() - started_ns) / _NS_PER_S
-                if lasted_s > _STABLE_S:
-                    delay_s = _FIRST_DELAY_S
-                await asyncio.sleep(self._jitter.uniform(delay_s / 2, delay_s))
-                delay_s = min(2 * delay_s, _MAX_DELAY_S)
+        await self._link.run()
 
-    async def resync(self) -> None:
-        """Drop the connection so that it is opened and subscribed anew."""
-        if self._socket is not None:
-            await self._socket.close(code=aiohttp.WSCloseCode.GOING_AWAY)
+    async def resync(self, topic: str | None = None) -> bool:
+        """Subscribe ``topic`` anew for a fresh snapshot; without a topic, reconnect.
 
-    async def _connection(self, session: aiohttp.ClientSession) -> str:
-        try:
-            async with asyncio.timeout(_CONNECT_S):
-                socket = await session.ws_connect(
-                    self._url,
-                    max_msg_size=_MAX_FRAME_BYTES,
-                    decode_text=False,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
-                )
-        except (aiohttp.ClientError, OSError) as e:
-            return f"cannot connect: {e!r}"
-        self.connects += 1
-        self._socket = socket
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._prepare(socket), name="subscribe")
-                watchdog = group.create_task(self._watch(socket), name="watchdog")
-                reason = await self._receive(socket)
-                watchdog.cancel()
-        except* VenueAuthError as failures:  # also a ConnectionError, so it comes first
-            raise failures.exceptions[0] from None
-        except* (aiohttp.ClientError, OSError, VenueUnavailable) as failures:
-            reason = f"lost: {failures.exceptions[0]!r}"
-        finally:
-            self._socket = None
-            await socket.close()
-        return reason
+        Returns
+        -------
+        bool
+            False if nothing was done: not connected, or the topic is being renewed already.
+            Beyond ten renewals within 30 s the connection is opened anew instead.
 
-    async def _prepare(self, socket: _Socket) -> None:
-        if self._signer is not None:
-            now_ns = self._clock.utc_ns() + self._offset_ns()
-            expires_ms = now_ns // _NS_PER_MS + _AUTH_VALID_MS
-            arguments = self._signer.stream_auth(expires_ms=expires_ms)
-            await socket.send_str(msgspec.json.encode({"op": "auth", "args": arguments}).decode())
+        Raises
+        ------
+        ValidationError
+            If the stream does not carry ``topic``.
+        """
+        if topic is not None and topic not in self._topics:
+            raise ValidationError(f"not a topic of this stream: {topic[:60]!r}")
+        if not self.is_up or topic in self._resyncing:
+            return False
+        text = self._renewal(topic) if topic is not None else None
+        if text is None:
+            await self._link.drop("resynchronisation was asked for")
         else:
-            await self._subscribe(socket)
+            await self._link.send(text)
+        return True
 
-    async def _subscribe(self, socket: _Socket) -> None:
-        request = {"op": "subscribe", "req_id": f"s{self.connects}", "args": self._topics}
-        await socket.send_str(msgspec.json.encode(request).decode())
+    # --- called by the link -------------------------------------------------------------------
 
-    async def _watch(self, socket: _Socket) -> None:
-        self._last_traffic_ns = self._clock.monotonic_ns()
-        while True:
-            await socket.send_str(_PING)
-            await asyncio.sleep(self._ping_s)
-            silent_s = (self._clock.monotonic_ns() - self._last_traffic_ns) / _NS_PER_S
-            # Log-in and subscription must be through by then, or they never will be.
-            if silent_s > _SILENCE_S or not self.is_up:
-                await socket.close(code=aiohttp.WSCloseCode.GOING_AWAY)
-                return
+    def opened(self) -> str:
+        """Return the log-in, or without a key the subscription."""
+        self._single.clear()
+        self._resyncing.clear()
+        if self._signer is None:
+            return self._subscription(self._topics, "all")
+        now_ns = self._clock.utc_ns() + self._offset_ns()
+        expires_ms = now_ns // _NS_PER_MS + _AUTH_VALID_MS
+        return _text({"op": "auth", "args": self._signer.stream_auth(expires_ms=expires_ms)})
 
-    async def _receive(self, socket: _Socket) -> str:
-        async for message in socket:
-            received_ns = self._clock.monotonic_ns()
-            self._last_traffic_ns = received_ns
-            if message.type is not aiohttp.WSMsgType.TEXT:
-                return f"unexpected frame type {message.type!r}"
-            frame: bytes = message.data
-            self.frames += 1
-            try:
-                if b'"op":' in frame[:400] and b'"topic"' not in frame[:400]:
-                    await self._on_control(socket, frame)
-                else:
-                    self._callbacks.on_frame(frame, received_ns)
-            except CorruptDataError as e:
-                return f"untrusted frame: {e}"
-        return f"closed with code {socket.close_code}"
+    def received(self, frame: bytes, received_ns: int) -> str | None:
+        """Hand out a data frame, or act on a control reply."""
+        if not frame.startswith(_TOPIC_FIRST):
+            head = frame[:_CONTROL_BYTES]
+            if b'"op":' in head and b'"topic"' not in head:
+                return self._on_control(frame)
+        try:
+            self._callbacks.on_frame(frame, received_ns)
+        except SequenceGapError as e:
+            return self._on_gap(peek_topic(frame), e)
+        return None
 
-    async def _on_control(self, socket: _Socket, frame: bytes) -> None:
+    def closed(self, reason: str) -> None:
+        """Tell the owner; give up on topics that the venue keeps refusing."""
+        self._callbacks.on_down(reason)
+        if self._refusals_in_a_row >= _REFUSALS_TOLERATED:
+            raise VenueRejected(
+                f"subscription refused: {self._named_refusals()}",
+                venue=VENUE,
+                operation="stream.subscribe",
+                outcome=Outcome.REJECTED,
+            )
+
+    # --- private ------------------------------------------------------------------------------
+
+    def _on_gap(self, topic: str, gap: SequenceGapError) -> str | None:
+        if topic not in self._topics:
+            raise CorruptDataError(f"a gap in a topic that was not subscribed: {gap}") from gap
+        if topic in self._resyncing:
+            return None
+        text = self._renewal(topic)
+        if text is None:
+            raise CorruptDataError(f"too many gaps, the newest: {gap}") from gap
+        _LOG.warning("topic is subscribed anew", topic=topic, reason=str(gap))
+        return text
+
+    # The request that renews one topic, None when there were too many of late.
+    def _renewal(self, topic: str) -> str | None:
+        if not self._resync_rate.try_acquire():
+            return None
+        self.resyncs += 1
+        self._resyncing.add(topic)
+        self._callbacks.on_resync(topic)
+        return _text({"op": "unsubscribe", "req_id": f"u:{topic}", "args": [topic]})
+
+    @staticmethod
+    def _subscription(topics: Sequence[str], name: str) -> str:
+        return _text({"op": "subscribe", "req_id": f"s:{name}", "args": topics})
+
+    def _on_control(self, frame: bytes) -> str | None:
         try:
             control = self._control.decode(frame)
-        except (msgspec.DecodeError, RecursionError) as e:
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as e:
             raise CorruptDataError(f"control frame: {e}") from e
         if control.op == "auth":
+            return self._on_auth(control)
+        if control.op == "subscribe":
+            return self._on_subscribed(control)
+        if control.op == "unsubscribe" and control.req_id.startswith("u:"):
+            topic = control.req_id.removeprefix("u:")
+            return self._subscription([topic], f"again:{topic}")
+        return None
+
+    def _on_auth(self, control: _Control) -> str:
+        if not control.success:
+            raise VenueAuthError(
+                f"stream log-in refused: {control.ret_msg} (a key belongs to one environment; "
+                "check TRADING_ENVIRONMENT and TRADING_BYBIT__API_KEY)",
+                venue=VENUE,
+                operation="stream.auth",
+                outcome=Outcome.REJECTED,
+            )
+        return self._subscription(self._topics, "all")
+
+    def _on_subscribed(self, control: _Control) -> str | None:
+        name = control.req_id.removeprefix("s:")
+        if name.startswith("again:"):
+            self._resyncing.discard(name.removeprefix("again:"))
             if not control.success:
-                raise VenueAuthError(
-                    f"stream log-in refused: {control.ret_msg}",
-                    venue="bybit",
-                    operation="stream.auth",
-                    outcome=Outcome.REJECTED,
-                )
-            await self._subscribe(socket)
-        elif control.op == "subscribe":
-            if not control.success:
-                raise CorruptDataError(f"subscription refused: {control.ret_msg}")
-            self.is_up = True
-            self._callbacks.on_up()
+                raise CorruptDataError(f"renewal of {name[6:]} refused: {control.ret_msg}")
+            return None
+        if self._single:
+            return self._on_single(control)
+        if not control.success:  # the request for all: find out which topic the venue refuses
+            self._refused.clear()
+            self._single = list(self._topics)
+            return self._subscription([self._single[0]], self._single[0])
+        self._all_subscribed()
+        return None
+
+    # Topics are tried one after the other, so the answer is to the first one.
+    def _on_single(self, control: _Control) -> str | None:
+        topic = self._single.pop(0)
+        if not control.success and "already subscribed" not in control.ret_msg.lower():
+            self._refused[topic] = control.ret_msg
+        if self._single:
+            return self._subscription([self._single[0]], self._single[0])
+        if self._refused:
+            self._refusals_in_a_row += 1
+            raise CorruptDataError(f"subscription refused: {self._named_refusals()}")
+        self._all_subscribed()
+        return None
+
+    def _all_subscribed(self) -> None:
+        self._refusals_in_a_row = 0
+        self._refused.clear()
+        self._link.prepared()
+        self._callbacks.on_up()
+
+    def _named_refusals(self) -> str:
+        return ", ".join(f"{topic} ({text})" for topic, text in self._refused.items())
+
+
+def _text(request: dict[str, object]) -> str:
+    return msgspec.json.encode(request).decode()

@@ -6,7 +6,7 @@ Unknown keys are ignored; a missing or mistyped needed key raises ``CorruptDataE
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -49,6 +49,18 @@ STATUSES = {
     "Rejected": OrderStatus.REJECTED,
 }
 
+MAX_BATCH = 10
+"""Most orders of one batch request."""
+
+POSITION_TRADES = frozenset({"Trade", "AdlTrade", "BustTrade"})
+"""Executions that change a position; deleveraging and liquidation are the venue's own."""
+
+# Orders that the venue keeps for a position and that only ever close it.
+_POSITION_STOPS = frozenset(
+    {"StopLoss", "PartialStopLoss", "TakeProfit", "PartialTakeProfit", "TrailingStop"}
+)
+_UNTRIGGERED = frozenset({"Untriggered", "Deactivated"})
+
 
 class Envelope(msgspec.Struct, frozen=True):
     """Outer shape of every REST reply."""
@@ -56,7 +68,22 @@ class Envelope(msgspec.Struct, frozen=True):
     retCode: int  # noqa: N815 - the venue's spelling
     retMsg: str = ""  # noqa: N815 - the venue's spelling
     result: msgspec.Raw = msgspec.Raw(b"{}")
+    retExtInfo: msgspec.Raw = msgspec.Raw(b"{}")  # noqa: N815 - the venue's spelling
     time: int = 0
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What an accepted request brought back: the payload, and the extra of batch requests."""
+
+    result: msgspec.Raw
+    extra: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class Page(msgspec.Struct, Generic[_T], frozen=True):
+    """One page of a listing; an empty cursor ends it."""
+
+    rows: list[_T] = msgspec.field(name="list")
+    cursor: str = msgspec.field(name="nextPageCursor", default="")
 
 
 class OrderRow(msgspec.Struct, frozen=True):
@@ -74,6 +101,7 @@ class OrderRow(msgspec.Struct, frozen=True):
     avgPrice: str = ""  # noqa: N815 - the venue's spelling
     rejectReason: str = ""  # noqa: N815 - the venue's spelling
     cancelType: str = ""  # noqa: N815 - the venue's spelling
+    stopOrderType: str = ""  # noqa: N815 - the venue's spelling
     category: str = "linear"
 
 
@@ -104,6 +132,7 @@ class PositionRow(msgspec.Struct, frozen=True):
     entryPrice: str = ""  # noqa: N815 - the venue's spelling (stream)
     avgPrice: str = ""  # noqa: N815 - the venue's spelling (REST)
     positionIdx: int = 0  # noqa: N815 - the venue's spelling
+    stopLoss: str = ""  # noqa: N815 - the venue's spelling
 
 
 class WalletRow(msgspec.Struct, frozen=True):
@@ -133,29 +162,43 @@ def decode(raw: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[_T], *, what:
         raise CorruptDataError(f"{what}: {e}") from e
 
 
-def decimal_or_none(text: str) -> Decimal | None:
-    """Return the decimal of ``text``, None for the venue's empty text."""
-    return parse_decimal(text) if text else None
+def decimal_or_none(text: str, what: str) -> Decimal | None:
+    """Return the decimal of ``text``, None for the venue's empty text.
+
+    Raises
+    ------
+    CorruptDataError
+        If the text is something else; it names ``what``.
+    """
+    return needed(text, what) if text else None
 
 
-def _needed(text: str, what: str) -> Decimal:
+def positive_or_none(text: str, what: str) -> Decimal | None:
+    """Return the decimal of ``text``; None where it is unset: empty, ``0`` or ``0.00``."""
+    return decimal_or_none(text, what) or None
+
+
+def needed(text: str, what: str) -> Decimal:
+    """Return the decimal of ``text``, or raise ``CorruptDataError`` naming ``what``."""
     try:
         return parse_decimal(text)
     except ValidationError as e:
         raise CorruptDataError(f"{what}: {e}") from e
 
 
-def _side(text: str, what: str) -> Side:
-    side = SIDES.get(text)
-    if side is None:
+def side(text: str, what: str) -> Side:
+    """Return the side that ``text`` spells, or raise ``CorruptDataError`` naming ``what``."""
+    found = SIDES.get(text)
+    if found is None:
         raise CorruptDataError(f"{what}: unknown side {text!r}")
-    return side
+    return found
 
 
-def _milliseconds(text: str, what: str) -> int:
+def milliseconds(text: str, what: str) -> int:
+    """Return the epoch milliseconds of ``text``, or raise ``CorruptDataError``."""
     if not (text.isascii() and text.isdigit() and len(text) <= 15):
-        raise CorruptDataError(f"{what}: not a millisecond stamp: {text!r}")
-    return int(text) * _NS_PER_MS
+        raise CorruptDataError(f"{what}: not a millisecond stamp: {text[:40]!r}")
+    return int(text)
 
 
 def order_report(row: OrderRow) -> OrderReport:
@@ -164,62 +207,72 @@ def order_report(row: OrderRow) -> OrderReport:
     status = STATUSES.get(row.orderStatus)
     if status is None:
         raise CorruptDataError(f"{what}: unknown status {row.orderStatus!r}")
-    average = _needed(row.avgPrice, what) if row.avgPrice not in {"", "0"} else None
-    price = _needed(row.price, what) if row.price not in {"", "0"} else None
     reason = "" if row.rejectReason == "EC_NoError" else row.rejectReason
     return OrderReport(
         order_id=row.orderId,
         link_id=row.orderLinkId,
         symbol=row.symbol,
-        side=_side(row.side, what),
+        side=side(row.side, what),
         status=status,
-        quantity=_needed(row.qty, what),
-        filled_quantity=_needed(row.cumExecQty, what),
-        average_price=average,
-        price=price,
+        quantity=needed(row.qty, what),
+        filled_quantity=needed(row.cumExecQty, what),
+        average_price=positive_or_none(row.avgPrice, what),
+        price=positive_or_none(row.price, what),
         reason=reason,
-        ts_exchange_ns=_milliseconds(row.updatedTime, what),
+        ts_exchange_ns=milliseconds(row.updatedTime, what) * _NS_PER_MS,
+        is_protective=is_protective(row),
     )
 
 
+def is_protective(row: OrderRow) -> bool:
+    """Return whether the row is a stop of a position that rests, or ended, untriggered.
+
+    Once triggered it is an order like any other, which closes the position.
+    """
+    if row.stopOrderType not in _POSITION_STOPS:
+        return False
+    return row.orderStatus in _UNTRIGGERED or row.cancelType == "CancelByTpSlTsClear"
+
+
 def fill(row: ExecutionRow) -> Fill:
-    """Map an execution row of type ``Trade``."""
+    """Map an execution row that changes a position."""
     what = f"execution {row.execId}"
     return Fill(
         exec_id=row.execId,
         order_id=row.orderId,
         link_id=row.orderLinkId,
         symbol=row.symbol,
-        side=_side(row.side, what),
-        price=_needed(row.execPrice, what),
-        quantity=_needed(row.execQty, what),
-        fee=_needed(row.execFee, what),
+        side=side(row.side, what),
+        price=needed(row.execPrice, what),
+        quantity=needed(row.execQty, what),
+        fee=needed(row.execFee, what),
         is_maker=row.isMaker,
-        ts_exchange_ns=_milliseconds(row.execTime, what),
+        ts_exchange_ns=milliseconds(row.execTime, what) * _NS_PER_MS,
     )
 
 
 def position_report(row: PositionRow) -> PositionReport:
     """Map a position row; the sign comes from its side."""
     what = f"position {row.symbol}"
-    size = _needed(row.size, what)
+    size = needed(row.size, what)
     if size and row.side not in SIDES:
         raise CorruptDataError(f"{what}: size {size} with side {row.side!r}")
     entry = row.entryPrice or row.avgPrice
     return PositionReport(
         symbol=row.symbol,
         quantity=size * SIDES[row.side].sign if size else Decimal(0),
-        entry_price=_needed(entry, what) if size and entry else None,
-        ts_exchange_ns=_milliseconds(row.updatedTime or "0", what),
+        entry_price=needed(entry, what) if size and entry else None,
+        ts_exchange_ns=milliseconds(row.updatedTime or "0", what) * _NS_PER_MS,
+        stop_price=positive_or_none(row.stopLoss, what) if size else None,
     )
 
 
 def wallet_report(row: WalletRow, *, ts_exchange_ns: int) -> WalletReport:
     """Map an account row."""
     return WalletReport(
-        equity=_needed(row.totalEquity, "wallet"),
-        wallet_balance=_needed(row.totalWalletBalance, "wallet"),
-        available_balance=_needed(row.totalAvailableBalance, "wallet"),
+        equity=needed(row.totalEquity, "wallet"),
+        wallet_balance=needed(row.totalWalletBalance, "wallet"),
+        available_balance=needed(row.totalAvailableBalance, "wallet"),
         ts_exchange_ns=ts_exchange_ns,
     )
 

@@ -1,0 +1,1 @@
+"""Planning one order, judging it afterwards, and what is remembered between orders."""

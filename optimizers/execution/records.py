@@ -1,0 +1,63 @@
+"""What is remembered of executions."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from optimizers.execution.quality import performance_summary
+from optimizers.execution.results import ExecutionMetrics
+
+_KEEP_METRICS = 1_000
+_KEEP_COSTS = 500
+
+
+class ExecutionRecords:
+    """The newest executions, bounded.
+
+    Parameters
+    ----------
+    target_latency_ms, max_slippage_bps : float
+        Limits the summary judges by.
+    """
+
+    def __init__(self, *, target_latency_ms: float, max_slippage_bps: float) -> None:
+        self._target_latency_ms = target_latency_ms
+        self._max_slippage_bps = max_slippage_bps
+        self.metrics: deque[ExecutionMetrics] = deque(maxlen=_KEEP_METRICS)
+        self.costs: deque[tuple[float, float]] = deque(maxlen=_KEEP_COSTS)
+        self.total = 0
+        self.failed = 0
+
+    def add(self, metrics: ExecutionMetrics, *, predicted_bps: float | None) -> None:
+        """Take one execution with a fill and, where there was one, its cost estimate."""
+        self.total += 1
+        self.metrics.append(metrics)
+        if predicted_bps is not None and metrics.slippage_bps is not None:
+            self.costs.append((predicted_bps, metrics.slippage_bps))
+
+    @property
+    def fill_rate(self) -> float | None:
+        """Mean fill rate of the executions kept, None without one."""
+        if not self.metrics:
+            return None
+        return sum(m.fill_rate for m in self.metrics) / len(self.metrics)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the performance summary with ``cost_calibration``: predicted beside realised."""
+        figures = performance_summary(
+            self.metrics,
+            total=self.total,
+            failed=self.failed,
+            target_latency_ms=self._target_latency_ms,
+            max_slippage_bps=self._max_slippage_bps,
+        )
+        count = len(self.costs)
+        predicted = sum(p for p, _ in self.costs) / count if count else None
+        realised = sum(r for _, r in self.costs) / count if count else None
+        figures["cost_calibration"] = {
+            "samples": count,
+            "avg_predicted_bps": predicted,
+            "avg_realised_bps": realised,
+        }
+        return figures

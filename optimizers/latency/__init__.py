@@ -1,0 +1,1 @@
+"""Pure parts of the latency optimizer: what may be sent, figures, grades."""

@@ -1,0 +1,1 @@
+"""Warm connections to a venue behind a strict priority queue."""

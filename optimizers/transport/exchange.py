@@ -1,0 +1,154 @@
+"""One HTTP exchange on an aiohttp session, with the time of each of its phases."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import aiohttp
+from yarl import URL
+
+from trading_system.domain.errors import Outcome, VenueUnavailable
+from trading_system.domain.ports import Clock, HttpReply, HttpRequest, HttpTiming
+
+_NS_PER_MS = 1_000_000
+
+
+class Exchange:
+    """The stamps of one request, monotonic nanoseconds; 0 where the phase has not happened.
+
+    Parameters
+    ----------
+    clock : Clock
+        Source of the stamps.
+    started_ns : int
+        When the caller asked for the request.
+    """
+
+    __slots__ = (
+        "_clock",
+        "connect_ended_ns",
+        "connect_started_ns",
+        "connected_ns",
+        "sent_ns",
+        "started_ns",
+        "taken_ns",
+    )
+
+    def __init__(self, clock: Clock, started_ns: int) -> None:
+        self._clock = clock
+        self.started_ns = started_ns
+        self.taken_ns = 0
+        self.connect_started_ns = 0
+        self.connect_ended_ns = 0
+        self.connected_ns = 0
+        self.sent_ns = 0
+
+    @property
+    def outcome(self) -> Outcome:
+        """NOT_SENT until the first byte was handed over, UNKNOWN afterwards."""
+        return Outcome.UNKNOWN if self.sent_ns else Outcome.NOT_SENT
+
+    @property
+    def connect_ms(self) -> float | None:
+        """Time to open the connection, None if a warm one was used or none was opened."""
+        if not self.connect_ended_ns:
+            return None
+        return (self.connect_ended_ns - self.connect_started_ns) / _NS_PER_MS
+
+    def note_taken(self) -> None:
+        """Stamp that the queue let the request through."""
+        self.taken_ns = self._clock.monotonic_ns()
+
+    def note_connecting(self) -> None:
+        """Stamp that a new connection is being opened."""
+        self.connect_started_ns = self._clock.monotonic_ns()
+
+    def note_connected(self) -> None:
+        """Stamp that the new connection is there."""
+        self.connect_ended_ns = self.connected_ns = self._clock.monotonic_ns()
+
+    def note_reused(self) -> None:
+        """Stamp that a warm connection was taken."""
+        self.connected_ns = self._clock.monotonic_ns()
+
+    def note_sent(self) -> None:
+        """Stamp that a part of the request was handed to the socket; the last one counts."""
+        self.sent_ns = self._clock.monotonic_ns()
+
+    def timing(self) -> HttpTiming:
+        """Return the phases; called when the whole answer was read."""
+        now_ns = self._clock.monotonic_ns()
+        return HttpTiming(
+            queue_ms=(self.taken_ns - self.started_ns) / _NS_PER_MS,
+            connect_ms=self.connect_ms,
+            send_ms=(self.sent_ns - self.connected_ns) / _NS_PER_MS,
+            response_ms=(now_ns - self.sent_ns) / _NS_PER_MS,
+            total_ms=(now_ns - self.started_ns) / _NS_PER_MS,
+        )
+
+
+def tracing() -> aiohttp.TraceConfig:
+    """Return callbacks that stamp the :class:`Exchange` given as ``trace_request_ctx``."""
+    trace = aiohttp.TraceConfig()
+
+    async def connecting(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+        context.trace_request_ctx.note_connecting()
+
+    async def connected(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+        context.trace_request_ctx.note_connected()
+
+    async def reused(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+        context.trace_request_ctx.note_reused()
+
+    async def sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+        context.trace_request_ctx.note_sent()
+
+    trace.on_connection_create_start.append(connecting)
+    trace.on_connection_create_end.append(connected)
+    trace.on_connection_reuseconn.append(reused)
+    # Both are told before the bytes go to the socket, so that "not stamped" means "not sent".
+    trace.on_request_headers_sent.append(sent)
+    trace.on_request_chunk_sent.append(sent)
+    return trace
+
+
+async def exchange(
+    session: aiohttp.ClientSession,
+    request: HttpRequest,
+    url: URL,
+    *,
+    stamps: Exchange,
+    max_bytes: int,
+) -> HttpReply:
+    """Send ``request`` once and return the whole answer; redirects are not followed.
+
+    Raises
+    ------
+    VenueUnavailable
+        If the answer, after decompression, is larger than ``max_bytes``.
+    """
+    async with session.request(
+        request.method,
+        url,
+        headers=request.headers,
+        data=request.body,
+        allow_redirects=False,
+        trace_request_ctx=stamps,
+    ) as response:
+        parts: list[bytes] = []
+        size = 0
+        async for part in response.content.iter_any():
+            parts.append(part)
+            size += len(part)
+            if size > max_bytes:
+                response.close()
+                raise VenueUnavailable(
+                    f"the answer is larger than {max_bytes} bytes",
+                    venue="transport",
+                    operation=url.path,
+                    outcome=Outcome.UNKNOWN,
+                )
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        return HttpReply(
+            status=response.status, headers=response.headers, body=body, timing=stamps.timing()
+        )

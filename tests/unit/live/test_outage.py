@@ -1,0 +1,102 @@
+from collections.abc import Coroutine
+from typing import Any
+
+from trading_system.live.outage import OutageWatch
+from trading_system.risk.holds import Holds
+from trading_system.risk.limits import TradingState
+from trading_system.runtime.clock import ManualClock
+
+PRIVATE, PUBLIC, PROCESS = "private stream", "market data", "venue process"
+
+
+class Watched:
+    """A watch whose recovery answers what the test says, run by hand."""
+
+    def __init__(self, *answers: bool) -> None:
+        self.holds = Holds()
+        self.answers = list(answers)
+        self.work: list[Coroutine[Any, Any, None]] = []
+        self.interrupt: str | None = None
+        self.watch = OutageWatch(
+            self.holds,
+            recover=self.recover,
+            spawn=lambda _name, coroutine: self.work.append(coroutine),
+            clock=ManualClock(),
+            pause=self.pause,
+        )
+        self.pauses = 0
+
+    async def pause(self, _seconds: float) -> None:
+        self.pauses += 1
+
+    async def recover(self) -> bool:
+        if self.interrupt is not None:
+            part, self.interrupt = self.interrupt, None
+            self.watch.down(part, "again")
+            self.watch.up(part)
+        return self.answers.pop(0)
+
+    async def run(self) -> None:
+        while self.work:
+            await self.work.pop(0)
+
+
+async def test_the_first_connection_is_no_recovery() -> None:
+    watched = Watched()
+    watched.watch.up(PRIVATE)
+    assert watched.work == []
+    assert watched.holds.state is TradingState.ACTIVE
+
+
+async def test_without_the_private_stream_only_reducing_is_allowed() -> None:
+    watched = Watched(True)
+    watched.watch.down(PRIVATE, "reset")
+    assert watched.holds.state is TradingState.REDUCING
+    assert watched.holds.reasons == {"venue": "lost private stream: reset"}
+    watched.watch.up(PRIVATE)
+    assert watched.holds.state is TradingState.REDUCING  # not reconciled yet
+    await watched.run()
+    assert watched.holds.state is TradingState.ACTIVE
+    assert watched.watch.since_utc_ns is None
+
+
+async def test_without_market_data_or_venue_nothing_is_allowed() -> None:
+    watched = Watched(True)
+    watched.watch.down(PROCESS, "died")
+    watched.watch.down(PRIVATE, "reset")
+    assert watched.holds.state is TradingState.HALTED
+    watched.watch.up(PROCESS)
+    assert watched.holds.state is TradingState.REDUCING
+    watched.watch.up(PRIVATE)
+    await watched.run()
+    assert watched.holds.state is TradingState.ACTIVE
+    assert watched.watch.outages == 1
+
+
+async def test_what_was_read_before_another_loss_proves_nothing() -> None:
+    watched = Watched(True, True)
+    watched.watch.down(PUBLIC, "reset")
+    watched.watch.up(PUBLIC)
+    watched.interrupt = PRIVATE
+    await watched.run()
+    assert watched.answers == []
+    assert watched.holds.state is TradingState.ACTIVE
+
+
+async def test_the_hold_stays_while_the_loss_lasts() -> None:
+    watched = Watched(True)
+    watched.watch.down(PUBLIC, "reset")
+    watched.watch.up(PUBLIC)
+    watched.watch.down(PUBLIC, "reset")
+    await watched.run()
+    assert watched.holds.state is TradingState.HALTED
+    assert not watched.watch.is_over
+
+
+async def test_reconciling_is_tried_until_both_sides_agree() -> None:
+    watched = Watched(False, False, True)
+    watched.watch.down(PUBLIC, "reset")
+    watched.watch.up(PUBLIC)
+    await watched.run()
+    assert watched.pauses == 2
+    assert watched.holds.state is TradingState.ACTIVE

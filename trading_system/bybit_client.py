@@ -1,0 +1,178 @@
+"""The Bybit client of the users' guides: reads the venue, and orders only through the risk gate."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Any, Self
+
+from trading_system.config.settings import Settings, load_settings
+from trading_system.domain.errors import LifecycleError
+from trading_system.domain.instruments import Instrument
+from trading_system.domain.parents import ParentOrder, ParentResult
+from trading_system.domain.ports import Clock
+from trading_system.domain.signals import MarketFeatures
+from trading_system.live.client import GatedClient
+from trading_system.live.desk import TradingDesk
+from trading_system.runtime.clock import SystemClock
+from trading_system.runtime.lifecycle import State
+
+
+class BybitClient:
+    """Bybit by the settings' environment, with live books and a risk gate of its own.
+
+    It connects on first use: in the ``simulated`` environment it starts the embedded venue.
+    It runs no strategy. :meth:`close`, or leaving ``async with``, ends everything it started.
+
+    Parameters
+    ----------
+    settings : Settings or None
+        None loads them from environment, ``.env`` and ``config.json``.
+    clock : Clock or None
+        None uses the machine's clocks.
+    desk : TradingDesk or None
+        A desk that somebody else starts and stops; the client is then a view of it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        clock: Clock | None = None,
+        desk: TradingDesk | None = None,
+    ) -> None:
+        self._is_owner = desk is None
+        if desk is None:
+            loaded = settings if settings is not None else load_settings({})
+            quiet = loaded.strategy.model_copy(update={"name": "none"})
+            desk = TradingDesk(
+                loaded.model_copy(update={"strategy": quiet}), clock=clock or SystemClock()
+            )
+        self._desk = desk
+        self._opening = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        await self.ensure_ready()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def ensure_ready(self) -> None:
+        """Connect on first use; afterwards return at once.
+
+        Raises
+        ------
+        TradingSystemError
+            If the venue cannot be reached, a setting is wrong, or the client was closed.
+        """
+        if self._desk.is_live:
+            return
+        if not self._is_owner:
+            raise LifecycleError("the trading system is not running; call start_system() first")
+        async with self._opening:
+            if self._desk.state is State.NEW:
+                await self._desk.start()
+        self._client()
+
+    async def close(self) -> None:
+        """Cancel resting orders, disconnect and end the embedded venue if it was started."""
+        if self._is_owner:
+            await self._desk.stop("the client was closed")
+
+    def _client(self) -> GatedClient:
+        return self._desk.live_session().client
+
+    async def _ready(self) -> GatedClient:
+        await self.ensure_ready()
+        return self._client()
+
+    @property
+    def rest_url(self) -> str:
+        """Base address of the venue's REST host, without a trailing slash."""
+        return self._client().rest_url
+
+    def auth_headers(self, payload: bytes) -> dict[str, str]:
+        """Return the headers that sign ``payload`` (a GET's query or a POST's body)."""
+        return self._client().auth_headers(payload)
+
+    async def instrument(self, symbol: str) -> Instrument:
+        """Return the trading rules of one symbol."""
+        return await (await self._ready()).instrument(symbol)
+
+    def features(self, symbol: str) -> MarketFeatures | None:
+        """Return the newest features of the live book, None without one."""
+        return self._client().features(symbol)
+
+    async def execute_parent(self, parent: ParentOrder) -> ParentResult | None:
+        """Work one parent order through the risk gate; None without a quote to start from."""
+        return await (await self._ready()).execute_parent(parent)
+
+    async def place_order(self, symbol: str, side: str, **parameters: object) -> dict[str, Any]:
+        """Send one order through the risk gate; see ``GatedClient.place_order``."""
+        return await (await self._ready()).place_order(symbol, side, **parameters)
+
+    async def test_connection(self) -> dict[str, Any]:
+        """Ask for the server's time; return whether it answered and how far the clocks differ."""
+        return await (await self._ready()).reads.test_connection()
+
+    async def get_account_balance(self) -> dict[str, Any]:
+        """Return the unified account's totals, USD."""
+        return await (await self._ready()).reads.get_account_balance()
+
+    async def get_market_data(self, symbol: str) -> dict[str, Any]:
+        """Return the ticker of one perpetual."""
+        return await (await self._ready()).reads.get_market_data(symbol)
+
+    async def get_enhanced_market_data(self, symbol: str) -> dict[str, Any]:
+        """Return the ticker with spread, basis, long/short ratio, trade flow and changes."""
+        return await (await self._ready()).reads.get_enhanced_market_data(symbol)
+
+    async def get_order_book_data(self, symbol: str, limit: int = 50) -> dict[str, Any]:
+        """Return ``symbol``, ``bids``, ``asks`` as [price, size] text pairs and ``ts``."""
+        return await (await self._ready()).reads.get_order_book_data(symbol, limit)
+
+    async def get_kline_data(
+        self, symbol: str, interval: str = "1", limit: int = 200
+    ) -> list[dict[str, Any]]:
+        """Return candles, oldest first; the last one may still be open."""
+        return await (await self._ready()).reads.get_kline_data(symbol, interval, limit)
+
+    async def get_funding_rate(self, symbol: str) -> dict[str, Any]:
+        """Return the coming funding rate (a fraction) and its time, epoch milliseconds."""
+        return await (await self._ready()).reads.get_funding_rate(symbol)
+
+    async def get_funding_rate_history(self, symbol: str, limit: int = 200) -> list[dict[str, Any]]:
+        """Return settled funding rates, oldest first."""
+        return await (await self._ready()).reads.get_funding_rate_history(symbol, limit)
+
+    async def get_open_interest(self, symbol: str) -> dict[str, Any]:
+        """Return the open interest, base currency, and its value, USDT."""
+        return await (await self._ready()).reads.get_open_interest(symbol)
+
+    async def get_open_interest_history(
+        self, symbol: str, period: str = "5min", limit: int = 50
+    ) -> list[dict[str, Any]]:
+        """Return samples of the open interest, base currency, oldest first."""
+        return await (await self._ready()).reads.get_open_interest_history(symbol, period, limit)
+
+    async def get_liquidation_data(self, symbol: str) -> dict[str, Any]:
+        """Return liquidations seen on the stream; ``note`` says if none is followed."""
+        return await (await self._ready()).reads.get_liquidation_data(symbol)
+
+    async def get_instrument_info(self, symbol: str) -> dict[str, Any]:
+        """Return the trading rules of one perpetual; grids and limits as texts."""
+        return await (await self._ready()).reads.get_instrument_info(symbol)
+
+    async def get_position_info(self, symbol: str | None = None) -> list[dict[str, Any]]:
+        """Return open positions, or the one of ``symbol`` even when it is flat."""
+        return await (await self._ready()).reads.get_position_info(symbol)
+
+    async def set_leverage(self, symbol: str, leverage: float | str) -> dict[str, Any]:
+        """Set the leverage of one perpetual; an unchanged one is no error."""
+        return await (await self._ready()).reads.set_leverage(symbol, leverage)

@@ -1,0 +1,1 @@
+"""Preflight: whether machine, configuration and key are fit to trade."""

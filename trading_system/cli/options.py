@@ -1,0 +1,23 @@
+"""What commands share: their options' types and the late loading of their parts."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Write the result as one JSON document.")]
+Environment = Annotated[str | None, typer.Option(help="simulated, testnet, demo or mainnet.")]
+
+
+def part(name: str) -> Any:  # noqa: ANN401 - a module
+    """Return a module of the system, imported only when a command needs it."""
+    return import_module(f"trading_system.{name}")
+
+
+def settings_with(given: dict[str, Any]) -> Any:  # noqa: ANN401 - Settings, loaded late
+    """Return the settings with the options that were given on the command line."""
+    return part("config.settings").load_settings(
+        {key: value for key, value in given.items() if value is not None}
+    )

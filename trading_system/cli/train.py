@@ -1,0 +1,81 @@
+"""``trading-system train``: fit the agents' models and write them with their manifest."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.progress import Progress
+
+from trading_system.cli.output import emit_json, emit_table, note
+from trading_system.evaluation.training import TrainingPlan, train
+
+
+def run(
+    *,
+    source: Literal["synthetic", "recordings"],
+    recordings: list[Path],
+    seeds: int,
+    minutes: float,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Train as told and print the walk-forward scores; progress goes to standard error.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is too little data, a recording is unusable or ``out`` cannot be written.
+    """
+    plan = TrainingPlan(
+        out=out, source=source, recordings=tuple(recordings), seeds=seeds, minutes=minutes
+    )
+    with _Bar() as bar:
+        manifest = train(plan, progress=bar.show)
+    report(manifest, out=out, as_json=as_json)
+
+
+def report(manifest: dict[str, Any], *, out: Path, as_json: bool) -> None:
+    """Print what a training run has written to ``out``."""
+    if as_json:
+        emit_json(manifest)
+        return
+    emit_table(
+        "Walk-forward scores over 10 s, out of sample",
+        ("model", "Brier skill", "log loss", "calibration", "correlation", "skill", "horizons"),
+        [_row(name, each) for name, each in manifest["walk_forward"]["scores"].items()],
+    )
+    note(f"models and manifest written to {out}")
+
+
+def _row(name: str, scores: dict[str, Any]) -> tuple[str, ...]:
+    keys = ("brier_skill", "log_loss", "calibration_error", "correlation", "skill")
+    return (name, *(f"{scores[key]:.3f}" for key in keys), str(scores["independent"]))
+
+
+class _Bar:
+    """A progress bar on a terminal; silent elsewhere."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._progress: Progress | None = None
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> _Bar:
+        if sys.stderr.isatty():
+            self._progress = self._stack.enter_context(Progress(console=Console(file=sys.stderr)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` steps of ``what`` are over."""
+        if self._progress is None:
+            return
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(what, total=total)
+        self._progress.update(self._tasks[what], completed=done)

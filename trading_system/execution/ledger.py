@@ -1,0 +1,111 @@
+"""Own orders of this run: those at work with what they put at risk, and those that have ended."""
+
+from __future__ import annotations
+
+from collections import deque
+from decimal import Decimal
+
+from trading_system.domain.orders import OrderIntent
+from trading_system.execution.tracking import TrackedOrder, TrackedStatus
+
+_ZERO = Decimal(0)
+_KEEP_ENDED = 10_000
+_NS_PER_S = 1_000_000_000
+
+
+class OrderLedger:
+    """Orders by link id, with the exposure of those at work kept up to date by :meth:`update`.
+
+    Only opening orders count as exposure, each at its full open quantity; an exit frees risk.
+    """
+
+    def __init__(self) -> None:
+        self._orders: dict[str, TrackedOrder] = {}
+        self._live: dict[str, TrackedOrder] = {}
+        self._live_of: dict[str, dict[str, TrackedOrder]] = {}
+        self._ended: deque[str] = deque()
+        self._counted: dict[str, Decimal] = {}
+        self._open_quantity: dict[str, Decimal] = {}
+        self.open_notional = _ZERO
+        self.outcomes = dict.fromkeys(TrackedStatus, 0)
+
+    def __contains__(self, link_id: str) -> bool:
+        """Whether the link id is known."""
+        return link_id in self._orders
+
+    def get(self, link_id: str) -> TrackedOrder | None:
+        """Return one order, None if it is unknown or ended long ago."""
+        return self._orders.get(link_id)
+
+    @property
+    def live(self) -> tuple[TrackedOrder, ...]:
+        """Orders without a settled outcome, oldest first."""
+        return tuple(self._live.values())
+
+    @property
+    def live_count(self) -> int:
+        """How many orders have no settled outcome."""
+        return len(self._live)
+
+    def open_quantity(self, symbol: str) -> Decimal:
+        """Return what the opening orders of ``symbol`` may still fill, base currency."""
+        return self._open_quantity.get(symbol, _ZERO)
+
+    def add(self, order: TrackedOrder) -> None:
+        """Track a new order."""
+        link_id, symbol = order.intent.link_id, order.intent.symbol
+        assert link_id not in self._orders, link_id
+        self._orders[link_id] = order
+        self._live[link_id] = order
+        self._live_of.setdefault(symbol, {})[link_id] = order
+        self.update(order)
+
+    def update(self, order: TrackedOrder) -> bool:
+        """Take a change of ``order`` into account; return whether it has just been settled."""
+        intent = order.intent
+        link_id = intent.link_id
+        if link_id not in self._live:
+            return False
+        is_settled = order.settled.is_set()
+        if not intent.reduce_only and intent.price is not None:
+            quantity = _ZERO if is_settled else order.open_quantity
+            change = quantity - self._counted.get(link_id, _ZERO)
+            self._counted[link_id] = quantity
+            self._open_quantity[intent.symbol] = self.open_quantity(intent.symbol) + change
+            self.open_notional += change * intent.price
+        if is_settled:
+            self._end(order)
+        return is_settled
+
+    def opposite_price(self, intent: OrderIntent) -> Decimal | None:
+        """Return the best price of the orders at work against which ``intent`` could trade."""
+        best: Decimal | None = None
+        for order in self._live_of.get(intent.symbol, {}).values():
+            other = order.intent
+            if other.side is intent.side or other.price is None or order.status.is_final:
+                continue
+            if best is None or (best - other.price) * intent.side.sign > 0:
+                best = other.price
+        return best
+
+    def has_twin(self, intent: OrderIntent, *, now_ns: int, window_s: float) -> bool:
+        """Return whether an order like ``intent`` is unsettled and younger than the window."""
+        oldest_ns = now_ns - round(window_s * _NS_PER_S)
+        return any(
+            order.sent_ns >= oldest_ns
+            and order.intent.side is intent.side
+            and order.intent.quantity == intent.quantity
+            and intent.price in {None, order.intent.price}
+            and not order.intent.reduce_only
+            for order in self._live_of.get(intent.symbol, {}).values()
+        )
+
+    def _end(self, order: TrackedOrder) -> None:
+        link_id = order.intent.link_id
+        del self._live[link_id]
+        del self._live_of[order.intent.symbol][link_id]
+        self._counted.pop(link_id, None)
+        self.outcomes[order.status] += 1
+        if len(self._ended) == _KEEP_ENDED:
+            del self._orders[self._ended.popleft()]
+        self._ended.append(link_id)

@@ -1,0 +1,275 @@
+"""What users and optimizers hold of a running session: reads, and orders through the risk gate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from trading_system.domain.errors import (
+    DeadlineExceeded,
+    Outcome,
+    ValidationError,
+    VenueError,
+)
+from trading_system.domain.instruments import Instrument, parse_decimal, plain
+from trading_system.domain.orders import OrderIntent, OrderType, Side, TimeInForce
+from trading_system.domain.parents import ParentOrder, ParentResult
+from trading_system.domain.signals import MarketFeatures
+from trading_system.execution.engine import ExecutionEngine
+from trading_system.execution.executor import Executor
+from trading_system.execution.tracking import TrackedOrder
+from trading_system.live.feed import MarketFeed
+from trading_system.venues.bybit.gateway import BybitGateway
+from trading_system.venues.bybit.reading import BybitReads
+
+_SIDES = {"buy": Side.BUY, "sell": Side.SELL}
+_TYPES = {"market": OrderType.MARKET, "limit": OrderType.LIMIT}
+_TIMES = {
+    "gtc": TimeInForce.GTC,
+    "ioc": TimeInForce.IOC,
+    "fok": TimeInForce.FOK,
+    "postonly": TimeInForce.POST_ONLY,
+}
+_NS_PER_MS = 1_000_000
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRequest:
+    """One order as a user asks for it, checked.
+
+    Parameters
+    ----------
+    stop_loss : Decimal or None
+        Stop for the whole position, set once the order was accepted.
+    """
+
+    symbol: str
+    side: Side
+    order_type: OrderType
+    quantity: Decimal
+    price: Decimal | None
+    time_in_force: TimeInForce
+    reduce_only: bool
+    stop_loss: Decimal | None
+
+
+def side_of(text: object) -> Side:
+    """Return the side that ``text`` names: Buy or Sell, in any case.
+
+    Raises
+    ------
+    ValidationError
+        If it names neither.
+    """
+    side = _SIDES.get(str(text).lower())
+    if side is None:
+        raise ValidationError(f"side must be Buy or Sell, was {str(text)[:40]!r}")
+    return side
+
+
+def order_request(symbol: str, side: str, **parameters: object) -> OrderRequest:
+    """Return the checked request; see :meth:`GatedClient.place_order` for the parameters.
+
+    Raises
+    ------
+    ValidationError
+        If a value is wrong or a parameter is unknown; nothing is sent.
+    """
+    given = {name: value for name, value in parameters.items() if value is not None}
+    order_type = _named(given.pop("order_type", "Market"), _TYPES, "order_type")
+    is_market = order_type is OrderType.MARKET
+    times = given.pop("time_in_force", "IOC" if is_market else "GTC")
+    quantity = given.pop("quantity", None)
+    price, stop_loss = given.pop("price", None), given.pop("stop_loss", None)
+    reduce_only = given.pop("reduce_only", False)
+    if given.pop("close_on_trigger", False):
+        raise ValidationError("close_on_trigger belongs to conditional orders; use reduce_only")
+    if given:
+        raise ValidationError(f"unknown or unsupported order parameter: {min(given)}")
+    if quantity is None:
+        raise ValidationError("quantity is needed")
+    if is_market == (price is not None):
+        raise ValidationError("a limit order needs a price, a market order has none")
+    if not isinstance(reduce_only, bool):
+        raise ValidationError("reduce_only must be True or False")
+    return OrderRequest(
+        symbol=symbol,
+        side=side_of(side),
+        order_type=order_type,
+        quantity=_positive(quantity, "quantity"),
+        price=_positive(price, "price") if price is not None else None,
+        time_in_force=_named(times, _TIMES, "time_in_force"),
+        reduce_only=reduce_only,
+        stop_loss=_positive(stop_loss, "stop_loss") if stop_loss is not None else None,
+    )
+
+
+class GatedClient:
+    """Reads of one session, and its only way for users and optimizers to send an order.
+
+    Parameters
+    ----------
+    gateway : BybitGateway
+        Used for queries only; orders go through ``engine``.
+    engine : ExecutionEngine
+        The gate.
+    executor : Executor
+        Works parent orders through the engine.
+    feed : MarketFeed
+        Live books and features.
+    timeout_s : float
+        Deadline of one order request, seconds.
+    """
+
+    def __init__(
+        self,
+        gateway: BybitGateway,
+        *,
+        engine: ExecutionEngine,
+        executor: Executor,
+        feed: MarketFeed,
+        timeout_s: float,
+    ) -> None:
+        self._gateway = gateway
+        self._engine = engine
+        self._executor = executor
+        self._feed = feed
+        self._timeout_s = timeout_s
+        self.reads = BybitReads(gateway, book=self._live_book, timeout_s=timeout_s)
+
+    async def ensure_ready(self) -> None:
+        """Do nothing: a session's client is ready."""
+
+    @property
+    def rest_url(self) -> str:
+        """Base address of the venue's REST host, without a trailing slash."""
+        return self._gateway.rest.base_url
+
+    def auth_headers(self, payload: bytes) -> dict[str, str]:
+        """Return the headers that sign ``payload`` (a GET's query or a POST's body)."""
+        return self._gateway.rest.auth_headers(payload)
+
+    async def instrument(self, symbol: str) -> Instrument:
+        """Return the trading rules of one symbol."""
+        state = self._feed.symbols.get(symbol)
+        return state.instrument if state else await self._gateway.instrument(symbol)
+
+    async def get_order_book_data(self, symbol: str, limit: int = 50) -> dict[str, Any]:
+        """Return ``symbol``, ``bids``, ``asks`` as [price, size] text pairs and ``ts``."""
+        return await self.reads.get_order_book_data(symbol, limit)
+
+    def features(self, symbol: str) -> MarketFeatures | None:
+        """Return the newest features of the live book, None without one."""
+        state = self._feed.symbols.get(symbol)
+        return state.features if state is not None else None
+
+    async def execute_parent(self, parent: ParentOrder) -> ParentResult | None:
+        """Work one parent order through the risk gate; None without a quote to start from."""
+        return await self._executor.execute(parent)
+
+    async def place_order(self, symbol: str, side: str, **parameters: object) -> dict[str, Any]:
+        """Send one order through the risk gate and return what became of it.
+
+        Parameters
+        ----------
+        side : str
+            ``Buy`` or ``Sell``.
+        **parameters
+            ``quantity`` (base currency), ``order_type`` (``Market`` or ``Limit``), ``price``,
+            ``time_in_force`` (``GTC``, ``IOC``, ``FOK``, ``PostOnly``), ``reduce_only``,
+            ``stop_loss`` (price of a stop for the whole position).
+
+        Returns
+        -------
+        dict
+            ``symbol``, ``side``, ``order_id``, ``link_id``, ``status``, ``quantity``,
+            ``filled_quantity``, ``average_price``, ``fees`` and ``reason``. A resting order is
+            ``open``; any other is waited for until its outcome is known.
+
+        Raises
+        ------
+        ValidationError
+            If the request makes no sense; nothing was sent.
+        OrderDenied
+            If the risk gate refused it; nothing was sent.
+        VenueError
+            If the venue refused it, or its outcome could not be found out.
+        """
+        request = order_request(symbol, side, **parameters)
+        intent = OrderIntent(
+            symbol=request.symbol,
+            side=request.side,
+            order_type=request.order_type,
+            quantity=request.quantity,
+            price=request.price,
+            time_in_force=request.time_in_force,
+            reduce_only=request.reduce_only,
+            link_id=self._engine.next_link_id(),
+        )
+        order = await self._send(intent)
+        if request.stop_loss is not None:
+            await self._engine.protect(symbol, request.stop_loss, timeout_s=self._timeout_s)
+        return _outcome(order)
+
+    async def _send(self, intent: OrderIntent) -> TrackedOrder:
+        try:
+            await self._engine.submit(intent, timeout_s=self._timeout_s)
+        except VenueError as e:
+            if e.outcome is not Outcome.UNKNOWN:
+                raise
+            return await self._engine.resolve(intent.link_id)
+        order = self._engine.order(intent.link_id)
+        assert order is not None
+        rests = intent.time_in_force in {TimeInForce.GTC, TimeInForce.POST_ONLY}
+        if rests and intent.order_type is OrderType.LIMIT:
+            return order
+        try:
+            return await self._engine.settle(intent.link_id, timeout_s=self._timeout_s)
+        except DeadlineExceeded:
+            return order
+
+    def _live_book(self, symbol: str, limit: int) -> dict[str, Any] | None:
+        state = self._feed.symbols.get(symbol)
+        if state is None or not state.book.is_ready or state.book.ts_exchange_ns is None:
+            return None
+        grid = state.instrument
+        sides = {
+            name: [
+                [plain(grid.ticks_to_price(ticks)), plain(grid.lots_to_qty(lots))]
+                for ticks, lots in state.book.levels(side, limit)
+            ]
+            for name, side in (("bids", Side.BUY), ("asks", Side.SELL))
+        }
+        return {"symbol": symbol, **sides, "ts": state.book.ts_exchange_ns // _NS_PER_MS}
+
+
+def _named(value: object, known: dict[str, T], name: str) -> T:
+    found = known.get(str(value).lower().replace("_", ""))
+    if found is None:
+        raise ValidationError(f"{name} must be one of {', '.join(known)}, was {str(value)[:40]!r}")
+    return found
+
+
+def _positive(value: object, name: str) -> Decimal:
+    number = parse_decimal(str(value))
+    if not number > 0:
+        raise ValidationError(f"{name} must be positive, was {value}")
+    return number
+
+
+def _outcome(order: TrackedOrder) -> dict[str, Any]:
+    average = order.average_price
+    return {
+        "symbol": order.intent.symbol,
+        "side": order.intent.side.name.capitalize(),
+        "order_id": order.order_id,
+        "link_id": order.intent.link_id,
+        "status": order.status.value,
+        "quantity": float(order.intent.quantity),
+        "filled_quantity": float(order.booked_quantity),
+        "average_price": float(average) if average is not None else None,
+        "fees": float(order.booked_fees),
+        "reason": order.reason,
+    }

@@ -1,0 +1,152 @@
+"""Everything between the system and one venue account: warm connections, requests, streams."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from optimizers.transport.pool import PooledTransport
+from trading_system.config.settings import Settings
+from trading_system.domain.errors import ConfigurationError, CorruptDataError, VenueRejected
+from trading_system.domain.events import WalletReport
+from trading_system.domain.instruments import Instrument
+from trading_system.domain.ports import Clock
+from trading_system.live.access import Access
+from trading_system.monitoring.latency import StageLatency
+from trading_system.strategies.signals import Costs
+from trading_system.venues.bybit.gateway import BybitGateway, private_topics
+from trading_system.venues.bybit.rest import BybitRest
+from trading_system.venues.bybit.streams import BybitStream, StreamCallbacks
+from trading_system.venues.bybit.trade_stream import BybitTradeStream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What the venue said of symbols and account before the first order."""
+
+    instruments: Mapping[str, Instrument]
+    costs: Mapping[str, Costs]
+    wallet: WalletReport
+    clock_offset_ms: float
+
+
+class VenueConnection:
+    """Pool, requests, order socket and gateway of one account.
+
+    Parameters
+    ----------
+    settings : Settings
+        Pool size, queue size and deadlines.
+    access : Access
+        Addresses and key.
+    clock : Clock
+        All stamps.
+    """
+
+    def __init__(self, settings: Settings, access: Access, *, clock: Clock) -> None:
+        self._settings = settings
+        self._access = access
+        self._clock = clock
+        self._stack = AsyncExitStack()
+        self._jitter = random.Random(access.account)
+        self.latency = StageLatency()
+        self.transport = PooledTransport(
+            connections=settings.optimization.connection_pool_size,
+            queue_size=settings.optimization.priority_queue_size,
+            clock=clock,
+        )
+        self.rest = BybitRest(
+            access.endpoints.rest,
+            signer=access.signer,
+            clock=clock,
+            transport=self.transport,
+            on_post_sent=self._note_sent,
+        )
+        self.trade = self._trade_stream()
+        self.gateway = BybitGateway(
+            self.rest,
+            clock=clock,
+            timeout_s=settings.bybit.request_timeout_s,
+            trade=self.trade,
+        )
+
+    async def open(self) -> None:
+        """Open the pool and warm it."""
+        await self._stack.enter_async_context(self.transport)
+        await self._stack.enter_async_context(self.rest)
+        await self.transport.pre_warm(self._access.endpoints.rest)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._stack.aclose()
+
+    async def load(self, symbols: Sequence[str]) -> Account:
+        """Read the clock, trading rules, fees and wallet.
+
+        Raises
+        ------
+        ConfigurationError
+            If the venue does not offer a symbol, or the account is not in one-way mode.
+        VenueError
+            If the venue cannot be reached or refuses the key.
+        """
+        offset_ms = await self.gateway.synchronise_clock()
+        instruments: dict[str, Instrument] = {}
+        costs: dict[str, Costs] = {}
+        for symbol in symbols:
+            instruments[symbol] = await self._instrument(symbol)
+            rates = await self.gateway.fee_rates(symbol)
+            costs[symbol] = Costs(taker=float(rates.taker), maker=float(rates.maker))
+        await self.gateway.require_one_way(symbols)
+        wallet = await self.gateway.wallet()
+        return Account(
+            instruments=instruments, costs=costs, wallet=wallet, clock_offset_ms=offset_ms
+        )
+
+    def private_stream(self, callbacks: StreamCallbacks) -> BybitStream:
+        """Return the account's private stream, not yet running."""
+        return BybitStream(
+            self._access.endpoints.private,
+            private_topics(),
+            callbacks=callbacks,
+            clock=self._clock,
+            signer=self._access.signer,
+            jitter=self._jitter,
+            offset_ns=lambda: self.rest.offset_ns,
+        )
+
+    def public_stream(self, topics: Sequence[str], callbacks: StreamCallbacks) -> BybitStream:
+        """Return the market data stream, not yet running."""
+        return BybitStream(
+            self._access.endpoints.public_linear,
+            topics,
+            callbacks=callbacks,
+            clock=self._clock,
+            jitter=self._jitter,
+        )
+
+    def _trade_stream(self) -> BybitTradeStream | None:
+        address = self._access.endpoints.trade
+        if address is None:
+            return None
+        return BybitTradeStream(
+            address,
+            signer=self._access.signer,
+            clock=self._clock,
+            jitter=self._jitter,
+            offset_ns=lambda: self.rest.offset_ns,
+            on_sent=self._note_sent,
+        )
+
+    def _note_sent(self, elapsed_ns: int) -> None:
+        self.latency.record("send", elapsed_ns)
+
+    async def _instrument(self, symbol: str) -> Instrument:
+        try:
+            return await self.gateway.instrument(symbol)
+        except (VenueRejected, CorruptDataError) as e:
+            raise ConfigurationError(
+                f"the venue does not offer {symbol} ({e}); remove it from TRADING_SYMBOLS"
+            ) from e

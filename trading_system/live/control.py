@@ -1,0 +1,95 @@
+"""Commands on a running session; each returns when its effect is in force."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trading_system.domain.errors import OrderDenied, ValidationError
+from trading_system.domain.instruments import parse_decimal, plain
+from trading_system.execution.brake import LOSS_LIMIT, OPERATOR
+from trading_system.live.session import TradingSession
+from trading_system.risk.limits import TradingState
+
+_KILL_S = 20.0
+
+
+def standing(session: TradingSession) -> dict[str, Any]:
+    """Return what trading is allowed now and why not more."""
+    return {
+        "trading_state": session.engine.state.value,
+        "paused": session.trader.paused_because,
+        "holds": dict(session.engine.holds.reasons),
+    }
+
+
+def pause(session: TradingSession, reason: str) -> dict[str, Any]:
+    """Begin no new trade; open trades are still watched and closed."""
+    session.trader.pause(reason)
+    return standing(session)
+
+
+def resume(session: TradingSession, *, reset_limits: bool) -> dict[str, Any]:
+    """Lift pause, reduce-only and kill; with ``reset_limits`` also a latched loss limit.
+
+    Raises
+    ------
+    OrderDenied
+        If a loss limit is latched and ``reset_limits`` is False; nothing was lifted.
+    """
+    engine = session.engine
+    loss = engine.holds.get(LOSS_LIMIT)
+    if loss is not None and not reset_limits:
+        raise OrderDenied(
+            LOSS_LIMIT, f"{loss.reason}; resume with --reset-limits to trade all the same"
+        )
+    if loss is not None:
+        engine.release(LOSS_LIMIT, reason="reset by the operator")
+    engine.release(OPERATOR, reason="resumed by the operator")
+    session.trader.resume()
+    return standing(session)
+
+
+def reduce_only(session: TradingSession, reason: str) -> dict[str, Any]:
+    """Let only orders through that shrink a position, restarts included."""
+    session.engine.latch(OPERATOR, TradingState.REDUCING, f"reduce-only: {reason}")
+    return standing(session)
+
+
+async def kill(session: TradingSession, reason: str, *, flatten: bool) -> dict[str, Any]:
+    """Block all orders, cancel until none is open, then close positions if asked to."""
+    outcome = await session.engine.kill(reason, flatten=flatten, deadline_s=_KILL_S)
+    return {
+        **standing(session),
+        "cancelled": outcome.cancelled,
+        "open_orders": outcome.open_orders,
+        "confirmed": outcome.is_confirmed,
+        "flattened": outcome.flattened,
+        "position": {
+            p.symbol: plain(p.quantity) for p in session.portfolio.positions if p.quantity
+        },
+    }
+
+
+async def execute(
+    session: TradingSession,
+    symbol: str,
+    side: str,
+    quantity: str,
+    *,
+    algorithm: str | None,
+    urgency: str,
+) -> dict[str, Any]:
+    """Work one parent order through the performance optimizer and return its cost analysis.
+
+    Raises
+    ------
+    ValidationError
+        If the order makes no sense; nothing was sent.
+    """
+    if symbol not in session.instruments:
+        traded = ", ".join(session.instruments)
+        raise ValidationError(f"{symbol} is not traded here; TRADING_SYMBOLS has {traded}")
+    amount = parse_decimal(quantity)
+    return await session.performance.trade(
+        symbol, side, amount, algorithm=algorithm, urgency=urgency
+    )

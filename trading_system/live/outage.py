@@ -1,0 +1,107 @@
+"""What the system does while parts of the venue cannot be reached.
+
+A lost private stream leaves orders to look-ups, so only reducing is allowed; without market data,
+or without the venue itself, nothing is. A hold ends only after both sides were compared and agree.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from trading_system.domain.ports import Clock
+from trading_system.risk.holds import Holds
+from trading_system.risk.limits import TradingState
+
+_LOG = structlog.get_logger(__name__)
+_HOLD = "venue"
+_PRIVATE = "private stream"
+_RETRY_S = 0.5
+
+Spawn = Callable[[str, Coroutine[Any, Any, None]], object]
+
+
+class OutageWatch:
+    """Holds trading from the first loss until the account was reconciled again.
+
+    Parameters
+    ----------
+    holds : Holds
+        Receives the hold ``venue``.
+    recover : Callable
+        Reconciles; returns whether both sides are known to agree.
+    spawn : Callable
+        Starts a supervised task from a name and a coroutine.
+    clock : Clock
+        Notes when an outage began.
+    pause : Callable
+        Sleeps between two attempts, seconds.
+    """
+
+    def __init__(
+        self,
+        holds: Holds,
+        *,
+        recover: Callable[[], Awaitable[bool]],
+        spawn: Spawn,
+        clock: Clock,
+        pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._pause = pause
+        self._holds = holds
+        self._recover = recover
+        self._spawn = spawn
+        self._clock = clock
+        self._down: dict[str, str] = {}
+        self._is_recovering = False
+        self._losses = 0
+        self.outages = 0
+        self.since_utc_ns: int | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether everything that was ever up is up."""
+        return not self._down
+
+    def down(self, part: str, reason: str) -> None:
+        """Note that ``part`` was lost."""
+        if not self._down and self._holds.get(_HOLD) is None:
+            self.outages += 1
+            self.since_utc_ns = self._clock.utc_ns()
+        self._down[part] = reason
+        self._losses += 1
+        self._hold()
+
+    def up(self, part: str) -> None:
+        """Note that ``part`` is there; after a loss the account is reconciled first."""
+        was_down = self._down.pop(part, None) is not None
+        if not was_down:
+            return
+        if self._down:
+            self._hold()
+        elif not self._is_recovering:
+            self._is_recovering = True
+            self._spawn("outage-recovery", self._reconcile())
+
+    def _hold(self) -> None:
+        only_private = set(self._down) == {_PRIVATE}
+        state = TradingState.REDUCING if only_private else TradingState.HALTED
+        parts = "; ".join(f"{part}: {reason}" for part, reason in sorted(self._down.items()))
+        self._holds.set(_HOLD, state, f"lost {parts}")
+
+    async def _reconcile(self) -> None:
+        try:
+            while not self._down:
+                losses = self._losses
+                # What was read before another loss proves nothing about the time after it.
+                if await self._recover() and losses == self._losses:
+                    self._holds.clear(_HOLD)
+                    self.since_utc_ns = None
+                    _LOG.info("the outage is over")
+                    return
+                await self._pause(_RETRY_S)
+        finally:
+            self._is_recovering = False

@@ -1,0 +1,1 @@
+"""The venue's state on disk: what it has acknowledged survives its process."""

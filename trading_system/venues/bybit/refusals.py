@@ -1,0 +1,110 @@
+"""What the venue's codes mean: accepted, refused for certain, or unknown.
+
+One table for REST and the trade WebSocket. A request whose outcome is unknown can have had its
+effect; only a look-up by the client's own id tells, and nothing here sends anything again.
+"""
+
+from __future__ import annotations
+
+from trading_system.domain.errors import (
+    Outcome,
+    VenueAuthError,
+    VenueError,
+    VenueRateLimited,
+    VenueRejected,
+    VenueUnavailable,
+)
+
+VENUE = "bybit"
+"""Name of the venue in every error."""
+
+NO_CHANGE_CODES = frozenset({110025, 110026, 110043})
+"""Errors on the wire that say that the wanted state is there already."""
+
+STOP_UNCHANGED_CODE = 34040
+"""The protective stop already is what was asked for."""
+
+STALE_STAMP_CODE = 10002
+"""The request's timestamp was outside the venue's window: not accepted, the clocks differ."""
+
+_AUTH_CODES = frozenset({-2015, STALE_STAMP_CODE, 10003, 10004, 10005, 10007, 10010, 33004})
+_QUOTA_CODES = frozenset({10006, 170222})
+# Codes after which the venue may have acted all the same: only a look-up tells.
+_UNKNOWN_CODES = frozenset(
+    {429, 10000, 10016, 10019, 10403, 10429, 20003, 20006, 170001, 170005, 170007, 170032, 500000}
+)
+_KEY = "TRADING_BYBIT__API_KEY"
+_HINTS = {
+    -2015: f"the key has expired; make a new one and set {_KEY}",
+    STALE_STAMP_CODE: "the clocks differ too much; the offset is measured again",
+    10003: f"this host does not know the key: a key belongs to one environment, so "
+    f"TRADING_ENVIRONMENT and {_KEY} must fit together",
+    10004: "the signature is wrong; check TRADING_BYBIT__API_SECRET",
+    10005: f"the key lacks the permission; allow orders and positions for the key of {_KEY}",
+    10007: f"the key was refused; check {_KEY} and TRADING_BYBIT__API_SECRET",
+    10010: f"the key of {_KEY} does not allow this machine's address",
+    33004: f"the key has expired; make a new one and set {_KEY}",
+}
+
+
+def refusal(
+    code: int, message: str, *, operation: str, retry_after_s: float | None = None
+) -> VenueError:
+    """Return the error that a reply's code other than 0 stands for.
+
+    Parameters
+    ----------
+    code : int
+        The venue's ``retCode``.
+    message : str
+        The venue's text; shown, never interpreted.
+    operation : str
+        Path or stream operation that was answered.
+    retry_after_s : float or None
+        Seconds until the quota is free again; used for quota refusals only.
+    """
+    text = f"{code} {message}".rstrip()
+    if code in _UNKNOWN_CODES:
+        return unknown(text, operation=operation, code=code)
+    if code in _QUOTA_CODES:
+        return VenueRateLimited(
+            text,
+            venue=VENUE,
+            operation=operation,
+            outcome=Outcome.REJECTED,
+            code=code,
+            retry_after_s=retry_after_s,
+        )
+    if code in _AUTH_CODES:
+        return VenueAuthError(
+            f"{text} ({_HINTS[code]})",
+            venue=VENUE,
+            operation=operation,
+            outcome=Outcome.REJECTED,
+            code=code,
+        )
+    return VenueRejected(
+        text, venue=VENUE, operation=operation, outcome=Outcome.REJECTED, code=code
+    )
+
+
+def unknown(message: str, *, operation: str, code: int | None = None) -> VenueUnavailable:
+    """Return the error of a request that can have had its effect."""
+    return VenueUnavailable(
+        message, venue=VENUE, operation=operation, outcome=Outcome.UNKNOWN, code=code
+    )
+
+
+def not_sent(message: str, *, operation: str) -> VenueUnavailable:
+    """Return the error of a request of which no byte has left."""
+    return VenueUnavailable(message, venue=VENUE, operation=operation, outcome=Outcome.NOT_SENT)
+
+
+def no_key(operation: str) -> VenueAuthError:
+    """Return the error of a signed request without a key."""
+    return VenueAuthError(
+        f"needs an API key; set {_KEY} and TRADING_BYBIT__API_SECRET",
+        venue=VENUE,
+        operation=operation,
+        outcome=Outcome.NOT_SENT,
+    )

@@ -1,0 +1,258 @@
+"""Order entry over the trade WebSocket: many requests in flight on one connection.
+
+A request is written at most once. It ends in one of four ways: accepted (an answer), refused for
+certain, never sent, or unknown, when the connection was lost or the deadline passed after it was
+written. An unknown one is settled by a look-up, never by sending it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from trading_system.domain.errors import (
+    CorruptDataError,
+    Outcome,
+    ValidationError,
+    VenueAuthError,
+    VenueError,
+)
+from trading_system.domain.ports import Clock
+from trading_system.venues.bybit.link import Link, LinkState, LinkTiming
+from trading_system.venues.bybit.quotas import QuotaTable, reset_in_s
+from trading_system.venues.bybit.refusals import NO_CHANGE_CODES, not_sent, refusal, unknown
+from trading_system.venues.bybit.signing import Signer
+from trading_system.venues.bybit.wire import MAX_BATCH, Answer
+
+_NS_PER_MS = 1_000_000
+_AUTH_VALID_MS = 5_000
+_ALREADY_IN = 20001
+_RESTARTING = 10019
+_NO_OFFSET: Callable[[], int] = int
+
+
+class _Reply(msgspec.Struct, frozen=True):
+    # Any frame of the trade stream.
+    op: str = ""
+    retCode: int = 0  # noqa: N815 - the venue's spelling
+    retMsg: str = ""  # noqa: N815 - the venue's spelling
+    reqId: str = ""  # noqa: N815 - the venue's spelling
+    data: msgspec.Raw = msgspec.Raw(b"{}")
+    retExtInfo: msgspec.Raw = msgspec.Raw(b"{}")  # noqa: N815 - the venue's spelling
+    header: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class BybitTradeStream:
+    """The trade WebSocket of one account.
+
+    Parameters
+    ----------
+    url : str
+        Full address including ``/v5/trade``.
+    signer : Signer
+        Logs in; its receive window goes with every request.
+    clock : Clock
+        Source of the request timestamps.
+    jitter : random.Random
+        Source of the back-off's jitter.
+    offset_ns : Callable[[], int]
+        The venue's clock minus ours, nanoseconds.
+    timing : LinkTiming or None
+        Patience of the connection.
+    max_in_flight : int
+        Most requests that may wait for an answer; beyond it they are not sent.
+    on_sent : Callable[[int], None] or None
+        Told how many nanoseconds a request took from the call until it was in the socket.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        signer: Signer,
+        clock: Clock,
+        jitter: random.Random,
+        offset_ns: Callable[[], int] = _NO_OFFSET,
+        timing: LinkTiming | None = None,
+        max_in_flight: int = 1_000,
+        on_sent: Callable[[int], None] | None = None,
+    ) -> None:
+        self._signer = signer
+        self._clock = clock
+        self._offset_ns = offset_ns
+        self._on_sent = on_sent
+        self._max_in_flight = max_in_flight
+        self._decoder = msgspec.json.Decoder(_Reply)
+        self._link = Link(url, self, clock=clock, jitter=jitter, timing=timing)
+        self._waiting: dict[str, asyncio.Future[_Reply]] = {}
+        self.quotas = QuotaTable()
+        self.requests = 0
+        self.unmatched = 0
+
+    @property
+    def state(self) -> LinkState:
+        """Where the connection is in its life."""
+        return self._link.state
+
+    @property
+    def is_up(self) -> bool:
+        """Whether requests can be sent now."""
+        return self._link.is_up
+
+    @property
+    def connects(self) -> int:
+        """Connections opened so far."""
+        return self._link.connects
+
+    @property
+    def last_frame_ns(self) -> int | None:
+        """Monotonic time of the newest frame, None before the first."""
+        return self._link.last_frame_ns
+
+    @property
+    def reason(self) -> str | None:
+        """Why the connection was last lost, None if it never was."""
+        return self._link.reason
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that wait for their answer."""
+        return len(self._waiting)
+
+    async def run(self) -> None:
+        """Keep the connection alive until cancelled.
+
+        Raises
+        ------
+        VenueAuthError
+            If the venue refuses the key; reconnecting would not help.
+        """
+        try:
+            await self._link.run()
+        finally:
+            self.closed("the stream was ended")
+
+    async def request(self, operation: str, body: Mapping[str, Any], *, timeout_s: float) -> Answer:
+        """Send one order request and return its answer.
+
+        Parameters
+        ----------
+        operation : str
+            ``order.create``, ``order.amend``, ``order.cancel`` or one of them with ``-batch``.
+        body : Mapping[str, Any]
+            The body of the same REST request.
+        timeout_s : float
+            Deadline from this call on, seconds.
+
+        Raises
+        ------
+        ValidationError
+            If a batch holds more than ten orders; nothing was sent.
+        VenueError
+            ``outcome`` NOT_SENT: nothing was written, another way may be tried. REJECTED: see
+            ``code``. UNKNOWN: written, and no answer came.
+        """
+        if len(body.get("request", ())) > MAX_BATCH:
+            raise ValidationError(f"a batch holds at most {MAX_BATCH} orders")
+        if not self.is_up:
+            raise not_sent("the trade stream is down", operation=operation)
+        if len(self._waiting) >= self._max_in_flight:
+            raise not_sent(f"{self.in_flight} requests are in flight", operation=operation)
+        started_ns = self._clock.monotonic_ns()
+        self.requests += 1
+        request_id = f"{self.connects}-{self.requests}"
+        reply = await self._exchange(
+            request_id, operation, self._frame(request_id, operation, body), timeout_s, started_ns
+        )
+        return self._judge(operation, reply)
+
+    async def _exchange(
+        self, request_id: str, operation: str, text: str, timeout_s: float, started_ns: int
+    ) -> _Reply:
+        future: asyncio.Future[_Reply] = asyncio.get_running_loop().create_future()
+        self._waiting[request_id] = future
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._link.send(text)
+                if self._on_sent is not None:
+                    self._on_sent(self._clock.monotonic_ns() - started_ns)
+                return await future
+        except VenueError as e:  # also an OSError, as is TimeoutError
+            if e.outcome is Outcome.NOT_SENT:
+                raise not_sent(str(e), operation=operation) from e
+            raise unknown(str(e), operation=operation) from e
+        except TimeoutError as e:
+            raise unknown(f"no answer within {timeout_s:g} s", operation=operation) from e
+        finally:
+            del self._waiting[request_id]
+            if not future.cancel() and not future.cancelled():
+                future.exception()  # looked at, so that the loop does not complain
+
+    def _frame(self, request_id: str, operation: str, body: Mapping[str, Any]) -> str:
+        now_ns = self._clock.utc_ns() + self._offset_ns()
+        header = {
+            "X-BAPI-TIMESTAMP": str(now_ns // _NS_PER_MS),
+            "X-BAPI-RECV-WINDOW": str(self._signer.recv_window_ms),
+        }
+        request = {"reqId": request_id, "header": header, "op": operation, "args": [body]}
+        return msgspec.json.encode(request).decode()
+
+    def _judge(self, operation: str, reply: _Reply) -> Answer:
+        self.quotas.note(operation, reply.header)
+        if reply.retCode == 0 or reply.retCode in NO_CHANGE_CODES:
+            return Answer(result=reply.data, extra=reply.retExtInfo)
+        now_ms = (self._clock.utc_ns() + self._offset_ns()) // _NS_PER_MS
+        raise refusal(
+            reply.retCode,
+            reply.retMsg,
+            operation=operation,
+            retry_after_s=reset_in_s(reply.header, now_ms=now_ms),
+        )
+
+    # --- called by the link -------------------------------------------------------------------
+
+    def opened(self) -> str:
+        """Return the log-in."""
+        now_ns = self._clock.utc_ns() + self._offset_ns()
+        expires_ms = now_ns // _NS_PER_MS + _AUTH_VALID_MS
+        arguments = self._signer.stream_auth(expires_ms=expires_ms)
+        return msgspec.json.encode({"op": "auth", "reqId": "auth", "args": arguments}).decode()
+
+    def received(self, frame: bytes, received_ns: int) -> None:
+        """Give an answer to the request that waits for it."""
+        del received_ns
+        try:
+            reply = self._decoder.decode(frame)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as e:
+            raise CorruptDataError(f"trade stream: {e}") from e
+        if reply.op == "auth":
+            self._on_auth(reply)
+            return
+        if reply.op in {"pong", "ping"}:
+            return
+        future = self._waiting.get(reply.reqId)
+        if future is None:
+            self.unmatched += 1
+        elif not future.done():
+            future.set_result(reply)
+        if reply.retCode == _RESTARTING:
+            raise CorruptDataError("the venue restarts its trade stream")
+
+    def closed(self, reason: str) -> None:
+        """End every written request as unknown: its answer can no longer come."""
+        for future in self._waiting.values():
+            if not future.done():
+                text = f"the connection was lost before the answer ({reason})"
+                future.set_exception(unknown(text, operation="stream.request"))
+
+    def _on_auth(self, reply: _Reply) -> None:
+        if reply.retCode not in {0, _ALREADY_IN}:
+            failure = refusal(reply.retCode, reply.retMsg, operation="stream.auth")
+            if isinstance(failure, VenueAuthError):
+                raise failure
+            raise CorruptDataError(f"log-in: {failure}")
+        self._link.prepared()
