@@ -14,13 +14,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import books, orders, queue_rows, venue_load
+from benchmarks import books, collector, orders, queue_rows, venue_load
 from benchmarks.rows import Row
 
 ROWS: dict[str, Callable[[], list[Row]]] = {
     "book.200": books.run_200,
     "book.50": books.run_50,
     "burst10": orders.run_burst,
+    "gc": collector.run,
     "queue.order": queue_rows.run_order,
     "queue.throughput": queue_rows.run_throughput,
     "rest_order.transport": orders.run_rest,

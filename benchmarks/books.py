@@ -1,7 +1,8 @@
 """book.50 and book.200: delta bytes to best bid, best ask and imbalance of ten levels.
 
 All books get the same seeded messages, and must agree on the last figures. ccxt's book is fed by
-msgspec, which is faster than its own decoder, and trimmed after each message as its users get it. A sample is the mean of 100 messages.
+msgspec, which is faster than its own decoder, and trimmed after each message as its users get it.
+A sample is the mean of 100 messages.
 """
 
 from __future__ import annotations

@@ -369,7 +369,7 @@ class LatencyOptimizer:
             total_ms=self.target_total_ms,
         )
 
-    async def _batch_item(self, item: Mapping[str, Any], priority: int) -> Any:  # noqa: ANN401 - JSON
+    async def _batch_item(self, item: Mapping[str, Any], priority: int) -> Any:  # noqa: ANN401 - decoded JSON
         try:
             return await self.execute_priority_request(
                 item["method"],
@@ -384,7 +384,7 @@ class LatencyOptimizer:
         except (KeyError, TypeError, AttributeError) as e:
             return failure(f"ValidationError: an item needs method and url ({e!r})")
 
-    async def _read_ticker(self, params: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    async def _read_ticker(self, params: dict[str, Any]) -> Any:  # noqa: ANN401 - decoded JSON
         return await self.execute_priority_request(
             "GET", _TICKERS_PATH, params, None, _READ_PRIORITY, _TICKER_TIMEOUT_S
         )

@@ -186,11 +186,7 @@ class PerformanceOptimizer:
         *,
         reduce_only: bool = False,
     ) -> Answer:
-        """Execute an order at the same time as others of the same moment.
-
-        As :meth:`optimize_order_execution`, but orders set out together when ``batch_size`` have
-        come or ``batch_timeout`` is over.
-        """
+        """Execute an order together with others: after ``batch_size`` or ``batch_timeout``."""
         wish = read_wish(
             symbol,
             side,
@@ -225,13 +221,7 @@ class PerformanceOptimizer:
         return self._spacing.try_acquire(operation)
 
     async def acquire_api_call(self, operation: str, *, deadline_s: float = 1.0) -> None:
-        """Wait until ``operation`` may be called and take the turn.
-
-        Raises
-        ------
-        DeadlineExceeded
-            If that is not possible within ``deadline_s``.
-        """
+        """Wait for the turn of ``operation``; ``DeadlineExceeded`` if it cannot come in time."""
         await self._spacing.acquire(operation, deadline_s=deadline_s)
 
     def get_performance_summary(self) -> dict[str, Any]:

@@ -52,12 +52,12 @@ class EnhancedTradingSystem:
     @property
     def performance_optimizer(self) -> PerformanceOptimizer:
         """The optimizer that executes this system's orders; needs a running system."""
-        return self._desk.live_session().performance
+        return self._desk.live_session().optimizers.performance
 
     @property
     def latency_optimizer(self) -> LatencyOptimizer:
         """The warmed connections of this system; needs a running system."""
-        return self._desk.live_session().latency_optimizer
+        return self._desk.live_session().optimizers.latency
 
     @property
     def ai_signal_optimizer(self) -> AISignalOptimizer:
@@ -67,7 +67,7 @@ class EnhancedTradingSystem:
     @property
     def microstructure_analyzer(self) -> MarketMicrostructureAnalyzer:
         """The analysis of this system's live books; needs a running system."""
-        return self._desk.live_session().analyzer
+        return self._desk.live_session().optimizers.microstructure
 
     async def start_system(self) -> None:
         """Start everything and return when the system is ready to trade.

@@ -106,20 +106,20 @@ def stop_fires(room: PybitRoom) -> None:
     order_id = _set_close(room)
     ends = time.monotonic() + FIRE_S
     while room.a.position(SYMBOL) and time.monotonic() < ends:
-        price = str(Decimal(room.away(percent="0.1")))
+        # The second account's sale moves the price down for a moment; the market drifts anyway.
         room.b.place(
             symbol=SYMBOL,
             side="Sell",
             orderType="Limit",
             timeInForce="IOC",
-            price=price,
-            qty=room.quantity("60000"),
+            price=room.away(percent="0.2"),
+            qty=room.quantity("200000"),
         )
+        room.b.flatten(SYMBOL)
     check_equal(room.a.position(SYMBOL), Decimal(0), "position after the stop")
     room.order_event(order_id, "Triggered")
     row = room.order_event(order_id, "Filled")
     check_equal((row["orderType"], row["stopOrderType"]), ("Market", "StopLoss"), "fired stop")
-    room.b.flatten(SYMBOL)
 
 
 def _set_close(room: PybitRoom) -> str:
@@ -127,7 +127,7 @@ def _set_close(room: PybitRoom) -> str:
     tick = room.steps[SYMBOL][0]
     for _ in range(10):
         (ticker,) = room.a.http.get_tickers(category="linear", symbol=SYMBOL)["result"]["list"]
-        price = Decimal(ticker["lastPrice"]) * (1 - Decimal("0.00005"))
+        price = Decimal(ticker["lastPrice"]) * (1 - Decimal("0.00001"))
         price = (price / tick).quantize(Decimal(1), ROUND_DOWN) * tick
         room.a.pace("trading-stop")
         try:

@@ -248,7 +248,9 @@ def compare_records(folder: Path, venue: Venue, tally: Tally) -> None:
         for row in venue.read("/v5/execution/list", settleCoin="USDT")
         if row["orderLinkId"].startswith("ts-") and row["execType"] == "Trade"
     )
-    booked = collections.Counter(keys(folder, FILL))
+    booked = collections.Counter(
+        fill["exec_id"] for fill in payloads(folder, FILL) if fill["link_id"].startswith("ts-")
+    )
     lost, extra = executed - booked, booked - executed
     tally.orders, tally.executions = len(orders), len(executed)
     tally.lost = len(lost) + len(unannounced)
@@ -261,13 +263,23 @@ def compare_records(folder: Path, venue: Venue, tally: Tally) -> None:
 
 
 def keys(folder: Path, kind: int) -> list[str]:
-    """Return the keys of one kind of journal rows, read over a read-only connection."""
-    found: list[str] = []
+    """Return the keys of one kind of journal rows."""
+    return [str(key) for (key,) in select_rows(folder, "SELECT key FROM entries", kind)]
+
+
+def payloads(folder: Path, kind: int) -> list[dict[str, Any]]:
+    """Return the decoded payloads of one kind of journal rows."""
+    rows = select_rows(folder, "SELECT payload FROM entries", kind)
+    return [json.loads(payload) for (payload,) in rows]
+
+
+def select_rows(folder: Path, query: str, kind: int) -> list[tuple[Any, ...]]:
+    """Return rows of every journal in the data folder, read over read-only connections."""
+    found: list[tuple[Any, ...]] = []
     for path in sorted((folder / "data").glob("journal-*.sqlite")):
         connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         try:
-            rows = connection.execute("SELECT key FROM entries WHERE kind = ?", (kind,))
-            found += [str(key) for (key,) in rows]
+            found += connection.execute(f"{query} WHERE kind = ? ORDER BY number", (kind,))
         finally:
             connection.close()
     return found

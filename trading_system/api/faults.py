@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import structlog
@@ -82,8 +83,9 @@ async def _failed(_request: Request, e: Exception) -> JSONResponse:
 
 
 async def _broken(request: Request, e: Exception) -> JSONResponse:
-    # The server is told to keep quiet, so a bug is logged here; its text may hold anything.
-    _LOG.error("a control command broke", path=request.url.path, exc_info=e)
+    # The server is told to keep quiet, so a bug is logged here; its text is not for the answer.
+    text = "".join(traceback.format_exception(e))
+    _LOG.error("a control command broke", path=request.url.path, traceback=text)
     return refusal(500, f"an unexpected {type(e).__name__}; see the running system's log")
 
 

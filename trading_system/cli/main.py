@@ -182,13 +182,14 @@ def train(
 ) -> int:
     """Fit the agents' models and print their walk-forward scores."""
     _positive("--minutes", minutes)
+    kind = _choice("--source", source, ("synthetic", "recordings"))
     if source == "synthetic" and recordings:
         raise ConfigurationError("--recordings needs --source recordings")
     if source == "recordings" and not recordings:
         raise ConfigurationError("--source recordings needs --recordings PATH")
     _keep_kernels(settings_with({}).data_dir)
     part("cli.train").run(
-        source=_choice("--source", source, ("synthetic", "recordings")),
+        source=kind,
         recordings=recordings or [],
         seeds=seeds,
         minutes=minutes,

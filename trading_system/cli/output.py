@@ -38,9 +38,17 @@ def configure_logs(level: str, *, form: str) -> None:
 
     ``form`` is ``console`` (for people) or ``json`` (one object per line).
     """
-    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    renderers: list[structlog.typing.Processor] = [
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(),
+    ]
     if form == "console":
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        # The default formatter shows local variables, and with them secrets.
+        renderers = [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     threshold = _LEVELS[level]
     logging.basicConfig(stream=sys.stderr, level=threshold, format="%(levelname)s %(message)s")
     structlog.configure(
@@ -48,7 +56,7 @@ def configure_logs(level: str, *, form: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            renderer,
+            *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from trading_system.cli.output import emit_json, emit_table, note
 from trading_system.evaluation.training import TrainingPlan, train
@@ -33,7 +33,7 @@ def run(
     plan = TrainingPlan(
         out=out, source=source, recordings=tuple(recordings), seeds=seeds, minutes=minutes
     )
-    with _Bar() as bar:
+    with ProgressBar(Console(file=sys.stderr)) as bar:
         manifest = train(plan, progress=bar.show)
     report(manifest, out=out, as_json=as_json)
 
@@ -56,20 +56,28 @@ def _row(name: str, scores: dict[str, Any]) -> tuple[str, ...]:
     return (name, *(f"{scores[key]:.3f}" for key in keys), str(scores["independent"]))
 
 
-class _Bar:
-    """A progress bar on a terminal; silent elsewhere."""
+class ProgressBar:
+    """A progress bar on a terminal; silent elsewhere.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    console : Console
+        Where to draw.
+    """
+
+    def __init__(self, console: Console) -> None:
         self._stack = ExitStack()
-        self._progress: Progress | None = None
-        self._tasks: dict[str, Any] = {}
+        self._progress = Progress(console=console) if console.is_terminal else None
+        self._tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> _Bar:
-        if sys.stderr.isatty():
-            self._progress = self._stack.enter_context(Progress(console=Console(file=sys.stderr)))
+    def __enter__(self) -> Self:
+        """Begin to draw."""
+        if self._progress is not None:
+            self._stack.enter_context(self._progress)
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Leave the terminal as it was found."""
         self._stack.close()
 
     def show(self, what: str, done: int, total: int) -> None:

@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from trading_system.domain.errors import CorruptDataError, VenueError
+from trading_system.domain.instruments import parse_decimal
 from trading_system.domain.orders import Fill, PositionReport
 from trading_system.domain.ports import Clock
 from trading_system.execution.engine import ExecutionEngine
@@ -85,8 +86,14 @@ class AccountFeed:
 
     def _on_executions(self, data: msgspec.Raw, _created_ms: int) -> None:
         for row in wire.decode(data, self._executions, what="execution rows"):
-            if row.category == "linear" and row.execType in wire.POSITION_TRADES:
+            if row.category != "linear":
+                continue
+            if row.execType in wire.POSITION_TRADES:
                 self._engine.on_fill(wire.fill(row))
+            elif row.execType == "Funding":
+                # Paid funding is a fee above zero; the portfolio counts what was received.
+                paid = parse_decimal(row.execFee)
+                self._engine.on_funding(row.symbol, -paid, row.execId)
 
     def _on_positions(self, data: msgspec.Raw, _created_ms: int) -> None:
         for row in wire.decode(data, self._positions, what="position rows"):

@@ -90,6 +90,6 @@ async def execute(
         traded = ", ".join(session.instruments)
         raise ValidationError(f"{symbol} is not traded here; TRADING_SYMBOLS has {traded}")
     amount = parse_decimal(quantity)
-    return await session.performance.trade(
+    return await session.optimizers.performance.trade(
         symbol, side, amount, algorithm=algorithm, urgency=urgency
     )

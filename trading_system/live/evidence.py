@@ -220,9 +220,9 @@ def _cost_rule(desk: TradingDesk) -> dict[str, Any]:
 def _optimizers(session: TradingSession | None, *, is_live: bool) -> OptimizerFigures:
     if session is None:
         return OptimizerFigures()
-    latency = session.latency_optimizer.get_latency_metrics()
+    latency = session.optimizers.latency.get_latency_metrics()
     signals = session.signals.get_optimization_metrics()
-    performance = session.performance.get_performance_summary()
+    performance = session.optimizers.performance.get_performance_summary()
     hit_rate = signals["cache_metrics"]["cache_hit_rate"]
     return OptimizerFigures(
         latency_active=is_live,

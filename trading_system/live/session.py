@@ -15,9 +15,6 @@ from typing import Any
 import structlog
 
 from optimizers.ai_signal_optimizer import AISignalOptimizer
-from optimizers.latency_optimizer import LatencyOptimizer
-from optimizers.market_microstructure_analyzer import MarketMicrostructureAnalyzer
-from optimizers.performance_optimizer import PerformanceOptimizer
 from trading_system.config.sections import RiskSettings, StrategySettings
 from trading_system.config.settings import Settings
 from trading_system.domain.errors import (
@@ -32,7 +29,7 @@ from trading_system.domain.orders import OrderIntent, Side
 from trading_system.domain.parents import ParentOrder, ParentResult
 from trading_system.domain.ports import Clock
 from trading_system.domain.signals import Consensus, MarketFeatures
-from trading_system.execution.engine import ExecutionEngine
+from trading_system.execution.engine import LINK_PREFIX, ExecutionEngine
 from trading_system.execution.executor import Executor
 from trading_system.execution.journal.store import Journal
 from trading_system.execution.tracking import TrackedStatus
@@ -40,6 +37,7 @@ from trading_system.live.account import AccountFeed, Reconciler, own_part
 from trading_system.live.client import GatedClient
 from trading_system.live.connection import Account, VenueConnection
 from trading_system.live.feed import MarketFeed
+from trading_system.live.optimizers import optimizers_of
 from trading_system.live.outage import OutageWatch
 from trading_system.market import kernels
 from trading_system.market.book import BookWalk
@@ -143,14 +141,9 @@ class TradingSession:
             feed=self.feed,
             timeout_s=self._timeout_s,
         )
-        self.latency_optimizer = LatencyOptimizer(
-            self.client,
-            transport=connection.transport,
-            settings=settings.optimization,
-            clock=clock,
+        self.optimizers = optimizers_of(
+            self.client, transport=connection.transport, settings=settings, clock=clock
         )
-        self.analyzer = MarketMicrostructureAnalyzer(self.client, clock=clock)
-        self.performance = PerformanceOptimizer(self.client, clock=clock)
         self.trader = SignalTrader(
             desk=self,
             portfolio=self.portfolio,
@@ -164,21 +157,22 @@ class TradingSession:
         self.outage = OutageWatch(
             self.engine.holds, recover=self._catch_up, spawn=spawn, clock=clock
         )
-        self.private = connection.private_stream(
-            StreamCallbacks(
-                on_frame=self.account.on_frame,
-                on_up=lambda: self.outage.up("private stream"),
-                on_down=lambda reason: self.outage.down("private stream", reason),
-            )
+        self.private = connection.private_stream(self._private_callbacks())
+        self.public = connection.public_stream(self.feed.topics(), self._public_callbacks())
+
+    def _private_callbacks(self) -> StreamCallbacks:
+        return StreamCallbacks(
+            on_frame=self.account.on_frame,
+            on_up=lambda: self.outage.up("private stream"),
+            on_down=lambda reason: self.outage.down("private stream", reason),
         )
-        self.public = connection.public_stream(
-            self.feed.topics(),
-            StreamCallbacks(
-                on_frame=self.feed.on_frame,
-                on_up=lambda: self.outage.up("market data"),
-                on_down=self._on_public_down,
-                on_resync=self.feed.reset_topic,
-            ),
+
+    def _public_callbacks(self) -> StreamCallbacks:
+        return StreamCallbacks(
+            on_frame=self.feed.on_frame,
+            on_up=lambda: self.outage.up("market data"),
+            on_down=self._on_public_down,
+            on_resync=self.feed.reset_topic,
         )
 
     def _engine(self, risk: RiskSettings, run_id: str) -> ExecutionEngine:
@@ -227,7 +221,7 @@ class TradingSession:
         if is_fresh_account:
             self.engine.losses.reset()
         await self.reconciler.adopt()
-        fills = self.journal.fills()
+        fills = [f for f in self.journal.fills() if f.link_id.startswith(LINK_PREFIX)]
         for position in self.portfolio.positions:
             own = own_part(fills, position.symbol, position.quantity)
             self.engine.take_over(position.symbol, own)
@@ -263,7 +257,7 @@ class TradingSession:
 
     async def execute(self, parent: ParentOrder) -> ParentResult | None:
         """Work one parent through the performance optimizer, which measures what it cost."""
-        return await self.performance.execute(parent)
+        return await self.optimizers.performance.execute(parent)
 
     async def protect(self, symbol: str, stop_price: Decimal) -> None:
         """Let a stop for the whole position rest at the venue; a failure is tried again later."""
@@ -331,7 +325,7 @@ class TradingSession:
         symbol = next(iter(self.instruments))
         while True:
             await asyncio.sleep(_PROBE_EVERY_S)
-            await self.latency_optimizer.optimize_market_data_request(symbol)
+            await self.optimizers.latency.optimize_market_data_request(symbol)
 
     def _walk(self, symbol: str, side: Side, quantity: float) -> BookWalk | None:
         return self.feed.symbols[symbol].book.walk(side, quantity)

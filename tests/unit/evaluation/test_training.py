@@ -1,12 +1,15 @@
 import hashlib
+import io
 import json
+import os
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from agents.artifacts import SHIPPED, load, read_manifest
 from agents.logistic import LogisticAgent
-from trading_system.cli.train import report, run
+from trading_system.cli.train import ProgressBar, report, run
 from trading_system.domain.errors import ConfigurationError
 from trading_system.evaluation.sessions import SyntheticPlan, decisions
 from trading_system.evaluation.training import TrainingPlan, train
@@ -107,3 +110,28 @@ def test_the_shipped_command_is_the_default_one() -> None:
     assert manifest["data"]["source"] == "synthetic"
     digest = hashlib.sha256((SHIPPED / "logistic.json").read_bytes()).hexdigest()
     assert manifest["models"]["logistic"]["sha256"] == digest
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_progress_is_drawn_on_terminals_only(is_terminal: bool) -> None:
+    drawn = io.StringIO()
+    with ProgressBar(Console(file=drawn, force_terminal=is_terminal)) as bar:
+        bar.show("simulating", 0, 2)
+        bar.show("simulating", 2, 2)
+    assert ("simulating" in drawn.getvalue()) is is_terminal
+
+
+@pytest.mark.data
+def test_recordings_are_trained_on_and_judged_like_any_market(tmp_path: Path) -> None:
+    folder = os.environ.get("TRADING_TEST_DATA")
+    if not folder:
+        pytest.skip("TRADING_TEST_DATA names no folder of recordings")
+    paths = tuple(
+        Path(folder) / "raw_ws" / f"binance_usdm_{symbol}_20240808.txt.gz"
+        for symbol in ("btcusdt", "ethusdt")
+    )
+    plan = TrainingPlan(out=tmp_path, source="recordings", recordings=paths)
+    manifest = train(plan, progress=quiet)
+    assert manifest["data"]["recordings"] == [path.name for path in paths]
+    assert manifest["walk_forward"]["scores"]["logistic"]["skill"] < 0.2
+    assert LogisticAgent("BTCUSDT", folder=tmp_path).reason.startswith("too few")

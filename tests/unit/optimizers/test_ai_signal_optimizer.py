@@ -442,3 +442,12 @@ async def test_failing_agents_are_counted_and_do_not_raise() -> None:
     assert models["a"]["success_rate"] == 0.0
     assert models["a"]["state"] == models["b"]["state"] == "open"
     assert models["a"]["weight"] == 0.0
+
+
+async def test_without_a_working_agent_there_is_no_signal() -> None:
+    face = optimizer(*pair())
+    for seat in face.panel(BTC).seats:
+        seat.circuit.trip(100 * SECOND, "broken")
+    found = await ask(face, features(), priority=1)
+    assert found.consensus_result.thesis_combined == "no signal: no agent is fit for priority 1"
+    assert found.optimization_metadata["agents_asked"] == []

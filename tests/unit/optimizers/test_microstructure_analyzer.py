@@ -68,8 +68,8 @@ async def test_an_analysis_is_json_safe_and_the_same_for_text_and_numbers() -> N
     analyzer, client, _ = made()
     from_text = await analyzer.analyze_market_microstructure("ETHUSDT")
     other, client, _ = made()
-    client.bids = [(float(p), float(s)) for p, s in client.bids]  # type: ignore[misc]  # numbers
-    client.asks = [(float(p), float(s)) for p, s in client.asks]  # type: ignore[misc]  # numbers
+    client.bids = [(float(p), float(s)) for p, s in client.bids]  # type: ignore[misc]  # numbers on purpose
+    client.asks = [(float(p), float(s)) for p, s in client.asks]  # type: ignore[misc]  # numbers on purpose
     from_numbers = await other.analyze_market_microstructure("ETHUSDT")
     assert from_text == from_numbers
     assert json.loads(json.dumps(asdict(from_text), allow_nan=False))["symbol"] == "ETHUSDT"
@@ -315,7 +315,7 @@ gate = threading.Event()
 
 
 async def test_a_client_that_blocks_does_not_stall_the_event_loop() -> None:
-    analyzer = MarketMicrostructureAnalyzer(SlowPlainClient())  # type: ignore[arg-type]  # duck-typed
+    analyzer = MarketMicrostructureAnalyzer(SlowPlainClient())  # type: ignore[arg-type]  # duck-typed on purpose
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(analyzer.analyze_market_microstructure(s)) for s in "AB"]
         await asyncio.sleep(0)  # comes back although both books are still being waited for

@@ -79,4 +79,4 @@ async def test_a_users_own_stand_in_may_be_synchronous(client: object) -> None:
 
 async def test_an_answer_that_is_no_book_is_refused() -> None:
     with pytest.raises(CorruptDataError):
-        await BookSource(PlainClient()).levels("Y", 50)  # type: ignore[arg-type]  # duck-typed
+        await BookSource(PlainClient()).levels("Y", 50)  # type: ignore[arg-type]  # duck-typed on purpose

@@ -116,7 +116,7 @@ def advice(**changes: object) -> list[str]:
         "target_latency_ms": 500.0,
         "max_slippage_bps": 5.0,
     }
-    return recommendations(MeasuredFigures(**{**values, **changes}))  # type: ignore[arg-type]
+    return recommendations(MeasuredFigures(**{**values, **changes}))  # type: ignore[arg-type]  # test data
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,13 @@ import pytest
 
 from trading_system.domain.errors import ConfigurationError
 from trading_system.domain.orders import OrderType, Side, TimeInForce
-from trading_system.simulation.records import OrderRequest
+from trading_system.simulation.records import (
+    OrderRequest,
+    OrderState,
+    StopChange,
+    StopKind,
+    TriggerBy,
+)
 from trading_system.simulation.venue import SimulatedVenue, build_replay_venue, default_accounts
 
 NS = 1_723_161_255_000_000_000
@@ -292,3 +298,32 @@ def test_the_call_pattern_changes_nothing(tmp_path: Path) -> None:
         ends.append((bids(venue), trades, filled(venue, order_id)))
     assert ends[0] == ends[1]
     assert ends[0][2] > 0
+
+
+def guarded_long(venue: SimulatedVenue, stop: str, by: TriggerBy) -> None:
+    request = OrderRequest(
+        symbol="BTCUSDT",
+        side=Side.BUY,
+        order_type=OrderType.MARKET,
+        quantity=Decimal("0.1"),
+    )
+    venue.exchange.place(1, request, now_ms=START)
+    change = StopChange(kind=StopKind.STOP_LOSS, price=Decimal(stop), by=by)
+    venue.exchange.set_stops(1, "BTCUSDT", [change], now_ms=START)
+
+
+@pytest.mark.parametrize("by", [TriggerBy.LAST, TriggerBy.MARK])
+def test_a_stop_fires_on_the_recorded_price_it_watches(tmp_path: Path, by: TriggerBy) -> None:
+    script = Script()
+    script.trade(100, "99.9", "0.500", sold=True)
+    script.mark(200, "99.6", "99.6", "0.0001")
+    script.depth(300, b=[("99.9", "3.000")])
+    venue = script.venue(tmp_path)
+    guarded_long(venue, "99.9" if by is TriggerBy.LAST else "99.7", by)
+    venue.advance(START + 150)
+    assert venue.exchange.position(1, "BTCUSDT").lots == (0 if by is TriggerBy.LAST else 100)
+    venue.advance(START + 250)
+    assert venue.exchange.position(1, "BTCUSDT").lots == 0
+    assert venue.exchange.closed_orders(1)[-1].state is OrderState.FILLED
+    venue.advance(START + 400)
+    assert bids(venue)[1] == (999, 3000)
