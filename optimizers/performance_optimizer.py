@@ -22,6 +22,7 @@ from optimizers.microstructure.periodic import PeriodicTask
 from optimizers.microstructure.results import OrderBookAnalysis
 from optimizers.microstructure.source import BookSource
 from trading_system.domain.errors import TradingSystemError, ValidationError
+from trading_system.domain.parents import ParentOrder, ParentResult
 from trading_system.domain.ports import Clock, VenueClient
 from trading_system.runtime.cache import TtlCache
 from trading_system.runtime.clock import SystemClock
@@ -175,6 +176,13 @@ class PerformanceOptimizer:
             reduce_only=reduce_only,
         )
         return await self._execute(wish)
+
+    async def execute_parent(self, parent: ParentOrder) -> tuple[ParentResult | None, Answer]:
+        """Work a parent order that was planned elsewhere; return its result and the same answer.
+
+        The answer has no ``microstructure``, ``optimization_applied`` and ``cost_estimate``.
+        """
+        return await self._trading.execute_parent(parent, target_latency_ms=self.target_latency_ms)
 
     async def queue_order_execution(
         self,

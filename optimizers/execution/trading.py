@@ -21,7 +21,7 @@ from trading_system.domain.errors import (
     TradingSystemError,
     ValidationError,
 )
-from trading_system.domain.parents import ParentResult
+from trading_system.domain.parents import ParentOrder, ParentResult
 from trading_system.domain.ports import Clock, VenueClient
 
 _NS_PER_MS = 1_000_000
@@ -89,6 +89,33 @@ class OptimizedTrading:
             raise
         except TradingSystemError as e:
             work.error = str(e)
+        return self._judged(
+            work, target_latency_ms=target_latency_ms, max_slippage_bps=max_slippage_bps
+        )
+
+    async def execute_parent(
+        self, parent: ParentOrder, *, target_latency_ms: float
+    ) -> tuple[ParentResult | None, dict[str, Any]]:
+        """Work a parent that somebody else planned; return its result and the face's.
+
+        It is judged and remembered like one's own, against the parent's own slippage limit.
+        """
+        work = _Round(self._clock.monotonic_ns())
+        try:
+            work.result = await self._client.execute_parent(parent)
+        except _NOT_OURS:
+            raise
+        except TradingSystemError as e:
+            work.error = str(e)
+        answer = self._judged(
+            work, target_latency_ms=target_latency_ms, max_slippage_bps=parent.max_slippage_bps
+        )
+        return work.result, answer
+
+    def _judged(
+        self, work: _Round, *, target_latency_ms: float, max_slippage_bps: float
+    ) -> dict[str, Any]:
+        """Measure, remember and describe one round."""
         result = work.result
         if result is not None and not result.filled_quantity:
             work.error = result.reason or f"not filled within {result.parent.time_limit_s:g} s"
@@ -101,8 +128,8 @@ class OptimizedTrading:
             timestamp=self._clock.utc_ns() / _NS_PER_S,
         )
         if metrics.fill_rate > 0.0:
-            assert work.plan is not None
-            self._records.add(metrics, predicted_bps=work.plan.estimate.expected_bps)
+            predicted_bps = None if work.plan is None else work.plan.estimate.expected_bps
+            self._records.add(metrics, predicted_bps=predicted_bps)
         else:
             self._records.failed += 1
         return _answer(work, metrics, elapsed_ms)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from trading_system.domain.errors import OrderDenied, ValidationError
 from trading_system.domain.instruments import parse_decimal, plain
+from trading_system.domain.parents import ExecutionStyle, ParentOrder
 from trading_system.execution.brake import LOSS_LIMIT, OPERATOR
+from trading_system.live.client import side_of
 from trading_system.live.session import TradingSession
 from trading_system.risk.limits import TradingState
 
 _KILL_S = 20.0
+_STYLES = {
+    "market": ExecutionStyle.MARKET,
+    "limit": ExecutionStyle.LIMIT,
+    "twap": ExecutionStyle.TWAP,
+}
+_TIME_LIMITS_S = {"LOW": 120.0, "NORMAL": 60.0, "HIGH": 20.0}
 
 
 def standing(session: TradingSession) -> dict[str, Any]:
@@ -89,7 +98,33 @@ async def execute(
     if symbol not in session.instruments:
         traded = ", ".join(session.instruments)
         raise ValidationError(f"{symbol} is not traded here; TRADING_SYMBOLS has {traded}")
+    performance = session.optimizers.performance
+    if algorithm is None:
+        answer = await performance.optimize_order_execution(symbol, side, quantity, urgency=urgency)
+    else:
+        parent = _parent(session, symbol, side, quantity, algorithm=algorithm, urgency=urgency)
+        _, answer = await performance.execute_parent(parent)
+    return {k: asdict(v) if is_dataclass(v) else v for k, v in answer.items()}
+
+
+def _parent(
+    session: TradingSession, symbol: str, side: str, quantity: str, *, algorithm: str, urgency: str
+) -> ParentOrder:
+    style, time_limit_s = _STYLES.get(algorithm), _TIME_LIMITS_S.get(urgency)
+    if style is None or time_limit_s is None:
+        raise ValidationError(
+            f"algorithm must be one of {', '.join(_STYLES)} and urgency one of "
+            f"{', '.join(_TIME_LIMITS_S)}; they were {algorithm!r} and {urgency!r}"
+        )
     amount = parse_decimal(quantity)
-    return await session.optimizers.performance.trade(
-        symbol, side, amount, algorithm=algorithm, urgency=urgency
+    _ = session.instruments[symbol].qty_to_lots(amount)  # raises when it is off the grid
+    return ParentOrder(
+        symbol=symbol,
+        side=side_of(side),
+        quantity=amount,
+        style=style,
+        reduce_only=False,
+        max_slippage_bps=session.optimizers.performance.max_slippage_bps,
+        time_limit_s=time_limit_s,
+        purpose=f"command: {algorithm}",
     )

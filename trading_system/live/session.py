@@ -257,7 +257,8 @@ class TradingSession:
 
     async def execute(self, parent: ParentOrder) -> ParentResult | None:
         """Work one parent through the performance optimizer, which measures what it cost."""
-        return await self.optimizers.performance.execute(parent)
+        result, _ = await self.optimizers.performance.execute_parent(parent)
+        return result
 
     async def protect(self, symbol: str, stop_price: Decimal) -> None:
         """Let a stop for the whole position rest at the venue; a failure is tried again later."""
@@ -337,6 +338,7 @@ class TradingSession:
         self.last_frames_per_second = self.feed.frames_per_second()
         trader = self.trader
         trader.stop_accepting()
+        self.executor.request_stop()
         if not await _becomes_true(lambda: not trader.busy_symbols, within_s=_DRAIN_S):
             _LOG.warning("parents still at work", symbols=sorted(trader.busy_symbols))
         if self._settings.strategy.flatten_on_stop:
