@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 RUNS ?= 1
 ROW ?=
+STRICT := trading_system/domain/*,trading_system/risk/*,trading_system/execution/*
 UV := $(shell command -v uv 2>/dev/null)
 
 ifeq ($(UV),)
@@ -42,7 +43,15 @@ run: $(VENV)/.runtime
 
 test: $(VENV)/.dev
 	@$(BIN)/python -m trading_system.market.warm
+ifeq ($(ARGS),)
+	@rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest -n 2 --dist loadgroup
+	@$(BIN)/coverage combine -q
+	$(BIN)/coverage report --include='$(STRICT)' --fail-under=100
+	$(BIN)/coverage report --fail-under=90
+else
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+endif
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -66,7 +75,7 @@ regional: $(VENV)/.runtime
 conformance: $(VENV)/.runtime $(PEERS)/.ready
 	$(PEERS)/bin/python tests/conformance/run.py --venue $(BIN)/trading-system --runs $(RUNS) $(ARGS)
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.dev $(PEERS)/.ready
 	$(BIN)/python -m benchmarks $(if $(ROW),--row $(ROW)) $(ARGS)
 
 # Resolve the exact, hashed dependency sets anew; needs uv. The files name no package index.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from optimizers.ai_signal_optimizer import AISignalOptimizer
@@ -17,6 +19,18 @@ from trading_system.live.evidence import health_of, snapshot_of
 from trading_system.monitoring.health import Health
 from trading_system.monitoring.status import status_of
 from trading_system.runtime.clock import SystemClock
+
+
+@asynccontextmanager
+async def short_session(settings: Settings) -> AsyncIterator[EnhancedTradingSystem]:
+    """Run a system without a strategy for as long as the context lasts."""
+    quiet = settings.strategy.model_copy(update={"name": "none"})
+    system = EnhancedTradingSystem(settings.model_copy(update={"strategy": quiet}))
+    await system.start_system()
+    try:
+        yield system
+    finally:
+        await system.stop_system("the command is done")
 
 
 class EnhancedTradingSystem:

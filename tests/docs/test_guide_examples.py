@@ -51,17 +51,14 @@ def test_basic_optimized_trading(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_individual_component_usage(capsys: pytest.CaptureFixture[str]) -> None:
     from optimizers import PerformanceOptimizer  # noqa: PLC0415 - the guide's first lines
-    from trading_system import BybitClient  # noqa: PLC0415
+    from trading_system import BybitClient  # noqa: PLC0415 - the guide's first lines
 
     async def main():
         bybit = BybitClient()
         optimizer = PerformanceOptimizer(bybit)
 
         result = await optimizer.optimize_order_execution(
-            symbol="ETHUSDT",
-            side="Buy",
-            quantity=0.01,
-            urgency="HIGH"
+            symbol="ETHUSDT", side="Buy", quantity=0.01, urgency="HIGH"
         )
 
         print(f"Execution quality: {result['execution_metrics'].execution_quality_score}")
@@ -78,7 +75,7 @@ def test_individual_component_usage(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_latency_benchmarking(capsys: pytest.CaptureFixture[str]) -> None:
     from optimizers import LatencyOptimizer  # noqa: PLC0415 - the guide's first lines
-    from trading_system import BybitClient  # noqa: PLC0415
+    from trading_system import BybitClient  # noqa: PLC0415 - the guide's first lines
 
     async def main():
         async with BybitClient() as bybit_client:

@@ -147,7 +147,14 @@ def execute(
     request = room.parent_request(
         symbol=symbol, side=side, quantity=quantity, algorithm=algo, urgency=urgency
     )
-    code, answer = room.run(settings_with({}), request)
+    settings = settings_with({})
+    output.configure_logs(settings.log.level, form=settings.log.format)
+    _keep_kernels(settings.data_dir)
+    code, answer = room.run(
+        settings,
+        request,
+        stand_alone=lambda own: part("enhanced_trading_system").short_session(own),
+    )
     if as_json:
         output.emit_json(answer)
     else:
@@ -207,6 +214,7 @@ def benchmark_latency(
 ) -> int:
     """Measure connect, queue and response time of the venue's REST host."""
     settings = settings_with({"environment": environment})
+    output.configure_logs(settings.log.level, form=settings.log.format)
     answer: dict[str, Any] = asyncio.run(
         part("cli.benchmark").benchmark_latency(settings, iterations)
     )

@@ -158,7 +158,7 @@ class VenueClient(Protocol):
         ...
 
     async def get_order_book_data(self, symbol: str, limit: int = 50) -> dict[str, Any]:
-        """Return ``symbol``, ``bids`` and ``asks`` as [price, size] text pairs, best first, ``ts``."""
+        """Return ``symbol``, ``bids``, ``asks`` ([price, size] texts, best first) and ``ts``."""
         ...
 
     def features(self, symbol: str) -> MarketFeatures | None:

@@ -21,6 +21,8 @@ from trading_system.venues.bybit.rest import BybitRest
 from trading_system.venues.bybit.streams import BybitStream, StreamCallbacks
 from trading_system.venues.bybit.trade_stream import BybitTradeStream
 
+_TRANSFER_RIGHTS = frozenset({"AccountTransfer", "SubMemberTransfer"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
@@ -100,6 +102,7 @@ class VenueConnection:
             rates = await self.gateway.fee_rates(symbol)
             costs[symbol] = Costs(taker=float(rates.taker), maker=float(rates.maker))
         await self.gateway.require_one_way(symbols)
+        await self._check_key()
         wallet = await self.gateway.wallet()
         return Account(
             instruments=instruments, costs=costs, wallet=wallet, clock_offset_ms=offset_ms
@@ -142,6 +145,23 @@ class VenueConnection:
 
     def _note_sent(self, elapsed_ns: int) -> None:
         self.latency.record("send", elapsed_ns)
+
+    async def _check_key(self) -> None:
+        """Refuse a key that cannot trade, or that could move money out of the account."""
+        key = await self.gateway.api_key_info()
+        if key.is_read_only:
+            raise ConfigurationError(
+                "the API key is read-only; give it the right to trade contracts, or use "
+                "another one in TRADING_BYBIT__API_KEY"
+            )
+        excess = set(key.money_rights)
+        if self._settings.bybit.allow_transfer:
+            excess -= _TRANSFER_RIGHTS
+        if excess:
+            raise ConfigurationError(
+                f"the API key may move money ({', '.join(sorted(excess))}); take the right away "
+                "at the venue, or use another key in TRADING_BYBIT__API_KEY"
+            )
 
     async def _instrument(self, symbol: str) -> Instrument:
         try:

@@ -27,8 +27,16 @@ def standing(session: TradingSession) -> dict[str, Any]:
     return {
         "trading_state": session.engine.state.value,
         "paused": session.trader.paused_because,
-        "holds": dict(session.engine.holds.reasons),
+        "holds": holds_of(session),
     }
+
+
+def holds_of(session: TradingSession) -> dict[str, str]:
+    """Return every source that keeps trading from being fully active, and why."""
+    holds = dict(session.engine.holds.reasons)
+    if session.trader.paused_because is not None:
+        holds["pause"] = f"paused: {session.trader.paused_because}"
+    return holds
 
 
 def pause(session: TradingSession, reason: str) -> dict[str, Any]:
@@ -104,7 +112,7 @@ async def execute(
     else:
         parent = _parent(session, symbol, side, quantity, algorithm=algorithm, urgency=urgency)
         _, answer = await performance.execute_parent(parent)
-    return {k: asdict(v) if is_dataclass(v) else v for k, v in answer.items()}
+    return {name: _plain(value) for name, value in answer.items()}
 
 
 def _parent(
@@ -128,3 +136,7 @@ def _parent(
         time_limit_s=time_limit_s,
         purpose=f"command: {algorithm}",
     )
+
+
+def _plain(value: object) -> object:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value

@@ -6,6 +6,7 @@ from typing import Any
 
 from trading_system.domain.instruments import plain
 from trading_system.execution.tracking import TrackedStatus
+from trading_system.live.control import holds_of
 from trading_system.live.desk import TradingDesk
 from trading_system.live.session import TradingSession
 from trading_system.monitoring.health import ALL_PARTS, Health, HealthEvidence, Part, assess
@@ -135,7 +136,7 @@ def snapshot_of(desk: TradingDesk, health: Health) -> SystemSnapshot:
         cost_rule=_cost_rule(desk),
         stop_reason=desk.reason,
         trading_state=session.engine.state.value if session else _HALTED,
-        holds=tuple(session.engine.holds.reasons.values()) if session else (),
+        holds=tuple(holds_of(session).values()) if session else (),
         active_positions=sum(bool(p.quantity) for p in portfolio.positions) if portfolio else 0,
         position_local=_local_positions(session),
         position_venue=truth.positions if truth else _last_compared(desk),

@@ -8,6 +8,7 @@ order: decisions, parents at work, resting orders, connections.
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from typing import Any
@@ -61,6 +62,7 @@ _CLOCK_EVERY_ROUNDS = 12
 _SETTLE_S = 12.0
 _SETTLE_PAUSE_S = 0.3
 _NS_PER_S = 1_000_000_000
+_COLLECT_AFTER = (50_000, 20, 50)
 
 Spawn = Callable[[str, Coroutine[Any, Any, None]], object]
 
@@ -230,6 +232,7 @@ class TradingSession:
         self._spawn("private-stream", self.private.run())
         self._spawn("public-stream", self.public.run())
         await self._ready()
+        _tame_collector()
         self._spawn("compare", self._compare_forever())
         self._spawn("marks", self._mark_forever())
         self._spawn("loop-lag", self.loop_lag.run())
@@ -383,6 +386,16 @@ class TradingSession:
     def order_outcomes(self) -> dict[TrackedStatus, int]:
         """Return how many settled orders ended in each status."""
         return dict(self.engine.outcomes)
+
+
+def _tame_collector() -> None:
+    """Keep the garbage collector off the tick path: what lives now lives on, later scans are rare.
+
+    Measured in ``benchmarks``, row ``gc``.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_AFTER)
 
 
 def trading_rules(strategy: StrategySettings, risk: RiskSettings) -> StrategySettings:

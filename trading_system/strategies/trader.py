@@ -161,7 +161,9 @@ class SignalTrader:
         own = self._own_part(symbol)
         target = self._target(features, consensus, own)
         parent = parent_towards(target, own, rules=self._rules) if target is not None else None
-        if parent is None or not (parent.reduce_only or (may_enter and self.paused_because is None)):
+        if parent is None or not (
+            parent.reduce_only or (may_enter and self.paused_because is None)
+        ):
             return
         self._paused_until_ns[symbol] = features.ts_ns + self._decision_interval_ns
         self._begin(parent)

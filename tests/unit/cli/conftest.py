@@ -1,12 +1,13 @@
 """What the command line's tests share: a folder of their own and commands in this process."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 from control_desk import FakeControl
 
 from trading_system.api.server import control_api
@@ -23,6 +24,13 @@ class Outcome:
 
 
 Command = Callable[..., Awaitable[Outcome]]
+
+
+@pytest.fixture(autouse=True)
+def fresh_logs() -> Iterator[None]:
+    """Forget the log set-up of commands that ran in this process: their stream is gone."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -41,7 +41,8 @@ async def test_a_command_reaches_the_system_and_answers_in_json_and_in_words(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["status"], ["compliance"], *(c for c, _ in COMMANDS.values())]
+    "arguments",
+    [["status"], ["compliance"], *(c for c, _ in COMMANDS.values() if c[0] != "execute")],
 )
 async def test_without_a_running_system_a_command_exits_three_and_says_what_to_do(
     command: Any, arguments: list[str]
