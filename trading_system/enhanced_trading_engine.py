@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from trading_system.config.settings import Settings
-from trading_system.domain.errors import OrderDenied
 from trading_system.domain.instruments import plain
 from trading_system.domain.ports import Clock
 from trading_system.enhanced_trading_system import EnhancedTradingSystem
-from trading_system.live.control import kill
+from trading_system.live import control
 from trading_system.live.session import TradingSession
-from trading_system.risk.limits import DenyReason, TradingState
 
 
 class EnhancedTradingEngine:
@@ -60,28 +58,28 @@ class EnhancedTradingEngine:
         elif self._system.desk.is_live:
             self._session().trader.pause(reason)
 
-    async def close_position(self, symbol: str) -> bool:
-        """Begin to close this system's position of ``symbol``; return whether there was one.
+    async def close_position(self, symbol: str) -> dict[str, Any] | Literal[False]:
+        """Close this system's position of ``symbol``; return what it cost, False without one.
 
-        The closing order passes the risk gate: while trading is halted nothing is sent.
+        The closing order passes the risk gate: while trading is halted nothing is sent. The
+        answer has the keys of :meth:`EnhancedTradingSystem.execute`; ``success`` says whether
+        anything was traded, ``error`` why not.
 
         Raises
         ------
         OrderDenied
             If trading is halted; :meth:`emergency_close_all_positions` closes all the same.
+        DeadlineExceeded
+            If the outcome is not known within 20 s; the closing goes on.
         """
-        session = self._session()
-        if session.engine.state is TradingState.HALTED:
-            held = "; ".join(session.engine.holds.reasons.values())
-            raise OrderDenied(DenyReason.HALTED.value, held)
-        return session.trader.request_exit(symbol)
+        return await control.close(self._session(), symbol)
 
     async def emergency_close_all_positions(self, reason: str = "emergency") -> dict[str, Any]:
         """Halt trading, cancel every order and close every position of the traded symbols.
 
         The same as the kill switch with flattening; only a resume lifts the halt.
         """
-        return await kill(self._session(), reason, flatten=True)
+        return await control.kill(self._session(), reason, flatten=True)
 
     def get_engine_status(self) -> dict[str, Any]:
         """Return how trading stands; every key is present from the first call."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
-from typing import Any
+from typing import Any, Literal
 
 from trading_system.domain.errors import OrderDenied, ValidationError
 from trading_system.domain.instruments import parse_decimal, plain
@@ -11,9 +13,12 @@ from trading_system.domain.parents import ExecutionStyle, ParentOrder
 from trading_system.execution.brake import LOSS_LIMIT, OPERATOR
 from trading_system.live.client import side_of
 from trading_system.live.session import TradingSession
-from trading_system.risk.limits import TradingState
+from trading_system.risk.limits import DenyReason, TradingState
+from trading_system.runtime.deadline import within
 
 _KILL_S = 20.0
+_CLOSE_S = 20.0
+_POLL_S = 0.01
 _STYLES = {
     "market": ExecutionStyle.MARKET,
     "limit": ExecutionStyle.LIMIT,
@@ -112,6 +117,40 @@ async def execute(
     else:
         parent = _parent(session, symbol, side, quantity, algorithm=algorithm, urgency=urgency)
         _, answer = await performance.execute_parent(parent)
+    return plain_answer(answer)
+
+
+async def close(session: TradingSession, symbol: str) -> dict[str, Any] | Literal[False]:
+    """Close this system's position of ``symbol``; return its cost analysis, False without one.
+
+    A parent that is at work for the symbol comes to its end first.
+
+    Raises
+    ------
+    OrderDenied
+        If trading is halted; nothing was sent.
+    DeadlineExceeded
+        If the outcome is not known in time; the closing goes on.
+    """
+    if session.engine.state is TradingState.HALTED:
+        raise OrderDenied(DenyReason.HALTED.value, "; ".join(session.engine.holds.reasons.values()))
+    trader = session.trader
+    async with within(_CLOSE_S, f"closing {symbol}"):
+        await _until_idle(session, symbol)
+        if not trader.request_exit(symbol):
+            return False
+        await _until_idle(session, symbol)
+    return plain_answer(session.answers[symbol])
+
+
+async def _until_idle(session: TradingSession, symbol: str) -> None:
+    # A parent's end is no event: it is looked for often enough not to be felt.
+    while symbol in session.trader.busy_symbols:  # noqa: ASYNC110 - see above
+        await asyncio.sleep(_POLL_S)
+
+
+def plain_answer(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a cost analysis as plain dictionaries."""
     return {name: _plain(value) for name, value in answer.items()}
 
 

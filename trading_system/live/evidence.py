@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from optimizers.execution.records import ExecutionRecords
 from trading_system.domain.instruments import plain
 from trading_system.execution.tracking import TrackedStatus
 from trading_system.live.control import holds_of
@@ -151,6 +152,7 @@ def snapshot_of(desk: TradingDesk, health: Health) -> SystemSnapshot:
         optimizers=_optimizers(session, is_live=desk.is_live),
         agents=_agents(session),
         loop=session.loop_lag.summary() if session else None,
+        execution=_execution(desk),
     )
 
 
@@ -205,6 +207,16 @@ def _system_p95_ms(latency: StageLatency) -> float | None:
     if any(figure is None for figure in stages):
         return None
     return milliseconds(sum(figure for figure in stages if figure is not None))
+
+
+def _execution(desk: TradingDesk) -> dict[str, Any]:
+    if desk.session is not None:
+        return desk.session.optimizers.performance.get_performance_summary()
+    nothing_yet = ExecutionRecords(
+        target_latency_ms=desk.settings.targets.order_execution_time_ms,
+        max_slippage_bps=desk.settings.strategy.max_slippage_bps,
+    )
+    return nothing_yet.summary()
 
 
 def _market(desk: TradingDesk) -> dict[str, Any] | None:

@@ -109,6 +109,7 @@ class TradingSession:
         self.instruments = account.instruments
         self.clock_offset_ms = account.clock_offset_ms
         self.last_frames_per_second: float | None = None
+        self.answers: dict[str, dict[str, Any]] = {}
         self.loop_lag = LoopLag(clock=clock)
         self.portfolio = Portfolio(account.wallet.wallet_balance)
         self.signals = AISignalOptimizer(
@@ -260,7 +261,8 @@ class TradingSession:
 
     async def execute(self, parent: ParentOrder) -> ParentResult | None:
         """Work one parent through the performance optimizer, which measures what it cost."""
-        result, _ = await self.optimizers.performance.execute_parent(parent)
+        result, answer = await self.optimizers.performance.execute_parent(parent)
+        self.answers[parent.symbol] = answer
         return result
 
     async def protect(self, symbol: str, stop_price: Decimal) -> None:

@@ -125,6 +125,7 @@ class SystemSnapshot:
     protective_stops: int | None = None
     system_p95_ms: float | None = None
     loop: dict[str, Any] | None = None
+    execution: dict[str, Any] = field(default_factory=dict)
 
 
 def status_of(snapshot: SystemSnapshot) -> dict[str, Any]:
@@ -168,6 +169,7 @@ def status_of(snapshot: SystemSnapshot) -> dict[str, Any]:
         "performance_compliance": compliance(evidence),
         "compliance_targets": compliance_rows(evidence),
         "compliance_state": compliance_state(evidence),
+        "execution": dict(snapshot.execution),
         "signals": snapshot.signals,
         "orders": _order_counts(snapshot.orders),
         "fills": snapshot.fills,
