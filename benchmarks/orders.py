@@ -1,4 +1,4 @@
-"""rest_order.transport and burst10: signed orders over keep-alive HTTP, beside pybit and ccxt.
+"""rest_order and burst10: signed orders over keep-alive HTTP, beside pybit and ccxt.
 
 All clients sign, encode, send and decode one order per call, against the same process that answers
 every request with fixed bytes.
@@ -21,6 +21,21 @@ def run_rest() -> list[Row]:
         children = _children(stack, with_ccxt=True)
         samples = in_turns(children, {"what": "order", "count": 200}, rounds=_ROUNDS)
         return _rows("rest_order.transport", samples, children, {"pybit": 0.40, "ccxt": 0.70})
+
+
+def run_product() -> list[Row]:
+    """Return the row of orders through gate, journal and state machine."""
+    with ExitStack() as stack:
+        server = stack.enter_context(child("order_server.py"))
+        assert server is not None
+        url = str(server.ready["url"])
+        found = {
+            "ours": stack.enter_context(child("orders_product.py", url, "rest")),
+            "pybit": stack.enter_context(child("orders_pybit.py", url, is_peer=True)),
+        }
+        children = {name: one for name, one in found.items() if one is not None}
+        samples = in_turns(children, {"what": "order", "count": 200}, rounds=_ROUNDS)
+        return _rows("rest_order.product", samples, children, {"pybit": 0.45})
 
 
 def run_burst() -> list[Row]:

@@ -24,7 +24,11 @@ def ready(package: str | None = None) -> None:
 
 def questions() -> Any:
     for line in sys.stdin:
-        yield json.loads(line)
+        yield parsed(line)
+
+
+def parsed(line: str) -> Any:
+    return json.loads(line)
 
 
 def timed(call: Callable[[], object], count: int) -> list[float]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -60,7 +61,7 @@ from trading_system.simulation.records import (
     VenueReject,
 )
 from trading_system.simulation.venue import SimulatedVenue
-from trading_system.strategies.signals import Costs, judged_move_bps
+from trading_system.strategies.signals import Costs, judged_move_bps, round_trip_cost_bps
 from trading_system.strategies.trader import SignalTrader
 
 ACCOUNT = 1
@@ -280,14 +281,12 @@ class Record:
     decisions: list[Decision] = field(default_factory=list)
     trades: list[Trade] = field(default_factory=list)
     orders: int = 0
-    judged: int = 0
+    best_edge_bps: float = -math.inf
     first_data_s: float | None = None
     mids: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
-    slopes: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     local: dict[str, Decimal] = field(default_factory=dict)
     at_venue: dict[str, Decimal] = field(default_factory=dict)
     open_orders: int = 0
-    fees: Decimal = Decimal(0)
 
     @property
     def entries(self) -> list[Decision]:
@@ -364,12 +363,14 @@ class VirtualSystem:
             walk=self._walk,
         )
         self._rules = StrategySettings()
+        self._moves: dict[str, float] = {}
         rates = {s: self._venue.exchange.fee_rates(ACCOUNT, s) for s in instruments}
+        self._costs = {s: Costs(taker=float(t), maker=float(m)) for s, (t, m) in rates.items()}
         self.trader = SignalTrader(
             desk=self,
             portfolio=self.portfolio,
             instruments=instruments,
-            costs={s: Costs(taker=float(t), maker=float(m)) for s, (t, m) in rates.items()},
+            costs=self._costs,
             rules=self._rules,
             clock=clock,
             spawn=self._spawn,
@@ -412,6 +413,13 @@ class VirtualSystem:
     # --- the trader's desk ---------------------------------------------------------------------
 
     async def execute(self, parent: ParentOrder) -> ParentResult | None:
+        self.record.decisions.append(
+            Decision(
+                at_s=self.clock.monotonic_ns() / NS_PER_S,
+                parent=parent,
+                move_bps=self._moves[parent.symbol],
+            )
+        )
         return await self._executor.execute(parent)
 
     async def protect(self, symbol: str, stop_price: Decimal) -> None:
@@ -462,12 +470,13 @@ class VirtualSystem:
         if record.first_data_s is None:
             record.first_data_s = at_s
         record.mids.setdefault(features.symbol, []).append((at_s, features.mid))
-        if consensus is not None and judged_move_bps(consensus, self._rules):
-            record.judged += 1
-        before = self.trader.counts.parents
-        self._consensus = consensus
+        if consensus is not None:
+            self._moves[features.symbol] = consensus.expected_move_bps
+            pays = abs(judged_move_bps(consensus, self._rules)) - round_trip_cost_bps(
+                features, self._costs[features.symbol]
+            )
+            record.best_edge_bps = max(record.best_edge_bps, pays)
         self.trader.consider(features, consensus)
-        assert self.trader.counts.parents - before <= 1
 
     def _spawn(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
         self._group.create_task(coroutine, name=name)
@@ -486,3 +495,65 @@ class VirtualSystem:
             if state.ticker is not None and state.ticker.mark_price is not None:
                 self.portfolio.mark(symbol, state.ticker.mark_price)
         self.engine.check_losses()
+
+    def _close(self) -> None:
+        record, exchange = self.record, self._venue.exchange
+        record.orders = len(self._door.orders)
+        record.trades = list(trades_of(exchange.executions(ACCOUNT)))
+        record.open_orders = len(exchange.open_orders(ACCOUNT))
+        for symbol in exchange.instruments:
+            held = exchange.position(ACCOUNT, symbol).lots
+            record.at_venue[symbol] = exchange.instruments[symbol].lots_to_qty(held)
+            record.local[symbol] = self.portfolio.position(symbol).quantity
+
+
+def trades_of(executions: Iterable[ExecutionRecord]) -> Iterator[Trade]:
+    """Yield every position that went from flat to flat."""
+    lots: dict[str, int] = {}
+    legs: dict[str, list[ExecutionRecord]] = {}
+    for each in executions:
+        if each.exec_type != "Trade":
+            continue
+        legs.setdefault(each.symbol, []).append(each)
+        lots[each.symbol] = lots.get(each.symbol, 0) + each.lots * each.side.sign
+        if not lots[each.symbol]:
+            yield trade_of(legs.pop(each.symbol))
+
+
+def trade_of(legs: Sequence[ExecutionRecord]) -> Trade:
+    side = legs[0].side
+    entered = sum(leg.value for leg in legs if leg.side is side)
+    profit = -sum(leg.value * leg.side.sign for leg in legs)
+    fees = sum(leg.fee for leg in legs)
+    return Trade(
+        symbol=legs[0].symbol,
+        side=side,
+        gross_bps=float(profit / entered) * BPS,
+        net_bps=float((profit - fees) / entered) * BPS,
+    )
+
+
+def virtual_run(
+    *,
+    seed: int,
+    edge_bps: float,
+    seconds: float,
+    mirrored_from_s: float | None = None,
+) -> Record:
+    """Return what the default system does on the default symbols of one synthetic market."""
+    clock = ManualClock()
+
+    async def live() -> Record:
+        async with asyncio.TaskGroup() as group:
+            system = VirtualSystem(
+                SyntheticPlan(edge_bps=edge_bps),
+                seed=seed,
+                group=group,
+                clock=clock,
+                mirrored_from_s=mirrored_from_s,
+            )
+            await system.run(seconds)
+        return system.record
+
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(clock)) as runner:
+        return runner.run(live())

@@ -1,0 +1,608 @@
+"""Every public way to send an order, on the real venue: refused while trading is halted.
+
+The faces' public methods are listed below by what they do; a method that is in no list fails the
+test, so that a new way to send an order cannot be forgotten here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from live_rig import BTC, ETH, VenueReader, eventually, live_settings, reader_of, running
+
+import optimizers
+import trading_system
+from optimizers.ai_signal_optimizer import AISignalOptimizer
+from optimizers.latency_optimizer import LatencyOptimizer
+from optimizers.market_microstructure_analyzer import MarketMicrostructureAnalyzer
+from optimizers.performance_optimizer import PerformanceOptimizer
+from trading_system.api.address import read_address
+from trading_system.api.app import create_app
+from trading_system.api.server import control_api
+from trading_system.bybit_client import BybitClient
+from trading_system.cli.main import app as cli_app
+from trading_system.config.settings import Settings
+from trading_system.domain.errors import OrderDenied, ValidationError
+from trading_system.domain.orders import OrderIntent, OrderType, Side, TimeInForce
+from trading_system.domain.parents import ExecutionStyle, ParentOrder
+from trading_system.domain.signals import Consensus
+from trading_system.enhanced_trading_engine import EnhancedTradingEngine
+from trading_system.enhanced_trading_system import EnhancedTradingSystem
+from trading_system.execution.engine import ExecutionEngine
+from trading_system.execution.executor import Executor
+from trading_system.live.client import GatedClient
+from trading_system.live.session import TradingSession
+from trading_system.strategies.trader import SignalTrader
+
+pytestmark = [pytest.mark.timeout(90), pytest.mark.xdist_group("processes")]
+
+REFUSED = "halted"
+API, CLI = "API", "CLI"
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """A halted or free system and everything a user can hold of it."""
+
+    system: EnhancedTradingSystem
+    settings: Settings
+    venue: VenueReader
+
+    @property
+    def session(self) -> TradingSession:
+        return self.system.desk.live_session()
+
+    @property
+    def client(self) -> BybitClient:
+        return self.system.bybit_client
+
+    def parent(self, quantity: str, style: ExecutionStyle = ExecutionStyle.MARKET) -> ParentOrder:
+        return ParentOrder(
+            symbol=ETH,
+            side=Side.BUY,
+            quantity=Decimal(quantity),
+            style=style,
+            reduce_only=False,
+            max_slippage_bps=50.0,
+            time_limit_s=2.0,
+            purpose="test",
+        )
+
+
+Way = Callable[[Rig], Awaitable[str | None]]
+"""Tries to send one order and returns why it was refused, None if it was not."""
+WAYS: dict[tuple[str, str], Way] = {}
+
+
+def way(face: type | str, method: str) -> Callable[[Way], Way]:
+    """Note that ``method`` of ``face`` can send an order."""
+    name = face if isinstance(face, str) else face.__name__
+
+    def keep(function: Way) -> Way:
+        WAYS[name, method] = function
+        return function
+
+    return keep
+
+
+async def denial(attempt: Awaitable[object]) -> str | None:
+    """Return the reason of the gate's refusal."""
+    try:
+        await attempt
+    except OrderDenied as e:
+        return f"{e.reason}: {e}"
+    return None
+
+
+def error_of(answer: dict[str, Any]) -> str | None:
+    """Return the error of a cost analysis."""
+    assert answer["success"] is (answer["error"] is None)
+    return answer["error"]
+
+
+@way(BybitClient, "place_order")
+async def _client_order(rig: Rig) -> str | None:
+    return await denial(rig.client.place_order(ETH, "Buy", quantity="0.11"))
+
+
+@way(GatedClient, "place_order")
+async def _gated_order(rig: Rig) -> str | None:
+    attempt = rig.session.client.place_order(
+        ETH, "Buy", quantity="0.12", order_type="Limit", price="1000"
+    )
+    return await denial(attempt)
+
+
+@way(BybitClient, "execute_parent")
+async def _client_parent(rig: Rig) -> str | None:
+    result = await rig.client.execute_parent(rig.parent("0.13"))
+    assert result is not None
+    return result.reason or None
+
+
+@way(GatedClient, "execute_parent")
+async def _gated_parent(rig: Rig) -> str | None:
+    result = await rig.session.client.execute_parent(rig.parent("0.14", ExecutionStyle.PASSIVE))
+    assert result is not None
+    return result.reason or None
+
+
+@way(Executor, "execute")
+async def _executor(rig: Rig) -> str | None:
+    result = await rig.session.executor.execute(rig.parent("0.15", ExecutionStyle.TWAP))
+    assert result is not None
+    return result.reason or None
+
+
+@way(ExecutionEngine, "submit")
+async def _engine(rig: Rig) -> str | None:
+    engine = rig.session.engine
+    intent = OrderIntent(
+        symbol=ETH,
+        side=Side.BUY,
+        order_type=OrderType.MARKET,
+        quantity=Decimal("0.16"),
+        time_in_force=TimeInForce.IOC,
+        link_id=engine.next_link_id(),
+    )
+    return await denial(engine.submit(intent, timeout_s=2.0))
+
+
+@way(PerformanceOptimizer, "optimize_order_execution")
+async def _performance(rig: Rig) -> str | None:
+    optimizer = rig.system.performance_optimizer
+    return error_of(await optimizer.optimize_order_execution(ETH, "Buy", "0.17", urgency="HIGH"))
+
+
+@way(PerformanceOptimizer, "queue_order_execution")
+async def _queue(rig: Rig) -> str | None:
+    optimizer = PerformanceOptimizer(rig.client)  # as a user makes one
+    return error_of(await optimizer.queue_order_execution(ETH, "Buy", "0.18", urgency="HIGH"))
+
+
+@way(PerformanceOptimizer, "execute_parent")
+async def _performance_parent(rig: Rig) -> str | None:
+    _, answer = await rig.system.performance_optimizer.execute_parent(rig.parent("0.19"))
+    return error_of(answer)
+
+
+@way(LatencyOptimizer, "optimize_order_placement")
+async def _latency(rig: Rig) -> str | None:
+    optimizer = rig.system.latency_optimizer
+    if await optimizer.optimize_order_placement(ETH, "Buy", "0.21"):
+        return None
+    assert optimizer.last_order_failure is not None
+    return str(optimizer.last_order_failure["reason"])
+
+
+@way(TradingSession, "execute")
+async def _session_parent(rig: Rig) -> str | None:
+    result = await rig.session.execute(rig.parent("0.22"))
+    assert result is not None
+    return result.reason or None
+
+
+@way(EnhancedTradingSystem, "execute")
+async def _system(rig: Rig) -> str | None:
+    return error_of(await rig.system.execute(ETH, "Buy", "0.23", algorithm="market"))
+
+
+@way(EnhancedTradingEngine, "close_position")
+async def _close(rig: Rig) -> str | None:
+    return await denial(EnhancedTradingEngine(rig.system).close_position(BTC))
+
+
+@way(SignalTrader, "request_exit")
+async def _request_exit(rig: Rig) -> str | None:
+    if not rig.session.trader.request_exit(BTC):
+        return None  # closed by the way above
+    return await _trader_outcome(rig, BTC)
+
+
+@way(SignalTrader, "consider")
+async def _signal(rig: Rig) -> str | None:
+    session, trader = rig.session, rig.session.trader
+    await eventually(lambda: session.feed.symbols[ETH].features is not None)
+    seen = session.feed.symbols[ETH].features
+    assert seen is not None
+    strong = Consensus(
+        symbol=ETH,
+        p_up=0.99,
+        expected_move_bps=500.0,
+        uncertainty_bps=1.0,
+        agreement=1.0,
+        horizon_s=10.0,
+        has_quorum=True,
+        votes=(),
+        ts_ns=seen.ts_ns,
+    )
+    trader.is_accepting = True
+    parents = trader.counts.parents
+    trader.consider(seen, strong)
+    trader.is_accepting = False  # one decision, not the strategy's own ones
+    if session.own_quantity(ETH):
+        return None  # the ways before opened a position: there is nothing to enter
+    assert trader.counts.parents == parents + 1
+    return await _trader_outcome(rig, ETH)
+
+
+async def _trader_outcome(rig: Rig, symbol: str) -> str | None:
+    await eventually(lambda: symbol not in rig.session.trader.busy_symbols)
+    return error_of(rig.session.answers[symbol])
+
+
+@way(API, "POST /execute")
+async def _api(rig: Rig) -> str | None:
+    address = read_address(rig.settings.data_dir)
+    assert address is not None
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": f"Bearer {address.token}"}) as http,
+        http.post(
+            f"{address.url}/execute",
+            json={"symbol": ETH, "side": "Buy", "quantity": "0.24", "algorithm": "market"},
+        ) as reply,
+    ):
+        return error_of(await reply.json())
+
+
+@way(CLI, "execute")
+async def _command(rig: Rig) -> str | None:
+    code, out, err = await command(
+        rig.settings, "execute", "--symbol", ETH, "--side", "Buy", "--quantity", "0.25", "--json"
+    )
+    assert code in {0, 4}, err
+    assert (code == 0) is (json.loads(out)["error"] is None)
+    return error_of(json.loads(out))
+
+
+CRAFTED = (
+    "/v5/order/create",
+    "{host}/v5/order/create",
+    "{host}//v5/order/create",
+    "/v5//order/create",
+    "/v5/order//create",
+    "/v5/order/create/",
+    "/v5/order/create?category=linear",
+    "/v5/order/create;version=1",
+    "/v5/order;a=b/create",
+    "/v5/./order/create",
+    "/v5/market/../order/create",
+    "/v5/order/../order/create",
+    "/v5/order/create-batch",
+    "/V5/ORDER/CREATE",
+    "/v5/%6frder/create",
+    "/v5/%256frder/create",
+    "/%76%35/order/create",
+    "/v5%2Forder%2Fcreate",
+    "/v5/order%2fcreate",
+    "/v5/order\\create",
+    "/v5/position/trading-stop",
+    "/v5/order/amend",
+)
+
+
+@way(LatencyOptimizer, "execute_priority_request")
+async def _raw(rig: Rig) -> str | None:
+    host = rig.client.rest_url
+    reasons = [await _raw_order(rig, url.format(host=host)) for url in CRAFTED]
+    return None if None in reasons else "past the gate: halted or not, always refused"
+
+
+@way(LatencyOptimizer, "execute_batch_requests")
+async def _raw_batch(rig: Rig) -> str | None:
+    host = rig.client.rest_url
+    items = [
+        {"method": method, "url": url.format(host=host), "params": raw_order()}
+        for url in CRAFTED
+        for method in ("POST", "post")
+    ]
+    answers = await rig.system.latency_optimizer.execute_batch_requests(items)
+    refused = all("error" in answer for answer in answers)
+    return "past the gate: halted or not, always refused" if refused else None
+
+
+def raw_order() -> dict[str, str]:
+    return {
+        "category": "linear",
+        "symbol": ETH,
+        "side": "Buy",
+        "orderType": "Market",
+        "qty": "0.26",
+        "stopLoss": "1",
+    }
+
+
+async def _raw_order(rig: Rig, url: str) -> str | None:
+    body = json.dumps(raw_order(), separators=(",", ":")).encode()
+    signed = rig.client.auth_headers(body)
+    for headers in (None, signed, {**signed, "X-HTTP-Method-Override": "GET"}):
+        try:
+            answer = await rig.system.latency_optimizer.execute_priority_request(
+                "POST", url, raw_order(), headers
+            )
+        except ValidationError:
+            continue
+        if "error" not in answer:
+            return None
+    return "refused"
+
+
+PAST_THE_GATE = {
+    ("LatencyOptimizer", "execute_priority_request"),
+    ("LatencyOptimizer", "execute_batch_requests"),
+}
+"""Refused in every state: an order there would pass the gate by."""
+
+
+READS = {
+    "analyze_levels",
+    "analyze_market_microstructure",
+    "auth_headers",
+    "ensure_ready",
+    "features",
+    "get_account_balance",
+    "get_cached_price",
+    "get_engine_status",
+    "get_enhanced_market_data",
+    "get_funding_rate",
+    "get_funding_rate_history",
+    "get_instrument_info",
+    "get_kline_data",
+    "get_latency_metrics",
+    "get_liquidation_data",
+    "get_market_data",
+    "get_market_microstructure_summary",
+    "get_microstructure",
+    "get_open_interest",
+    "get_open_interest_history",
+    "get_optimization_metrics",
+    "get_optimized_signal",
+    "get_order_book",
+    "get_order_book_data",
+    "get_performance_summary",
+    "get_position_info",
+    "get_recommendations",
+    "get_system_status",
+    "instrument",
+    "killable_orders",
+    "live_orders",
+    "look_up",
+    "open_positions",
+    "order",
+    "order_outcomes",
+    "own_quantity",
+    "panel",
+    "refresh",
+    "resolve",
+    "resting_orders",
+    "settle",
+    "stop_price",
+    "success_rate_pct",
+    "slippage_bps",
+    "fees_bps",
+    "test_connection",
+    "unprotected",
+}
+RUNS = {
+    "acquire_api_call",
+    "benchmark_performance",
+    "check_journal",
+    "check_losses",
+    "cleanup",
+    "clear_cache",
+    "close",
+    "drain",
+    "latch",
+    "next_link_id",
+    "note_venue",
+    "on_fill",
+    "on_funding",
+    "on_report",
+    "optimize_market_data_request",
+    "pause",
+    "pre_warm_connections",
+    "rate_limit_api_call",
+    "recover",
+    "reduce_only",
+    "release",
+    "request_stop",
+    "resume",
+    "run_forever",
+    "set_leverage",
+    "start",
+    "start_engine",
+    "start_performance_monitoring",
+    "start_real_time_analysis",
+    "start_system",
+    "stop",
+    "stop_accepting",
+    "stop_engine",
+    "stop_performance_monitoring",
+    "stop_real_time_analysis",
+    "stop_system",
+    "take_over",
+}
+LESSENS = {"cancel", "cancel_all", "protect"}
+"""Allowed in every state: they cannot open or enlarge a position."""
+LAST_RESORT = {
+    ("EnhancedTradingEngine", "emergency_close_all_positions"),
+    ("EnhancedTradingSystem", "kill"),
+    ("ExecutionEngine", "kill"),
+    ("ExecutionEngine", "close_position"),
+}
+"""The kill switch itself: it closes positions while everything else is halted."""
+
+FACES = (
+    AISignalOptimizer,
+    BybitClient,
+    EnhancedTradingEngine,
+    EnhancedTradingSystem,
+    ExecutionEngine,
+    Executor,
+    GatedClient,
+    LatencyOptimizer,
+    MarketMicrostructureAnalyzer,
+    PerformanceOptimizer,
+    SignalTrader,
+    TradingSession,
+)
+
+
+def test_every_public_method_of_every_face_is_known_to_send_orders_or_not() -> None:
+    for face in FACES:
+        for name, _ in inspect.getmembers(face, inspect.isfunction):
+            if name.startswith("_"):
+                continue
+            key = (face.__name__, name)
+            is_known = key in WAYS or key in LAST_RESORT or name in READS | RUNS | LESSENS
+            assert is_known, f"say here whether {face.__name__}.{name} can send an order"
+    known = {face.__name__ for face in FACES}
+    assert known >= {*optimizers.__all__, *trading_system.__all__}
+
+
+def test_every_listed_way_exists() -> None:
+    methods = {
+        (face.__name__, name) for face in FACES for name, _ in inspect.getmembers(face, callable)
+    }
+    assert {key for key in WAYS if key[0] not in {API, CLI}} <= methods
+    assert methods >= LAST_RESORT
+    names = {name for _, name in methods}
+    assert names >= LESSENS | (READS - {"live_orders"}) | RUNS
+
+
+def test_every_route_and_command_is_known_to_send_orders_or_not(tmp_path: Path) -> None:
+    system = EnhancedTradingSystem(live_settings(tmp_path))
+    api = create_app(system, system, token="t")
+    routes = {
+        f"{method} {route.path}"
+        for route in api.routes
+        for method in (getattr(route, "methods", None) or ())
+        if method != "HEAD" and not route.path.startswith("/openapi")
+    }
+    listed = {method for face, method in WAYS if face == API}
+    silent = {"GET /status", "GET /compliance"} | {
+        f"POST /{name}" for name in ("stop", "pause", "resume", "reduce-only", "kill")
+    }
+    assert routes == listed | silent
+    commands = {
+        command.name or command.callback.__name__ for command in cli_app.registered_commands
+    }
+    assert commands == {method for face, method in WAYS if face == CLI} | {
+        *("start", "venue", "train", "doctor"),  # a start trades by its own gate
+        *("status", "compliance", "stop", "pause", "resume", "reduce-only", "kill"),
+    }
+
+
+async def command(settings: Settings, *arguments: str) -> tuple[int, str, str]:
+    """Run one command for the running system's data directory."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "trading_system", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "TRADING_DATA_DIR": str(settings.data_dir)},
+    )
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    settings = live_settings(
+        tmp_path, strategy__name="none", risk__max_orders_per_second=50, venue__limits="off"
+    )
+    async with (
+        running(settings) as system,
+        control_api(system, system, host="127.0.0.1", port=0, data_dir=settings.data_dir),
+    ):
+        rig = Rig(system, settings, reader_of(system.desk))
+        bought = await rig.client.place_order(BTC, "Buy", quantity="0.01")
+        assert bought["filled_quantity"] == 0.01
+        yield rig
+
+
+def is_stop(row: dict[str, Any]) -> bool:
+    return row["stopOrderType"] == "StopLoss" and row["closeOnTrigger"] and row["reduceOnly"]
+
+
+async def test_while_halted_no_public_way_reaches_the_venue(rig: Rig) -> None:
+    before = await rig.venue.orders()
+    assert len(before) == 1
+    assert (await rig.system.kill("test"))["confirmed"] is True
+    for key, attempt in WAYS.items():
+        reason = await attempt(rig)
+        assert reason is not None, f"{key} was not refused"
+        assert key in PAST_THE_GATE or REFUSED in reason, f"{key}: {reason}"
+        # A stop that protects the open position may rest: it can only close.
+        after = {i: row for i, row in (await rig.venue.orders()).items() if not is_stop(row)}
+        assert after == before, f"{key} reached the venue"
+    assert rig.session.engine.sent == 1
+    assert await rig.venue.positions() == {BTC: Decimal("0.01")}
+
+
+async def test_while_free_the_same_ways_reach_the_venue(rig: Rig) -> None:
+    await rig.system.kill("test")
+    resumed = await rig.system.resume()
+    assert resumed["trading_state"] == "ACTIVE"
+    silent = {}
+    for key, attempt in WAYS.items():
+        before = set(await rig.venue.orders())
+        reason = await attempt(rig)
+        if set(await rig.venue.orders()) == before:
+            silent[key] = reason
+        elif reason is not None:
+            raise AssertionError(f"{key} was sent, and refused: {reason}")
+    # What is refused in every state, and what finds nothing left to do.
+    assert set(silent) == {
+        *PAST_THE_GATE,
+        ("SignalTrader", "request_exit"),
+        ("SignalTrader", "consider"),
+    }, silent
+
+
+async def test_while_halted_the_last_resort_only_closes(rig: Rig) -> None:
+    await rig.system.kill("test")
+    before = set(await rig.venue.orders())
+    answer = await EnhancedTradingEngine(rig.system).emergency_close_all_positions("test")
+    assert answer["flattened"] is True
+    assert answer["trading_state"] == "HALTED"
+    sent = [row for key, row in (await rig.venue.orders()).items() if key not in before]
+    assert [(row["reduceOnly"], row["side"], row["symbol"]) for row in sent] == [
+        (True, "Sell", BTC)
+    ]
+    assert await rig.venue.positions() == {}
+
+
+async def test_a_kill_survives_restarts_until_a_resume(tmp_path: Path) -> None:
+    settings = live_settings(tmp_path, strategy__name="none")
+    async with running(settings) as system:
+        await system.kill("the operator went home")
+    # The command line's own short session is a restart, too.
+    code, out, err = await command(
+        settings, "execute", "--symbol", ETH, "--side", "Buy", "--quantity", "0.1", "--json"
+    )
+    assert (code, REFUSED in json.loads(out)["error"]) == (4, True), err
+    async with running(settings) as system:
+        status = system.get_system_status()
+        assert status["trading_state"] == "HALTED"
+        assert any("the operator went home" in hold for hold in status["holds"]["reasons"])
+        assert (
+            await denial(system.bybit_client.place_order(ETH, "Buy", quantity="0.1"))
+        ) is not None
+        assert await reader_of(system.desk).orders() == {}
+        await system.resume()
+        sent = await system.bybit_client.place_order(ETH, "Buy", quantity="0.1")
+        assert sent["filled_quantity"] == 0.1
+    async with running(settings) as system:
+        assert system.get_system_status()["trading_state"] == "ACTIVE"
