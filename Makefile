@@ -45,8 +45,7 @@ test: $(VENV)/.dev
 	@$(BIN)/python -m trading_system.market.warm
 ifeq ($(ARGS),)
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -n 2 --dist loadgroup
-	@$(BIN)/coverage combine -q
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=
 	$(BIN)/coverage report --include='$(STRICT)' --fail-under=100
 	$(BIN)/coverage report --fail-under=90
 else

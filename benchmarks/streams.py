@@ -44,7 +44,7 @@ def run_socket_to_book() -> list[Row]:
             _require_equal(figures)
     versions = _versions(children)
     note = (
-        f"{_LOOPBACK}; its live socket client, decoder and book, without data engine and bus; "
+        f"{_LOOPBACK}; our feed with flow features, its live data client, bus and engine; "
         "same last book"
     )
     peers = {name: (latencies[name], versions[name]) for name in versions}
@@ -133,9 +133,7 @@ def _pushed(
     return times, answer["figures"]
 
 
-def _rate_rows(
-    rates: dict[str, list[float]], versions: dict[str, str], note: str
-) -> list[Row]:
+def _rate_rows(rates: dict[str, list[float]], versions: dict[str, str], note: str) -> list[Row]:
     ours = sorted(rates["ours"])[len(rates["ours"]) // 2]
     rows = []
     for name, its_version in versions.items():

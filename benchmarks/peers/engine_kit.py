@@ -151,7 +151,7 @@ async def questions() -> Any:
 async def becomes_true(condition: Callable[[], bool]) -> None:
     """Wait for ``condition``, ten seconds at most."""
     async with asyncio.timeout(10):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - streams have no event to wait for
             await asyncio.sleep(0.005)
 
 

@@ -10,7 +10,6 @@ import time
 import engine_kit
 import protocol
 
-
 from trading_system.domain.signals import Consensus, MarketFeatures
 from trading_system.live.feed import MarketFeed
 from trading_system.market import kernels
@@ -65,8 +64,9 @@ async def main(url: str) -> None:
             assert book.best_bid_ticks is not None
             assert book.best_ask_ticks is not None
             figures = [book.best_bid_ticks / 10, book.best_ask_ticks / 10, book.imbalance(10)]
-            protocol.say({"stamps": stamps, "figures": figures})
+            answer = {"stamps": stamps[:], "figures": figures}
             stamps.clear()
+            protocol.say(answer)
         running.cancel()
 
 

@@ -15,7 +15,6 @@ import engine_kit
 import protocol
 
 from optimizers.transport.pool import PooledTransport
-
 from trading_system.execution.engine import ExecutionEngine
 from trading_system.venues.bybit.gateway import BybitGateway
 from trading_system.venues.bybit.rest import BybitRest
@@ -45,12 +44,8 @@ async def main(url: str, kind: str, folder: Path) -> None:
 async def _rest(url: str, folder: Path) -> None:
     async with PooledTransport(connections=10) as pool:
         await pool.pre_warm(url)
-        rest = BybitRest(
-            url, signer=engine_kit.signer(), clock=engine_kit.CLOCK, transport=pool
-        )
-        await _serve_engine(
-            engine_kit.engine(BybitGateway(rest, clock=engine_kit.CLOCK), folder)
-        )
+        rest = BybitRest(url, signer=engine_kit.signer(), clock=engine_kit.CLOCK, transport=pool)
+        await _serve_engine(engine_kit.engine(BybitGateway(rest, clock=engine_kit.CLOCK), folder))
 
 
 async def _serve_engine(engine: ExecutionEngine) -> None:
@@ -82,5 +77,8 @@ async def _serve_bare(trade: BybitTradeStream) -> None:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as name, asyncio.Runner(loop_factory=engine_kit.loop_factory()) as loop:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        asyncio.Runner(loop_factory=engine_kit.loop_factory()) as loop,
+    ):
         loop.run(main(sys.argv[1], sys.argv[2], Path(name)))

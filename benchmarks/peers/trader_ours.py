@@ -22,7 +22,6 @@ import protocol
 from agents.artifacts import SHIPPED, load
 from agents.logistic import LogisticModel, parse_logistic
 from optimizers.ai_signal_optimizer import AISignalOptimizer
-
 from trading_system.domain.signals import Consensus, MarketFeatures
 from trading_system.execution.engine import ExecutionEngine
 from trading_system.live.feed import MarketFeed, Panel
@@ -121,5 +120,8 @@ def _panel(kind: str) -> Panel:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as name, asyncio.Runner(loop_factory=engine_kit.loop_factory()) as loop:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        asyncio.Runner(loop_factory=engine_kit.loop_factory()) as loop,
+    ):
         loop.run(main(sys.argv[1], sys.argv[2], Path(name)))

@@ -1,4 +1,4 @@
-"""The same trader on pybit's streams: its book, features in numpy, scikit-learn's logistic model."""
+"""The same trader on pybit's streams: its book, numpy features, scikit-learn's logistic model."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import protocol
-import pybit._websocket_trading
 import pybit.unified_trading
+from pybit import _websocket_trading
 from sklearn.linear_model import LogisticRegression
 
 
@@ -17,7 +17,7 @@ class _Trader:
     def __init__(self, url: str) -> None:
         inputs = np.random.default_rng(1).normal(size=(500, 4))
         self._model = LogisticRegression().fit(inputs, inputs[:, 0] > 0)
-        pybit._websocket_trading.TRADE_WSS = f"{url}/v5/trade?client=pybit"
+        _websocket_trading.TRADE_WSS = f"{url}/v5/trade?client=pybit"
         pybit.unified_trading.PUBLIC_WSS = f"{url}/v5/public/{{CHANNEL_TYPE}}?client=pybit"
         self._trade = pybit.unified_trading.WebSocketTrading(
             testnet=True, api_key="key", api_secret="secret"

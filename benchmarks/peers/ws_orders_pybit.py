@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 import protocol
-import pybit._websocket_trading
+from pybit import _websocket_trading
 from pybit.unified_trading import WebSocketTrading
 
 
@@ -26,7 +26,7 @@ class _Client(WebSocketTrading):
 
 
 def main(url: str) -> None:
-    pybit._websocket_trading.TRADE_WSS = f"{url}/v5/trade?client=pybit"
+    _websocket_trading.TRADE_WSS = f"{url}/v5/trade?client=pybit"
     client = _Client(testnet=True, api_key="key", api_secret="secret")
     answered = threading.Event()
     ended: list[int] = []

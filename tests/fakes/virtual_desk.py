@@ -11,14 +11,15 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import statistics
 from collections import deque
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
+from agents.scored import ScoredAgent
 from optimizers.ai_signal_optimizer import AISignalOptimizer
-from optimizers.signals.panel import AgentPanel
 from trading_system.config.sections import RiskSettings, StrategySettings
 from trading_system.domain.errors import Outcome, VenueRejected
 from trading_system.domain.orders import (
@@ -238,11 +239,20 @@ def rejection(error: VenueReject, operation: str) -> VenueRejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """One parent order as it was decided; ``move_bps`` is the pooled expectation then."""
+    """One parent order as it was decided.
+
+    Parameters
+    ----------
+    move_bps : float
+        What the panel expected then.
+    raw_bps : float
+        Mean of the trained models' raw scores, before this market had a say.
+    """
 
     at_s: float
     parent: ParentOrder
     move_bps: float
+    raw_bps: float
 
     @property
     def is_entry(self) -> bool:
@@ -260,6 +270,7 @@ class Decision:
                 parent.style.name,
                 parent.purpose,
                 self.move_bps,
+                self.raw_bps,
             ]
         )
 
@@ -281,9 +292,11 @@ class Record:
     decisions: list[Decision] = field(default_factory=list)
     trades: list[Trade] = field(default_factory=list)
     orders: int = 0
+    opinions: int = 0
     best_edge_bps: float = -math.inf
     first_data_s: float | None = None
     mids: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    slopes: list[tuple[float, dict[str, float]]] = field(default_factory=list)
     local: dict[str, Decimal] = field(default_factory=dict)
     at_venue: dict[str, Decimal] = field(default_factory=dict)
     open_orders: int = 0
@@ -418,6 +431,7 @@ class VirtualSystem:
                 at_s=self.clock.monotonic_ns() / NS_PER_S,
                 parent=parent,
                 move_bps=self._moves[parent.symbol],
+                raw_bps=self._raw_bps(parent.symbol),
             )
         )
         return await self._executor.execute(parent)
@@ -471,12 +485,30 @@ class VirtualSystem:
             record.first_data_s = at_s
         record.mids.setdefault(features.symbol, []).append((at_s, features.mid))
         if consensus is not None:
+            record.opinions += 1
             self._moves[features.symbol] = consensus.expected_move_bps
             pays = abs(judged_move_bps(consensus, self._rules)) - round_trip_cost_bps(
                 features, self._costs[features.symbol]
             )
             record.best_edge_bps = max(record.best_edge_bps, pays)
+        if not record.slopes or int(at_s) > int(record.slopes[-1][0]):
+            record.slopes.append((at_s, self._slopes()))
         self.trader.consider(features, consensus)
+
+    def _raw_bps(self, symbol: str) -> float:
+        panel = self.signals.panel(symbol)
+        assert panel.latest is not None
+        agents = [seat.agent for seat in panel.seats if isinstance(seat.agent, ScoredAgent)]
+        return statistics.mean(agent.score(panel.latest) or 0.0 for agent in agents)
+
+    def _slopes(self) -> dict[str, float]:
+        """Return what each calibrated agent believes of its score, by symbol and agent."""
+        return {
+            f"{symbol} {seat.name}": seat.agent.calibration.slope.mean
+            for symbol in self.feed.symbols
+            for seat in self.signals.panel(symbol).seats
+            if isinstance(seat.agent, ScoredAgent)
+        }
 
     def _spawn(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
         self._group.create_task(coroutine, name=name)

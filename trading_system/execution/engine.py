@@ -1,4 +1,4 @@
-"""The gated order engine: the only holder of the raw venue gateway.
+"""The gated order engine: the only way of an order to the raw venue gateway.
 
 Every order passes the risk gate here, is in the journal before its first byte is sent, is tracked
 until its outcome is known, and is never sent a second time: an answer that did not come is looked

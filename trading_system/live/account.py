@@ -115,7 +115,7 @@ class Reconciler:
     portfolio : Portfolio
         Local truth.
     engine : ExecutionEngine
-        Source of orders at work, which make a comparison inconclusive.
+        Source of orders at work, whose fills may be under way when both sides differ.
     clock : Clock
         Age of the newest comparison.
     """
@@ -136,6 +136,7 @@ class Reconciler:
         self.positions_agree: bool | None = None
         self.venue: dict[str, Decimal] | None = None
         self.venue_stops: dict[str, Decimal | None] = {}
+        self.comparisons = 0
         self.differences = 0
         self.misses = 0
 
@@ -177,6 +178,12 @@ class Reconciler:
         self._guard()
         return is_answered
 
+    async def agrees_now(self) -> bool:
+        """Compare, as :meth:`check`; return whether this very comparison found both sides equal."""
+        before = self.comparisons
+        await self.check()
+        return self.comparisons > before and self.positions_agree is True
+
     def _guard(self) -> None:
         if self.positions_agree:
             self._engine.holds.clear(_HOLD)
@@ -184,26 +191,35 @@ class Reconciler:
         known = "are not known" if self.positions_agree is None else "differ"
         self._engine.holds.set(_HOLD, TradingState.REDUCING, f"local and venue positions {known}")
 
-    async def catch_up(self, since_utc_ns: int | None) -> None:
-        """Book executions that the private stream may have missed, foreign ones included."""
+    async def catch_up(self, since_utc_ns: int | None) -> bool:
+        """Book executions that the private stream may have missed, foreign ones included.
+
+        Return whether they could be read.
+        """
         if since_utc_ns is None:
-            return
+            return True
         since_ms = since_utc_ns // 1_000_000 - _OVERLAP_MS
         try:
             for fill in await self._queries.executions_since(since_ms):
                 self._engine.on_fill(fill)
         except (VenueError, CorruptDataError) as e:
             _LOG.warning("missed executions could not be read", error=str(e))
+            return False
+        return True
 
     async def compare(self) -> bool | None:
-        """Compare once and return whether both sides agree; None while orders are at work."""
-        if self._engine.live_orders:
-            return None
-        before = self.local()
+        """Compare once and return whether both sides agree, None where that cannot be said.
+
+        A difference says nothing while an order is at work: its fill may be under way.
+        """
+        was_at_work, before = bool(self._engine.live_orders), self.local()
         reports = [r for r in await self._queries.positions() if r.quantity]
         venue = {r.symbol: r.quantity for r in reports}
-        if self._engine.live_orders or self.local() != before:
+        if self.local() != before:
             return None
+        if venue != before and (was_at_work or self._engine.live_orders):
+            return None
+        self.comparisons += 1
         self._compared_ns = self._clock.monotonic_ns()
         self.venue = venue
         self.venue_stops = {r.symbol: r.stop_price for r in reports}

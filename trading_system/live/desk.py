@@ -11,6 +11,7 @@ import contextlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
@@ -149,6 +150,7 @@ class TradingDesk:
             raise LifecycleError("the system was started before; make a new one for another run")
         if self._stop_requested.is_set():
             raise LifecycleError(f"stopped before the start: {self._requested_reason}")
+        _make_folder(self.settings.data_dir)
         self._supervisor = supervisor = Supervisor(name="trading-system")
         self._started_ns = self.clock.monotonic_ns()
         if needs_embedded_venue(self.settings):
@@ -315,3 +317,12 @@ async def _settled(supervisor: Supervisor) -> None:
 
 async def _nothing() -> None:
     return
+
+
+def _make_folder(data_dir: Path) -> None:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise ConfigurationError(
+            f"cannot write to the data directory {data_dir}: {e.strerror}; set TRADING_DATA_DIR"
+        ) from e

@@ -294,9 +294,10 @@ class TradingSession:
         await self._synchronise_clock()
         for order in self.engine.live_orders:
             await self.engine.look_up(order)
-        await self.reconciler.catch_up(self.outage.since_utc_ns)
-        await self.reconciler.check()
-        return self.reconciler.positions_agree is True and not self.engine.unknown_orders
+        if not await self.reconciler.catch_up(self.outage.since_utc_ns):
+            return False
+        # What agreed before the outage proves nothing now.
+        return await self.reconciler.agrees_now() and not self.engine.unknown_orders
 
     async def _compare_forever(self) -> None:
         rounds = 0

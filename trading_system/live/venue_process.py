@@ -41,6 +41,10 @@ class EmbeddedVenue:
         Called when a replayed recording is over.
     on_down, on_up : Callable[[], None]
         Called when the process was lost, and when another one is ready.
+    backoff : Backoff
+        How often and when a lost process is started again.
+    max_restarts : int
+        Losses in one run after which it is given up.
 
     Attributes
     ----------
@@ -57,8 +61,12 @@ class EmbeddedVenue:
         on_finished: Callable[[], None],
         on_down: Callable[[], None],
         on_up: Callable[[], None],
+        backoff: Backoff = _BACKOFF,
+        max_restarts: int = _MAX_RESTARTS,
     ) -> None:
         self._settings = settings
+        self._backoff = backoff
+        self._max_restarts = max_restarts
         self._on_finished = on_finished
         self._on_down = on_down
         self._on_up = on_up
@@ -125,7 +133,7 @@ class EmbeddedVenue:
             self._child = None
             self._on_down()
             await self._stack.aclose()
-            if self.restarts >= _MAX_RESTARTS:
+            if self.restarts >= self._max_restarts:
                 raise ChildError(
                     "the embedded venue died too often", exit_code=exit_code, stderr_tail=()
                 )
@@ -135,7 +143,7 @@ class EmbeddedVenue:
 
     async def _relaunch(self) -> None:
         error: ChildError | None = None
-        for delay_s in _BACKOFF.delays(random.Random(self._port)):
+        for delay_s in self._backoff.delays(random.Random(self._port)):
             await asyncio.sleep(delay_s)
             try:
                 await self._launch(port=self._port)

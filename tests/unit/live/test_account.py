@@ -166,13 +166,56 @@ async def test_a_difference_is_seen_and_counted() -> None:
     assert reconciler.positions_agree is False
 
 
-async def test_nothing_is_concluded_while_orders_are_at_work() -> None:
+async def test_a_difference_says_nothing_while_orders_are_at_work() -> None:
+    rig, _, _ = await tracked()
+    reconciler = Reconciler(
+        Queries("0.1"), portfolio=rig.portfolio, engine=rig.engine, clock=rig.clock
+    )
+    assert await reconciler.compare() is None
+    assert (reconciler.positions_agree, reconciler.comparisons) == (None, 0)
+
+
+async def test_an_order_that_rests_for_long_does_not_hold_trading() -> None:
     rig, _, _ = await tracked()
     reconciler = Reconciler(
         Queries("0"), portfolio=rig.portfolio, engine=rig.engine, clock=rig.clock
     )
+    for _ in range(10):
+        assert await reconciler.agrees_now()
+    assert rig.engine.state is TradingState.ACTIVE
+
+
+class Filling(Queries):
+    """A venue at which an order fills while the positions are on their way."""
+
+    def __init__(self, rig: Rig) -> None:
+        super().__init__("0")
+        self.rig = rig
+
+    async def positions(self) -> list[PositionReport]:
+        reports = await super().positions()
+        self.rig.engine.on_fill(execution("e9", "0.1"))
+        return reports
+
+
+async def test_positions_that_change_while_they_are_read_are_not_judged() -> None:
+    rig = Rig()
+    reconciler = Reconciler(
+        Filling(rig), portfolio=rig.portfolio, engine=rig.engine, clock=rig.clock
+    )
     assert await reconciler.compare() is None
-    assert reconciler.positions_agree is None
+
+
+async def test_an_earlier_agreement_is_not_one_now() -> None:
+    rig, queries = Rig(), Queries("0")
+    reconciler = Reconciler(queries, portfolio=rig.portfolio, engine=rig.engine, clock=rig.clock)
+    assert await reconciler.agrees_now()
+    queries.failure = unavailable(Outcome.UNKNOWN)
+    assert not await reconciler.agrees_now()
+    assert reconciler.positions_agree is True
+    queries.failure = None
+    queries.quantity = Decimal("0.5")
+    assert not await reconciler.agrees_now()
 
 
 async def test_a_liquidation_changes_the_position_like_any_trade() -> None:
@@ -259,9 +302,9 @@ def execution(exec_id: str, quantity: str, side: Side = Side.BUY, symbol: str = 
 async def test_executions_missed_in_an_outage_are_booked_once() -> None:
     rig, queries = Rig(), Missed([execution("e1", "0.1")])
     reconciler = Reconciler(queries, portfolio=rig.portfolio, engine=rig.engine, clock=rig.clock)
-    await reconciler.catch_up(None)
+    assert await reconciler.catch_up(None)
     assert queries.asked_ms == []
-    await reconciler.catch_up(60_000_000_000)
+    assert await reconciler.catch_up(60_000_000_000)
     await reconciler.catch_up(60_000_000_000)
     assert queries.asked_ms == [55_000, 55_000]
     assert rig.portfolio.position("BTCUSDT").quantity == Decimal("0.1")
@@ -271,7 +314,7 @@ async def test_executions_that_cannot_be_read_leave_the_difference_to_the_compar
     rig, queries = Rig(), Missed([])
     queries.failure = CorruptDataError("a page")
     reconciler = Reconciler(queries, portfolio=rig.portfolio, engine=rig.engine, clock=rig.clock)
-    await reconciler.catch_up(60_000_000_000)
+    assert not await reconciler.catch_up(60_000_000_000)
     assert rig.portfolio.positions == ()
 
 

@@ -217,3 +217,25 @@ def test_a_decision_that_fails_stops_the_stream_instead_of_being_logged() -> Non
     batch.run()
     with pytest.raises(ZeroDivisionError):
         feed.on_frame(trade(), 0)
+
+
+@pytest.mark.parametrize(
+    ("topic", "decides", "is_fresh"),
+    [
+        ("orderbook.50.BTCUSDT", False, 0),
+        ("orderbook.1.BTCUSDT", True, 1),
+        ("tickers.BTCUSDT", True, 1),
+        ("orderbook.50.FOOUSDT", True, 1),
+    ],
+)
+def test_only_the_book_that_lost_its_place_is_forgotten(
+    topic: str, decides: bool, is_fresh: int
+) -> None:
+    batch = Batch()
+    batch.push(book())
+    batch.push(book(depth=1, u=99))
+    batch.feed.reset_topic(topic)
+    assert batch.feed.fresh_books(1.0) == is_fresh
+    assert (batch.panel.resets == 0) is decides
+    batch.run()
+    assert (len(batch.decided) == 1) is decides

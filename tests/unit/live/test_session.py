@@ -1,0 +1,298 @@
+"""The assembled session over a test's venue: start, outages, protection, end."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from engine_rig import fill as engine_fill
+from engine_rig import report, unavailable
+from session_rig import PRICE, SYMBOL, SessionRig, in_session
+from stub_agents import VirtualLoop
+
+from trading_system.config.sections import RiskSettings, StrategySettings
+from trading_system.domain.errors import (
+    CorruptDataError,
+    DeadlineExceeded,
+    OrderDenied,
+    Outcome,
+    VenueUnavailable,
+)
+from trading_system.domain.orders import Fill, OrderStatus, Side
+from trading_system.execution.journal.store import Journal
+from trading_system.execution.tracking import TrackedStatus
+from trading_system.live.session import trading_rules
+from trading_system.risk.limits import TradingState
+
+
+def test_a_position_without_its_stop_gets_one_within_a_comparison(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        await rig.enter()
+        first = rig.venue.stop
+        assert first is not None
+        assert first < PRICE * Decimal("0.991")
+        rig.venue.stop = None  # somebody removed it
+        await asyncio.sleep(11.0)
+        assert rig.venue.stop == first
+        assert len(rig.venue.stops) == 2
+
+    in_session(work, tmp_path)
+
+
+def test_a_short_position_is_stopped_above(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        await rig.enter(-200.0)
+        assert rig.venue.held < 0
+        assert rig.venue.stop is not None
+        assert rig.venue.stop > PRICE
+
+    in_session(work, tmp_path)
+
+
+def test_a_stop_that_the_venue_refuses_is_tried_again(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        await rig.enter()
+        rig.venue.stop = None
+        rig.venue.fails = unavailable(Outcome.UNKNOWN)
+        await rig.session.protect(SYMBOL, Decimal(49_000))
+        assert rig.venue.stop is None
+        rig.venue.fails = None
+        await asyncio.sleep(11.0)
+        assert rig.venue.stop is not None
+
+    in_session(work, tmp_path)
+
+
+def foreign(quantity: str, *, link_id: str, exec_id: str = "e") -> Fill:
+    return Fill(
+        exec_id=exec_id,
+        order_id="o",
+        link_id=link_id,
+        symbol=SYMBOL,
+        side=Side.BUY,
+        price=PRICE,
+        quantity=Decimal(quantity),
+        fee=Decimal(0),
+        is_maker=False,
+        ts_exchange_ns=0,
+    )
+
+
+@pytest.mark.parametrize(("link_id", "own"), [("ts-0000cafe-1", "0.2"), ("by-hand", "0")])
+def test_only_a_position_of_own_fills_is_taken_up_after_a_restart(
+    link_id: str, own: str, tmp_path: Path
+) -> None:
+    journal = Journal.open(tmp_path / "journal.sqlite", clock=VirtualLoop())
+    journal.note_fill(foreign("0.2", link_id=link_id))
+
+    def prepare(rig: SessionRig) -> None:
+        rig.venue.held = Decimal("0.2")
+
+    async def work(rig: SessionRig) -> None:
+        session = rig.session
+        assert session.portfolio.position(SYMBOL).quantity == Decimal("0.2")
+        assert session.own_quantity(SYMBOL) == Decimal(own)
+        assert session.reconciler.positions_agree is True
+        assert session.order_outcomes() == dict.fromkeys(TrackedStatus, 0) or not any(
+            session.order_outcomes().values()
+        )
+
+    in_session(work, tmp_path, journal=journal, prepare=prepare)
+    journal.close()
+
+
+def test_after_a_lost_private_stream_missed_fills_are_booked_before_trading(
+    tmp_path: Path,
+) -> None:
+    async def work(rig: SessionRig) -> None:
+        session = rig.session
+        rig.private.goes_down("reset")
+        assert session.engine.state is TradingState.REDUCING
+        rig.venue.held = Decimal("0.1")
+        rig.venue.past = [foreign("0.1", link_id="by-hand")]
+        readings = rig.venue.clock_readings
+        rig.private.comes_up()
+        assert session.engine.state is TradingState.REDUCING
+        await asyncio.sleep(0.1)
+        assert session.engine.state is TradingState.ACTIVE
+        assert rig.venue.clock_readings == readings + 1
+        assert session.portfolio.position(SYMBOL).quantity == Decimal("0.1")
+        assert session.outage.outages == 1
+
+    in_session(work, tmp_path)
+
+
+def test_after_an_outage_nothing_opens_until_both_sides_agree(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        session = rig.session
+        rig.public.goes_down("reset")
+        assert session.engine.state is TradingState.HALTED
+        assert session.feed.best_prices(SYMBOL).bid is None
+        rig.venue.fails = CorruptDataError("half an answer")
+        rig.is_ticking = False
+        rig.update_id = 0
+        rig.public.comes_up()
+        await asyncio.sleep(3.0)
+        assert session.engine.state is TradingState.HALTED
+        rig.venue.fails = None
+        rig.is_ticking = True
+        await asyncio.sleep(1.0)
+        assert session.engine.state is TradingState.ACTIVE
+
+    in_session(work, tmp_path)
+
+
+def test_an_order_of_unknown_outcome_keeps_trading_held_after_an_outage(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        session = rig.session
+        rig.venue.failures.append(unavailable(Outcome.UNKNOWN))
+        rig.private.goes_down("reset")
+        with pytest.raises(OrderDenied):
+            await session.client.place_order(SYMBOL, "Buy", quantity="0.01")
+        session.engine.holds.clear("venue")  # as it was before the loss was noticed
+        async with asyncio.TaskGroup() as group:
+            placing = group.create_task(session.client.place_order(SYMBOL, "Buy", quantity="0.01"))
+            await asyncio.sleep(0.1)
+            assert session.engine.unknown_orders == 1
+            rig.private.goes_down("reset")
+            rig.private.comes_up()
+            await asyncio.sleep(0.6)
+            held = session.engine.holds.get("venue")
+            intent = rig.venue.sent[-1]
+            rig.venue.known[intent.link_id] = report(intent, OrderStatus.CANCELLED, Decimal(0))
+            placed = await placing
+        assert held is not None
+        assert placed["status"] == "cancelled"
+        await asyncio.sleep(1.0)
+        assert session.engine.state is TradingState.ACTIVE
+
+    in_session(work, tmp_path)
+
+
+def test_a_clock_that_cannot_be_read_keeps_the_last_offset(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        rig.venue.offset_ms = 5.0
+        await asyncio.sleep(61.0)
+        assert rig.session.clock_offset_ms == 5.0
+        rig.venue.fails = unavailable(Outcome.NOT_SENT)
+        rig.venue.offset_ms = 9.0
+        await asyncio.sleep(61.0)
+        assert rig.session.clock_offset_ms == 5.0
+
+    in_session(work, tmp_path)
+
+
+def test_books_that_do_not_come_end_the_start(tmp_path: Path) -> None:
+    def prepare(rig: SessionRig) -> None:
+        rig.is_ticking = False
+
+    async def work(_rig: SessionRig) -> None:
+        raise AssertionError("the start did not fail")
+
+    with pytest.RaisesGroup(pytest.RaisesExc(DeadlineExceeded, match="streams were not ready")):
+        in_session(work, tmp_path, prepare=prepare)
+
+
+def test_the_end_cancels_what_rests_and_leaves_the_protective_stop(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        session = rig.session
+        await rig.enter()
+        rig.venue.auto_fill = False
+        for price in ("49990", "49980"):
+            placed = await session.client.place_order(
+                SYMBOL, "Buy", quantity="0.01", order_type="Limit", price=price
+            )
+            assert placed["status"] == "open"
+        await session.drain()
+        assert not session.trader.is_active
+        await session.stop()
+        assert session.engine.live_orders == ()
+        assert len(rig.venue.cancelled) == 2
+        assert rig.venue.stop is not None
+        assert rig.venue.held != 0
+        assert session.order_outcomes()[TrackedStatus.CANCELLED] == 2
+
+    in_session(work, tmp_path)
+
+
+def test_the_end_flattens_when_asked_to(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        await rig.enter()
+        await rig.session.drain()
+        assert rig.venue.held == 0
+        await rig.session.stop()
+
+    in_session(work, tmp_path, strategy__flatten_on_stop=True)
+
+
+def test_an_order_whose_end_cannot_be_found_out_fails_the_stop(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        rig.venue.auto_fill = False
+        await rig.session.client.place_order(
+            SYMBOL, "Buy", quantity="0.01", order_type="Limit", price="49990"
+        )
+        intent = rig.venue.sent[-1]
+        rig.venue.known[intent.link_id] = report(intent, OrderStatus.NEW, Decimal(0))
+        rig.venue.cancel_failure = unavailable(Outcome.UNKNOWN)
+        with pytest.raises(VenueUnavailable, match="1 orders without a known outcome"):
+            await rig.session.stop()
+
+    in_session(work, tmp_path)
+
+
+def test_a_parent_at_work_is_given_time_when_the_session_drains(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        rig.venue.ack_s = 30.0
+        began = rig.loop.time()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(rig.enter())
+            await asyncio.sleep(0.1)
+            await rig.session.drain()
+            assert 10.0 <= rig.loop.time() - began < 12.0
+        assert rig.session.trader.counts.parents_ended == 1
+
+    in_session(work, tmp_path)
+
+
+def test_a_client_order_may_bring_its_stop(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        placed = await rig.session.client.place_order(
+            SYMBOL, "Buy", quantity="0.01", stop_loss="49500"
+        )
+        assert placed["status"] == "filled"
+        assert placed["average_price"] == 50_000.0
+        assert rig.venue.stops == [(SYMBOL, Decimal(49_500))]
+
+    in_session(work, tmp_path)
+
+
+def test_a_fill_that_comes_later_than_patience_leaves_the_order_open(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        rig.venue.auto_fill = False
+        placed = await rig.session.client.place_order(SYMBOL, "Buy", quantity="0.01")
+        assert placed["status"] == "open"
+        intent = rig.venue.sent[-1]
+        rig.session.engine.on_fill(engine_fill(intent, intent.quantity, PRICE))
+        rig.session.engine.on_report(report(intent, OrderStatus.FILLED, intent.quantity))
+        assert rig.session.own_quantity(SYMBOL) == Decimal("0.01")
+
+    in_session(work, tmp_path)
+
+
+def test_a_definite_refusal_is_the_callers(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        rig.venue.failures.append(unavailable(Outcome.NOT_SENT))
+        with pytest.raises(VenueUnavailable):
+            await rig.session.client.place_order(SYMBOL, "Buy", quantity="0.01")
+        assert rig.session.engine.unknown_orders == 0
+
+    in_session(work, tmp_path)
+
+
+def test_an_entry_at_its_worst_price_stays_below_the_gates_cap() -> None:
+    strategy = StrategySettings(entry_notional=Decimal(10_000), max_slippage_bps=100.0)
+    rules = trading_rules(strategy, RiskSettings(max_order_notional=Decimal(5_000)))
+    assert rules.entry_notional == Decimal(5_000) / Decimal("1.01")
+    assert trading_rules(StrategySettings(), RiskSettings()) == StrategySettings()

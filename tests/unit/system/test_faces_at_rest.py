@@ -1,0 +1,105 @@
+"""Client and engine where nothing runs: complete answers, clear refusals, nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from live_rig import live_settings
+
+from trading_system.bybit_client import BybitClient
+from trading_system.config.settings import Settings
+from trading_system.domain.errors import LifecycleError, VenueUnavailable
+from trading_system.enhanced_trading_engine import EnhancedTradingEngine
+from trading_system.enhanced_trading_system import EnhancedTradingSystem
+
+KEYS = {
+    "engine_active",
+    "account_balance",
+    "active_positions",
+    "trades_executed",
+    "trades_successful",
+    "success_rate",
+    "total_pnl",
+    "risk_status",
+    "config",
+    "active_position_details",
+}
+
+
+def unreachable(folder: Path) -> Settings:
+    return live_settings(
+        folder,
+        bybit__rest_url="http://127.0.0.1:9",
+        bybit__ws_url="ws://127.0.0.1:9",
+        bybit__api_key="k",
+        bybit__api_secret="s",
+    )
+
+
+def test_the_engine_has_every_key_from_the_first_call(tmp_path: Path) -> None:
+    status = EnhancedTradingEngine(settings=unreachable(tmp_path)).get_engine_status()
+    assert set(status) == KEYS
+    assert status["engine_active"] is False
+    assert status["risk_status"]["trading_state"] == "HALTED"
+    assert status["active_position_details"] == []
+    json.dumps(status, allow_nan=False)
+
+
+async def test_an_engine_at_rest_refuses_to_act(tmp_path: Path) -> None:
+    engine = EnhancedTradingEngine(settings=unreachable(tmp_path))
+    with pytest.raises(LifecycleError):
+        await engine.close_position("BTCUSDT")
+    with pytest.raises(LifecycleError):
+        await engine.emergency_close_all_positions()
+    await engine.stop_engine("twice")
+    await engine.stop_engine("twice")
+
+
+async def test_an_engine_of_a_system_at_rest_starts_and_stops_nothing(tmp_path: Path) -> None:
+    system = EnhancedTradingSystem(unreachable(tmp_path))
+    engine = EnhancedTradingEngine(system)
+    with pytest.raises(LifecycleError, match="not running"):
+        await engine.start_engine()
+    await engine.stop_engine()
+    assert system.get_system_status()["state"] == "NEW"
+
+
+async def test_an_engine_whose_venue_is_away_says_so_and_undoes_its_start(tmp_path: Path) -> None:
+    engine = EnhancedTradingEngine(settings=unreachable(tmp_path))
+    with pytest.raises(VenueUnavailable):
+        await engine.start_engine()
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_a_client_of_a_system_at_rest_starts_nothing(tmp_path: Path) -> None:
+    client = EnhancedTradingSystem(unreachable(tmp_path)).bybit_client
+    with pytest.raises(LifecycleError, match="start_system"):
+        await client.get_market_data("BTCUSDT")
+    for use in (lambda: client.rest_url, lambda: client.auth_headers(b""), features(client)):
+        with pytest.raises(LifecycleError, match="not running"):
+            use()
+    await client.close()
+
+
+def features(client: BybitClient):
+    return lambda: client.features("BTCUSDT")
+
+
+async def test_a_client_whose_venue_is_away_says_so_every_time(tmp_path: Path) -> None:
+    client = BybitClient(unreachable(tmp_path))
+    with pytest.raises(VenueUnavailable):
+        await client.test_connection()
+    with pytest.raises(LifecycleError):
+        await client.test_connection()
+    await client.close()
+    await client.close()
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_a_client_that_was_never_used_closes_without_a_venue(tmp_path: Path) -> None:
+    client = BybitClient(unreachable(tmp_path))
+    await client.close()
+    assert len(asyncio.all_tasks()) == 1
