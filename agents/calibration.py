@@ -67,12 +67,12 @@ class CalibrationParameters:
     horizon_s: float = 10.0
     learning_s: float = 1.0
     learning_share: float = 0.14
-    sample_s: float = 0.25
+    sample_s: float = 0.1
     warm_up_s: float = 0.5
     memory_s: float = 600.0
     prior_slope: float = 1.0
     prior_deviation: float = 0.4
-    doubt: float = 0.5
+    doubt: float = 0.65
     transfer: float = 0.2
     learning_noise: float = 1.6
     prior_noise: float = 2.0

@@ -1,9 +1,9 @@
-"""gc: pauses per tick with Python's garbage collector as it is, and frozen with raised thresholds.
+"""gc: what the collector takes from ticks as Python has it, and with the trading process's setting.
 
-The thresholds are those of the embedded venue's process. The work is a stand-in for a tick, not the
-trading process itself.
-
-Each round runs in fresh processes, since a collector's state is its process's.
+The work is a stand-in for a tick, not the trading process itself. Judged is the collector's own
+time: on a tick of few microseconds the 99.9th percentile of the whole is the machine's timer
+interrupt, whatever the collector does; it is told in the note. Each round runs in fresh processes,
+since a collector's state is its process's.
 """
 
 from __future__ import annotations
@@ -22,14 +22,19 @@ _PAUSE_BAR_US = 5_000.0
 
 def run() -> list[Row]:
     """Return the row."""
-    samples: dict[str, list[float]] = {"ours": [], "default": []}
+    taken: dict[str, list[float]] = {"ours": [], "default": []}
+    ticks: dict[str, list[float]] = {"ours": [], "default": []}
     for _ in range(_ROUNDS):
-        for name, held in samples.items():
+        for name in ("ours", "default"):
             with child("gc_ticks.py", name) as one:
                 assert one is not None
-                held.extend(one.ask({})["us"])
-    ours, default = (np.percentile(samples[name], (50, 95, 99, 99.9)) for name in samples)
-    longest, worst = max(samples["ours"]), max(samples["default"])
+                answer = one.ask({})
+                taken[name].extend(answer["collector_us"])
+                ticks[name].extend(answer["us"])
+    ours, default = (np.percentile(taken[name], (50, 95, 99, 99.9)) for name in taken)
+    whole = {name: float(np.percentile(held, 99.9)) for name, held in ticks.items()}
+    longest = {name: max(held) / 1_000 for name, held in taken.items()}
+    assert default[3] > 0, "the default collector did nothing: no comparison"
     ratio = float(ours[3] / default[3])
     return [
         Row(
@@ -39,13 +44,17 @@ def run() -> list[Row]:
             p50=round(float(ours[0]), 3),
             p95=round(float(ours[1]), 3),
             p99=round(float(ours[2]), 3),
-            samples=len(samples["ours"]),
+            samples=len(taken["ours"]),
             peer="default collector",
             peer_version=platform.python_version(),
             peer_value=round(float(default[3]), 3),
             ratio=round(ratio, 4),
             bar=f"p99.9 <= {_BAR:g} x default, no pause > {_PAUSE_BAR_US / 1000:g} ms",
-            met=ratio <= _BAR and longest <= _PAUSE_BAR_US,
-            note=f"stand-in tick; longest {longest / 1000:.2f} ms, default {worst / 1000:.2f} ms",
+            met=ratio <= _BAR and longest["ours"] * 1_000 <= _PAUSE_BAR_US,
+            note=(
+                f"collector's CPU time per stand-in tick; longest {longest['ours']:.2f} ms, "
+                f"default {longest['default']:.2f} ms; tick p99.9 "
+                f"{whole['ours']:.1f} us, default {whole['default']:.1f} us"
+            ),
         )
     ]

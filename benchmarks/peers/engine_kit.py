@@ -99,6 +99,7 @@ def engine(
             max_position_notional=Decimal(40_000),
             max_gross_notional=Decimal(50_000),
             max_book_age_s=3.5,
+            duplicate_window_s=0.0,  # the same order at every tick is what is measured here
         ),
         order_rate=SlidingWindow(_SECOND_ORDERS, window_s=1.0, clock=CLOCK),
         portfolio=Portfolio(Decimal(100_000)),

@@ -536,17 +536,20 @@ def is_stop(row: dict[str, Any]) -> bool:
     return row["stopOrderType"] == "StopLoss" and row["closeOnTrigger"] and row["reduceOnly"]
 
 
+async def trading_orders(venue: VenueReader) -> dict[str, dict[str, Any]]:
+    """Return every order but the stops that protect an open position: they can only close."""
+    return {key: row for key, row in (await venue.orders()).items() if not is_stop(row)}
+
+
 async def test_while_halted_no_public_way_reaches_the_venue(rig: Rig) -> None:
-    before = await rig.venue.orders()
+    before = await trading_orders(rig.venue)
     assert len(before) == 1
     assert (await rig.system.kill("test"))["confirmed"] is True
     for key, attempt in WAYS.items():
         reason = await attempt(rig)
         assert reason is not None, f"{key} was not refused"
         assert key in PAST_THE_GATE or REFUSED in reason, f"{key}: {reason}"
-        # A stop that protects the open position may rest: it can only close.
-        after = {i: row for i, row in (await rig.venue.orders()).items() if not is_stop(row)}
-        assert after == before, f"{key} reached the venue"
+        assert await trading_orders(rig.venue) == before, f"{key} reached the venue"
     assert rig.session.engine.sent == 1
     assert await rig.venue.positions() == {BTC: Decimal("0.01")}
 
@@ -557,9 +560,9 @@ async def test_while_free_the_same_ways_reach_the_venue(rig: Rig) -> None:
     assert resumed["trading_state"] == "ACTIVE"
     silent = {}
     for key, attempt in WAYS.items():
-        before = set(await rig.venue.orders())
+        before = set(await trading_orders(rig.venue))
         reason = await attempt(rig)
-        if set(await rig.venue.orders()) == before:
+        if set(await trading_orders(rig.venue)) == before:
             silent[key] = reason
         elif reason is not None:
             raise AssertionError(f"{key} was sent, and refused: {reason}")
@@ -573,11 +576,11 @@ async def test_while_free_the_same_ways_reach_the_venue(rig: Rig) -> None:
 
 async def test_while_halted_the_last_resort_only_closes(rig: Rig) -> None:
     await rig.system.kill("test")
-    before = set(await rig.venue.orders())
+    before = set(await trading_orders(rig.venue))
     answer = await EnhancedTradingEngine(rig.system).emergency_close_all_positions("test")
     assert answer["flattened"] is True
     assert answer["trading_state"] == "HALTED"
-    sent = [row for key, row in (await rig.venue.orders()).items() if key not in before]
+    sent = [row for key, row in (await trading_orders(rig.venue)).items() if key not in before]
     assert [(row["reduceOnly"], row["side"], row["symbol"]) for row in sent] == [
         (True, "Sell", BTC)
     ]

@@ -19,15 +19,19 @@ from trading_system.live.session import TradingSession
 pytestmark = [pytest.mark.timeout(90), pytest.mark.xdist_group("processes")]
 
 
-async def test_a_position_without_a_stop_gets_one_and_closing_takes_it_away(
+async def test_a_position_that_lost_its_stop_gets_one_again_and_closing_takes_it_away(
     tmp_path: Path,
 ) -> None:
     async with running(live_settings(tmp_path, strategy__name="none")) as system:
         engine, reader = EnhancedTradingEngine(system), reader_of(system.desk)
         assert await engine.close_position(ETH) is False
         await system.bybit_client.place_order(ETH, "Buy", quantity="0.5")
-        assert await reader.rows("/v5/order/realtime", symbol=ETH) == []
+        assert len(await reader.rows("/v5/order/realtime", symbol=ETH)) == 1
         session = system.desk.live_session()
+        await session.engine.protect(ETH, None, timeout_s=2.0)
+        await no_open_orders(reader.rows, ETH)
+        await session.reconciler.check()
+        assert session.reconciler.venue_stops[ETH] is None
         # Within a round of the comparison, and seen in the next one.
         await eventually(lambda: session.reconciler.venue_stops.get(ETH) is not None, within_s=14)
         (stop,) = await reader.rows("/v5/order/realtime", symbol=ETH)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from typing_extensions import override
 
+from trading_system.domain.errors import ConfigurationError
+
 API_FILE = "api.json"
 
 
@@ -34,11 +36,22 @@ def read_address(data_dir: Path) -> ApiAddress | None:
 
 
 def write_address(data_dir: Path, address: ApiAddress) -> Path:
-    """Announce ``address`` in ``data_dir``, readable by the owner only; return the file."""
+    """Announce ``address`` in ``data_dir``, readable by the owner only; return the file.
+
+    Raises
+    ------
+    ConfigurationError
+        If the file cannot be written.
+    """
     file = data_dir / API_FILE
     content = {"url": address.url, "token": address.token, "pid": os.getpid()}
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as opened:
-        os.fchmod(descriptor, 0o600)
-        opened.write(json.dumps(content))
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as opened:
+            os.fchmod(descriptor, 0o600)
+            opened.write(json.dumps(content))
+    except OSError as e:
+        raise ConfigurationError(
+            f"cannot write {file}: {e.strerror}; free some space or set TRADING_DATA_DIR"
+        ) from e
     return file

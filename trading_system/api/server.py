@@ -11,7 +11,7 @@ from pathlib import Path
 import uvicorn
 from typing_extensions import override
 
-from trading_system.api.address import ApiAddress, write_address
+from trading_system.api.address import API_FILE, ApiAddress, write_address
 from trading_system.api.app import create_app
 from trading_system.domain.errors import ConfigurationError
 from trading_system.domain.ports import Control, StatusSource
@@ -64,13 +64,13 @@ async def control_api(
         if server.started:
             shown = f"[{host}]" if ":" in host else host
             url = f"http://{shown}:{server.servers[0].sockets[0].getsockname()[1]}"
-            file = write_address(data_dir, ApiAddress(url, token))
             try:
+                write_address(data_dir, ApiAddress(url, token))
                 yield url
             except Exception as e:  # carried out of the group, which would wrap it
                 failure = e
             finally:
-                file.unlink(missing_ok=True)
+                (data_dir / API_FILE).unlink(missing_ok=True)
                 server.should_exit = True
         else:
             failure = ConfigurationError(

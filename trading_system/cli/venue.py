@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import secrets
 import signal
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -124,15 +125,16 @@ class VenuePlan:
         return venue
 
     def _build(self, head: Head, prices: Mapping[str, Decimal]) -> SimulatedVenue:
-        # No start repeats the ids or the random numbers of an earlier one.
-        seed = self._seed
+        # No start repeats an id that a client may have kept, nor the random numbers of an earlier
+        # start of the same accounts.
+        seed, id_seed = self._seed, secrets.randbits(63)
         if head.generation:
             seed = random.Random(f"{seed}/{head.generation}").getrandbits(31)
         if self._market == "replay":
             return build_replay_venue(
                 recordings=self._recordings,
                 accounts=head.accounts,
-                seed=seed,
+                seed=id_seed,
                 speed=self._speed,
                 fill_model=self._fill_model,
             )
@@ -143,6 +145,7 @@ class VenuePlan:
             edge_bps=self._edge_bps,
             activity=self._activity,
             start_prices=prices,
+            id_seed=id_seed,
         )
 
 

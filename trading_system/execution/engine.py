@@ -159,13 +159,18 @@ class ExecutionEngine(OrderTracker):
         return f"{LINK_PREFIX}{self._run_id}-{self._sequence}"
 
     async def recover(
-        self, *, deadline_s: float = 15.0, timeout_s: float = 5.0
+        self,
+        *,
+        deadline_s: float = 15.0,
+        timeout_s: float = 5.0,
+        is_fresh_account: bool = False,
     ) -> recovery.Recovery:
         """Conclude what earlier runs left open, then let orders pass; again after a failure.
 
         Latched holds and loss references come back into force first. Every unsettled intent is
         looked up by link id, resting orders of the project are cancelled, and executions that no
         run had recorded are recorded. They are not booked: adopt the venue's positions afterwards.
+        With ``is_fresh_account`` the account has no past, and recorded executions are another's.
 
         Raises
         ------
@@ -181,7 +186,7 @@ class ExecutionEngine(OrderTracker):
         latched = self._brake.restore()
         left, recorded = self._journal.unsettled_intents(), self._journal.fills()
         if not self._has_begun:
-            self._journal.begin_run(self._run_id)
+            self._journal.begin_run(self._run_id, is_fresh_account=is_fresh_account)
             self._has_begun = True
         # The positions and the wallet that are adopted later contain all of these.
         for fill in recorded:

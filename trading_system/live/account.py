@@ -13,7 +13,7 @@ from trading_system.domain.errors import CorruptDataError, VenueError
 from trading_system.domain.instruments import parse_decimal
 from trading_system.domain.orders import Fill, PositionReport
 from trading_system.domain.ports import Clock
-from trading_system.execution.engine import ExecutionEngine
+from trading_system.execution.engine import LINK_PREFIX, ExecutionEngine
 from trading_system.risk.limits import TradingState
 from trading_system.risk.portfolio import Portfolio
 from trading_system.venues.bybit import wire
@@ -23,7 +23,6 @@ _MAX_MISSES = 6
 _HOLD = "reconciliation"
 _OVERLAP_MS = 5_000
 _NS_PER_S = 1_000_000_000
-_KNOWN_FILLS = 1_000
 
 
 class AccountQueries(Protocol):
@@ -235,17 +234,25 @@ class Reconciler:
 
 
 def own_part(fills: Sequence[Fill], symbol: str, position: Decimal) -> Decimal:
-    """Return ``position`` if the newest own ``fills`` explain all of it, else 0.
+    """Return the part of ``position`` that own orders opened, replayed from all its ``fills``.
 
-    A position that somebody else opened or changed by hand is not this system's to close.
+    The same rule as while running: own orders add to the own part, and it ends whenever the
+    position is flat. Executions of other orders move the position only. Where the fills, oldest
+    first, do not add up to ``position``, somebody changed it unseen: then nothing counts as own,
+    for a position that this system did not open is not its to close.
     """
-    total = Decimal(0)
-    for fill in reversed(fills[-_KNOWN_FILLS:]):
-        if fill.symbol == symbol:
-            total += fill.quantity * fill.side.sign
-            if total == position:
-                return position
-    return Decimal(0)
+    total = own = Decimal(0)
+    for fill in fills:
+        if fill.symbol != symbol:
+            continue
+        change = fill.quantity * fill.side.sign
+        total += change
+        own += change if fill.link_id.startswith(LINK_PREFIX) else Decimal(0)
+        if not total:
+            own = Decimal(0)
+    if total != position or own * position <= 0:
+        return Decimal(0)
+    return min(own, position, key=abs)
 
 
 def _text(positions: dict[str, Decimal]) -> dict[str, str]:

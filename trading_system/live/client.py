@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -31,6 +32,7 @@ _TIMES = {
     "fok": TimeInForce.FOK,
     "postonly": TimeInForce.POST_ONLY,
 }
+_RESTING = frozenset({TimeInForce.GTC, TimeInForce.POST_ONLY})
 _NS_PER_MS = 1_000_000
 T = TypeVar("T")
 
@@ -92,6 +94,9 @@ def order_request(symbol: str, side: str, **parameters: object) -> OrderRequest:
         raise ValidationError("quantity is needed")
     if is_market == (price is not None):
         raise ValidationError("a limit order needs a price, a market order has none")
+    time_in_force = _named(times, _TIMES, "time_in_force")
+    if stop_loss is not None and not is_market and time_in_force in _RESTING:
+        raise ValidationError("stop_loss needs an order that trades at once: Market, IOC or FOK")
     if not isinstance(reduce_only, bool):
         raise ValidationError("reduce_only must be True or False")
     return OrderRequest(
@@ -100,7 +105,7 @@ def order_request(symbol: str, side: str, **parameters: object) -> OrderRequest:
         order_type=order_type,
         quantity=_positive(quantity, "quantity"),
         price=_positive(price, "price") if price is not None else None,
-        time_in_force=_named(times, _TIMES, "time_in_force"),
+        time_in_force=time_in_force,
         reduce_only=reduce_only,
         stop_loss=_positive(stop_loss, "stop_loss") if stop_loss is not None else None,
     )
@@ -121,6 +126,8 @@ class GatedClient:
         Live books and features.
     timeout_s : float
         Deadline of one order request, seconds.
+    after_fill : Callable
+        Awaited with the symbol after an order that traded: rests a protective stop.
     """
 
     def __init__(
@@ -131,7 +138,9 @@ class GatedClient:
         executor: Executor,
         feed: MarketFeed,
         timeout_s: float,
+        after_fill: Callable[[str], Awaitable[None]],
     ) -> None:
+        self._after_fill = after_fill
         self._gateway = gateway
         self._engine = engine
         self._executor = executor
@@ -167,7 +176,10 @@ class GatedClient:
 
     async def execute_parent(self, parent: ParentOrder) -> ParentResult | None:
         """Work one parent order through the risk gate; None without a quote to start from."""
-        return await self._executor.execute(parent)
+        result = await self._executor.execute(parent)
+        if result is not None and result.filled_quantity:
+            await self._after_fill(parent.symbol)
+        return result
 
     async def place_order(self, symbol: str, side: str, **parameters: object) -> dict[str, Any]:
         """Send one order through the risk gate and return what became of it.
@@ -179,14 +191,16 @@ class GatedClient:
         **parameters
             ``quantity`` (base currency), ``order_type`` (``Market`` or ``Limit``), ``price``,
             ``time_in_force`` (``GTC``, ``IOC``, ``FOK``, ``PostOnly``), ``reduce_only``,
-            ``stop_loss`` (price of a stop for the whole position).
+            ``stop_loss`` (price of a stop for the whole position; for orders that trade at once).
 
         Returns
         -------
         dict
             ``symbol``, ``side``, ``order_id``, ``link_id``, ``status``, ``quantity``,
-            ``filled_quantity``, ``average_price``, ``fees`` and ``reason``. A resting order is
-            ``open``; any other is waited for until its outcome is known.
+            ``filled_quantity``, ``average_price``, ``fees``, ``stop_loss`` (the stop that rests
+            now because of this order, else None) and ``reason``. A resting order is ``open``; any
+            other is waited for until its outcome is known. If it traded and the venue refused the
+            stop, ``reason`` says so.
 
         Raises
         ------
@@ -208,10 +222,30 @@ class GatedClient:
             reduce_only=request.reduce_only,
             link_id=self._engine.next_link_id(),
         )
+        state = self._feed.symbols.get(symbol)
+        if request.stop_loss is not None and state is not None:
+            _ = state.instrument.price_to_ticks(request.stop_loss)  # raises when it is off the grid
+            self._check_side(request.stop_loss, request)
         order = await self._send(intent)
-        if request.stop_loss is not None:
+        if not order.booked_quantity:
+            return _outcome(order)
+        if request.stop_loss is None:
+            await self._after_fill(symbol)
+            return _outcome(order)
+        # From here on the order has traded: a stop that fails must not look like its refusal.
+        try:
             await self._engine.protect(symbol, request.stop_loss, timeout_s=self._timeout_s)
-        return _outcome(order)
+        except VenueError as e:
+            await self._after_fill(symbol)
+            return {**_outcome(order), "reason": f"traded, but without the stop: {e}"}
+        return {**_outcome(order), "stop_loss": float(request.stop_loss)}
+
+    def _check_side(self, stop: Decimal, request: OrderRequest) -> None:
+        """Refuse a stop that would trigger at once, before anything is sent."""
+        mid = self._feed.market_view(request.symbol).mid
+        if mid is not None and (stop - mid) * request.side.sign >= 0:
+            losing = "below" if request.side is Side.BUY else "above"
+            raise ValidationError(f"stop_loss {plain(stop)} must be {losing} the market at {mid}")
 
     async def _send(self, intent: OrderIntent) -> TrackedOrder:
         try:
@@ -222,8 +256,7 @@ class GatedClient:
             return await self._engine.resolve(intent.link_id)
         order = self._engine.order(intent.link_id)
         assert order is not None
-        rests = intent.time_in_force in {TimeInForce.GTC, TimeInForce.POST_ONLY}
-        if rests and intent.order_type is OrderType.LIMIT:
+        if intent.time_in_force in _RESTING and intent.order_type is OrderType.LIMIT:
             return order
         try:
             return await self._engine.settle(intent.link_id, timeout_s=self._timeout_s)
@@ -271,5 +304,6 @@ def _outcome(order: TrackedOrder) -> dict[str, Any]:
         "filled_quantity": float(order.booked_quantity),
         "average_price": float(average) if average is not None else None,
         "fees": float(order.booked_fees),
+        "stop_loss": None,
         "reason": order.reason,
     }

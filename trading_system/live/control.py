@@ -72,7 +72,13 @@ def resume(session: TradingSession, *, reset_limits: bool) -> dict[str, Any]:
 
 
 def reduce_only(session: TradingSession, reason: str) -> dict[str, Any]:
-    """Let only orders through that shrink a position, restarts included."""
+    """Let only orders through that shrink a position, restarts included.
+
+    After a kill nothing changes: only a resume lifts that.
+    """
+    held = session.engine.holds.get(OPERATOR)
+    if held is not None and held.state is TradingState.HALTED:
+        return standing(session)
     session.engine.latch(OPERATOR, TradingState.REDUCING, f"reduce-only: {reason}")
     return standing(session)
 

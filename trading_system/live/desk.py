@@ -131,7 +131,8 @@ class TradingDesk:
             If it is not running.
         """
         if self.session is None or not self.is_live:
-            raise LifecycleError("the system is not running; start it first")
+            known = "was not started" if self.state is State.NEW else f"is {self.state.name}"
+            raise LifecycleError(f"the system is not running: it {known}")
         return self.session
 
     async def start(self) -> None:

@@ -88,7 +88,12 @@ class OutageWatch:
 
     def _hold(self) -> None:
         only_private = set(self._down) == {_PRIVATE}
-        state = TradingState.REDUCING if only_private else TradingState.HALTED
+        held = self._holds.get(_HOLD)
+        # An outage that halted trading halts it until both sides were compared, not until some
+        # parts are back.
+        was_halted = held is not None and held.state is TradingState.HALTED
+        reduces = only_private and not was_halted
+        state = TradingState.REDUCING if reduces else TradingState.HALTED
         parts = "; ".join(f"{part}: {reason}" for part, reason in sorted(self._down.items()))
         self._holds.set(_HOLD, state, f"lost {parts}")
 

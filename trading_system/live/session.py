@@ -30,7 +30,7 @@ from trading_system.domain.orders import OrderIntent, Side
 from trading_system.domain.parents import ParentOrder, ParentResult
 from trading_system.domain.ports import Clock
 from trading_system.domain.signals import Consensus, MarketFeatures
-from trading_system.execution.engine import LINK_PREFIX, ExecutionEngine
+from trading_system.execution.engine import ExecutionEngine
 from trading_system.execution.executor import Executor
 from trading_system.execution.journal.store import Journal
 from trading_system.execution.tracking import TrackedStatus
@@ -43,7 +43,7 @@ from trading_system.live.outage import OutageWatch
 from trading_system.market import kernels
 from trading_system.market.book import BookWalk
 from trading_system.monitoring.loop_lag import LoopLag
-from trading_system.risk.limits import RiskLimits
+from trading_system.risk.limits import RiskLimits, TradingState
 from trading_system.risk.losses import LossGuard
 from trading_system.risk.portfolio import Portfolio
 from trading_system.runtime.limiter import SlidingWindow
@@ -63,6 +63,8 @@ _SETTLE_S = 12.0
 _SETTLE_PAUSE_S = 0.3
 _NS_PER_S = 1_000_000_000
 _COLLECT_AFTER = (50_000, 20, 50)
+_STARTING = "start"
+_STALE = "stale-book"
 
 Spawn = Callable[[str, Coroutine[Any, Any, None]], object]
 
@@ -109,6 +111,7 @@ class TradingSession:
         self.instruments = account.instruments
         self.clock_offset_ms = account.clock_offset_ms
         self.last_frames_per_second: float | None = None
+        self._release_collector: Callable[[], None] = _nothing
         self.answers: dict[str, dict[str, Any]] = {}
         self.loop_lag = LoopLag(clock=clock)
         self.portfolio = Portfolio(account.wallet.wallet_balance)
@@ -143,6 +146,7 @@ class TradingSession:
             executor=self.executor,
             feed=self.feed,
             timeout_s=self._timeout_s,
+            after_fill=self._protect_now,
         )
         self.optimizers = optimizers_of(
             self.client, transport=connection.transport, settings=settings, clock=clock
@@ -219,21 +223,29 @@ class TradingSession:
         DeadlineExceeded
             If earlier orders were not concluded, or the books were not ready in time.
         """
-        kernels.warm()  # compiling or loading a kernel later would stall the tick path
-        await self.engine.recover(timeout_s=self._timeout_s)
+        # Compiling or loading a kernel later would stall the tick path; here, only this thread.
+        await asyncio.to_thread(kernels.warm)
+        self.engine.holds.set(_STARTING, TradingState.HALTED, "the system is starting")
+        await self.engine.recover(timeout_s=self._timeout_s, is_fresh_account=is_fresh_account)
         if is_fresh_account:
             self.engine.losses.reset()
         await self.reconciler.adopt()
-        fills = [f for f in self.journal.fills() if f.link_id.startswith(LINK_PREFIX)]
+        fills = self.journal.account_fills()
         for position in self.portfolio.positions:
             own = own_part(fills, position.symbol, position.quantity)
+            if not own and position.quantity:
+                _LOG.warning(
+                    "position left alone: the journal does not show that this system opened it",
+                    symbol=position.symbol,
+                    quantity=str(position.quantity),
+                )
             self.engine.take_over(position.symbol, own)
         if self.connection.trade is not None:
             self._spawn("trade-stream", self.connection.trade.run())
         self._spawn("private-stream", self.private.run())
         self._spawn("public-stream", self.public.run())
         await self._ready()
-        _tame_collector()
+        self._release_collector = _tame_collector()
         self._spawn("compare", self._compare_forever())
         self._spawn("marks", self._mark_forever())
         self._spawn("loop-lag", self.loop_lag.run())
@@ -242,6 +254,7 @@ class TradingSession:
             panel = self.signals.panel(symbol)
             if panel.has_async:
                 self._spawn(f"agents-{symbol}", panel.serve())
+        self.engine.holds.clear(_STARTING)
 
     async def _ready(self) -> None:
         wanted = len(self.instruments)
@@ -271,6 +284,12 @@ class TradingSession:
             await self.engine.protect(symbol, stop_price, timeout_s=self._timeout_s)
         except TradingSystemError as e:
             _LOG.warning("no protective stop yet", symbol=symbol, error=str(e))
+
+    async def _protect_now(self, symbol: str) -> None:
+        """Rest a stop for what is open, as for the strategy's own trades."""
+        for wanted, stop in self.trader.unprotected(self.reconciler.venue_stops).items():
+            if wanted == symbol:
+                await self.protect(symbol, stop)
 
     def own_quantity(self, symbol: str) -> Decimal:
         """Return the part of the position that this system opened, signed."""
@@ -325,7 +344,20 @@ class TradingSession:
                 if state.ticker is not None and state.ticker.mark_price is not None:
                     self.portfolio.mark(symbol, state.ticker.mark_price)
             self.engine.check_losses()
+            self._check_books()
             await asyncio.sleep(_MARK_EVERY_S)
+
+    def _check_books(self) -> None:
+        """Say it when books are stale: the gate refuses orders on them anyway."""
+        holds, limit_s = self.engine.holds, self._settings.risk.stale_book_s
+        expected, fresh = len(self.instruments), self.feed.fresh_books(limit_s)
+        if fresh == expected:
+            holds.clear(_STALE)
+        elif holds.get(_STALE) is None:
+            state = TradingState.REDUCING if fresh else TradingState.HALTED
+            why = f"{expected - fresh} of {expected} books are older than {limit_s:g} s"
+            _LOG.error("trading held", reason=why)
+            holds.set(_STALE, state, why)
 
     async def _probe_forever(self) -> None:
         """Measure the request path while no order needs it, and keep it warm."""
@@ -371,6 +403,7 @@ class TradingSession:
                 break
             await asyncio.sleep(_SETTLE_PAUSE_S)
         await self.signals.cleanup()
+        self._release_collector()
         if not engine.live_orders:
             return
         raise VenueUnavailable(
@@ -391,14 +424,25 @@ class TradingSession:
         return dict(self.engine.outcomes)
 
 
-def _tame_collector() -> None:
+def _tame_collector() -> Callable[[], None]:
     """Keep the garbage collector off the tick path: what lives now lives on, later scans are rare.
 
-    Measured in ``benchmarks``, row ``gc``.
+    Measured in ``benchmarks``, row ``gc``. Returns what undoes it.
     """
+    before = gc.get_threshold()
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECT_AFTER)
+
+    def release() -> None:
+        gc.unfreeze()
+        gc.set_threshold(*before)
+
+    return release
+
+
+def _nothing() -> None:
+    return
 
 
 def trading_rules(strategy: StrategySettings, risk: RiskSettings) -> StrategySettings:

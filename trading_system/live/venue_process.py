@@ -190,5 +190,11 @@ class EmbeddedVenue:
             self._on_finished()
 
     def _forget(self) -> None:
-        for path in self.state_file.parent.glob(f"{self.state_file.name}*"):
+        # The venue's own files only: what a user copied beside them is the user's.
+        name = self.state_file.name
+        for path in (
+            self.state_file,
+            self.state_file.with_name(f"{name}.lock"),
+            *self.state_file.parent.glob(f"{name}.new-*"),
+        ):
             path.unlink(missing_ok=True)

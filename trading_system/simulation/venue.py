@@ -162,6 +162,7 @@ def build_synthetic_venue(
     edge_bps: float,
     activity: float,
     start_prices: Mapping[str, Decimal] | None = None,
+    id_seed: int | None = None,
 ) -> SimulatedVenue:
     """Return a venue whose market is made by seeded participants.
 
@@ -176,6 +177,8 @@ def build_synthetic_venue(
         Factor on all event rates, above 0 and at most 50.
     start_prices : Mapping of str to Decimal or None
         Where prices begin, quote currency; a symbol that is missing begins at its default.
+    id_seed : int or None
+        Decides the ids of orders and executions; None takes ``seed``.
 
     Raises
     ------
@@ -188,7 +191,11 @@ def build_synthetic_venue(
         raise ConfigurationError(
             f"symbols must be some of {known}, each once; was {','.join(symbols)!r}"
         )
-    exchange = Exchange([INSTRUMENTS[symbol] for symbol in symbols], accounts, seed=seed)
+    exchange = Exchange(
+        [INSTRUMENTS[symbol] for symbol in symbols],
+        accounts,
+        seed=seed if id_seed is None else id_seed,
+    )
     statistics = MarketStatistics(exchange)
     market = SyntheticMarket(
         exchange,
@@ -212,6 +219,8 @@ def build_replay_venue(
     fill_model: Literal["queue", "trade-through"],
 ) -> SimulatedVenue:
     """Return a venue whose market is a recording; symbols come from the files.
+
+    ``seed`` decides the ids of orders and executions only.
 
     Parameters
     ----------

@@ -72,7 +72,7 @@ def test_everything_recorded_is_read_back_exactly_after_a_restart(tmp_path: Path
     references = LossState(utc_day=1, day_start_equity=Decimal("1.50"), peak_equity=Decimal(2))
     funding = Funding(symbol="BTCUSDT", amount=Decimal("-0.1"), exec_id="f-1")
     with opened(path) as journal:
-        journal.begin_run("0badcafe", {"version": "1"})
+        journal.begin_run("0badcafe")
         journal.write_intent(first)
         journal.note_change(first.link_id, change)
         journal.note_fill(one)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -318,23 +319,44 @@ async def test_executions_that_cannot_be_read_leave_the_difference_to_the_compar
     assert rig.portfolio.positions == ()
 
 
-def test_a_position_that_own_fills_explain_is_own() -> None:
-    fills = [
-        execution("1", "5"),
-        execution("2", "0.2"),
-        execution("3", "0.3", Side.SELL),
-        execution("4", "9", symbol="ETHUSDT"),
-        execution("5", "0.1"),
-        execution("6", "0.1"),
+SIDES = {True: Side.SELL, False: Side.BUY}
+OWN, FOREIGN = "ts-0badcafe-1", "by-hand"
+
+
+def trades(*rows: tuple[str, str]) -> list[Fill]:
+    """Return fills of (link id, signed quantity) in BTCUSDT with one of another symbol between."""
+    found = [
+        replace(
+            execution(
+                str(number), quantity.lstrip("-"), Side.SELL if "-" in quantity else Side.BUY
+            ),
+            link_id=link_id,
+        )
+        for number, (link_id, quantity) in enumerate(rows)
     ]
-    assert own_part(fills, "BTCUSDT", Decimal("0.2")) == Decimal("0.2")
-    assert own_part(fills, "BTCUSDT", Decimal("-0.1")) == Decimal("-0.1")
+    return [*found, replace(execution("x", "9", symbol="ETHUSDT"), link_id=OWN)]
 
 
-def test_a_position_that_somebody_changed_by_hand_is_not_own() -> None:
-    assert own_part([execution("1", "0.2")], "BTCUSDT", Decimal("0.5")) == 0
-    assert own_part([], "BTCUSDT", Decimal("0.5")) == 0
-    assert own_part([execution("1", "0.2")], "BTCUSDT", Decimal(0)) == 0
+@pytest.mark.parametrize(
+    ("rows", "position", "own"),
+    [
+        ([(OWN, "0.2")], "0.2", "0.2"),
+        ([(OWN, "0.5"), (OWN, "-0.5"), (OWN, "-0.1")], "-0.1", "-0.1"),
+        ([(OWN, "0.2"), (FOREIGN, "0.3")], "0.5", "0.2"),
+        ([(FOREIGN, "0.3"), (OWN, "-0.1")], "0.2", "0"),
+        ([(OWN, "0.3"), (FOREIGN, "-0.2")], "0.1", "0.1"),
+        # Own trades ended flat; what is open now was sold by hand.
+        ([(OWN, "0.3"), (OWN, "-0.3"), (FOREIGN, "-0.3")], "-0.3", "0"),
+        # Somebody traded unseen: the fills do not add up.
+        ([(OWN, "0.2")], "0.5", "0"),
+        ([(OWN, "0.2")], "0", "0"),
+        ([], "0.5", "0"),
+    ],
+)
+def test_the_own_part_of_a_position_is_replayed_from_all_fills(
+    rows: list[tuple[str, str]], position: str, own: str
+) -> None:
+    assert own_part(trades(*rows), "BTCUSDT", Decimal(position)) == Decimal(own)
 
 
 async def test_the_age_of_a_comparison_is_known() -> None:

@@ -18,6 +18,7 @@ from trading_system.domain.errors import (
     DeadlineExceeded,
     OrderDenied,
     Outcome,
+    ValidationError,
     VenueUnavailable,
 )
 from trading_system.domain.orders import Fill, OrderStatus, Side
@@ -171,6 +172,27 @@ def test_an_order_of_unknown_outcome_keeps_trading_held_after_an_outage(tmp_path
     in_session(work, tmp_path)
 
 
+def test_an_order_that_rests_for_minutes_does_not_hold_trading(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        session = rig.session
+        await rig.enter()
+        rig.venue.auto_fill = False
+        placed = await session.client.place_order(
+            SYMBOL, "Buy", quantity="0.01", order_type="Limit", price="49990"
+        )
+        intent = rig.venue.sent[-1]
+        rig.venue.known[intent.link_id] = report(intent, OrderStatus.NEW, Decimal(0))
+        await asyncio.sleep(120.0)
+        assert placed["status"] == "open"
+        assert len(session.engine.live_orders) == 1
+        assert session.engine.state is TradingState.ACTIVE
+        assert session.reconciler.compared_age_s is not None
+        assert session.reconciler.compared_age_s <= 5.0
+        assert rig.health().score == 100.0
+
+    in_session(work, tmp_path)
+
+
 def test_a_clock_that_cannot_be_read_keeps_the_last_offset(tmp_path: Path) -> None:
     async def work(rig: SessionRig) -> None:
         rig.venue.offset_ms = 5.0
@@ -263,7 +285,53 @@ def test_a_client_order_may_bring_its_stop(tmp_path: Path) -> None:
         )
         assert placed["status"] == "filled"
         assert placed["average_price"] == 50_000.0
+        assert placed["stop_loss"] == 49_500.0
         assert rig.venue.stops == [(SYMBOL, Decimal(49_500))]
+
+    in_session(work, tmp_path)
+
+
+def test_a_stop_that_the_venue_refuses_does_not_look_like_a_refused_order(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        rig.venue.fails = unavailable(Outcome.REJECTED)
+        placed = await rig.session.client.place_order(
+            SYMBOL, "Buy", quantity="0.01", stop_loss="49500"
+        )
+        assert (placed["status"], placed["filled_quantity"]) == ("filled", 0.01)
+        assert "without the stop" in placed["reason"]
+        assert placed["stop_loss"] is None
+
+    in_session(work, tmp_path)
+
+
+def test_nothing_is_sent_for_a_stop_that_cannot_be_set(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        with pytest.raises(ValidationError, match="multiple"):
+            await rig.session.client.place_order(
+                SYMBOL, "Buy", quantity="0.01", stop_loss="49500.01"
+            )
+        with pytest.raises(ValidationError, match="trades at once"):
+            await rig.session.client.place_order(
+                SYMBOL,
+                "Buy",
+                quantity="0.01",
+                order_type="Limit",
+                price="49990",
+                stop_loss="49500",
+            )
+        assert rig.venue.sent == []
+
+    in_session(work, tmp_path)
+
+
+def test_an_order_that_did_not_trade_sets_no_stop(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        rig.venue.fill_share = Decimal(0)
+        placed = await rig.session.client.place_order(
+            SYMBOL, "Buy", quantity="0.01", stop_loss="49500"
+        )
+        assert (placed["status"], placed["filled_quantity"]) == ("cancelled", 0.0)
+        assert rig.venue.stops == []
 
     in_session(work, tmp_path)
 

@@ -137,7 +137,9 @@ async def test_a_clean_stop_forgets_the_accounts_and_a_crash_keeps_them(tmp_path
     await crashed.start()
     assert not crashed.is_resumed
     assert crashed.pid is not None
-    crashed.state_file.with_name(f"{crashed.state_file.name}-journal").touch()
+    backup = crashed.state_file.with_name("venue-state.backup")
+    for path in (backup, crashed.state_file.with_name("venue-state.new-1")):
+        path.touch()
     kept = crashed.state_file.read_text()
     again = Script(tmp_path)
     await again.start()
@@ -145,7 +147,7 @@ async def test_a_clean_stop_forgets_the_accounts_and_a_crash_keeps_them(tmp_path
     assert again.ready["runs"] == int(kept)
     for venue in (again, crashed):
         await venue.stop()
-    assert list(again.state_file.parent.glob("venue-state*")) == []
+    assert list(again.state_file.parent.glob("venue-state*")) == [backup]
     fresh = Script(tmp_path)
     await fresh.start()
     assert not fresh.is_resumed

@@ -24,7 +24,7 @@ import contextlib
 import os
 import sqlite3
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -64,6 +64,7 @@ _APPLICATION_ID = 0x54534A31
 _LOCK_WAIT_S = 0.2
 _CHECKPOINT_ROWS = 2000
 _MAX_BACKLOG = 10_000
+_ACCOUNT, _FRESH, _CONTINUED = "account", "fresh", "continued"
 _SYNC_WAIT_S = 5.0
 _CREATE = """
 CREATE TABLE entries (
@@ -162,8 +163,13 @@ class Journal:
         """Rows that wait for the file to become writable again."""
         return len(self._backlog)
 
-    def begin_run(self, run_id: str, details: Mapping[str, str] | None = None) -> None:
+    def begin_run(self, run_id: str, *, is_fresh_account: bool = False) -> None:
         """Record the start of a run; every later row belongs to it.
+
+        Parameters
+        ----------
+        is_fresh_account : bool
+            Whether the account has no past: what was recorded before belongs to another one.
 
         Raises
         ------
@@ -176,7 +182,8 @@ class Journal:
         if self._connection.execute(query, (RowKind.RUN, run_id)).fetchone():
             raise ValidationError(f"run id {run_id} was used before")
         self._run_id = run_id
-        self._write(self._row(RowKind.RUN, run_id, dict(details or {})))
+        details = {_ACCOUNT: _FRESH if is_fresh_account else _CONTINUED}
+        self._write(self._row(RowKind.RUN, run_id, details))
 
     def write_intent(self, intent: OrderIntent) -> None:
         """Record an intent before its first byte is sent.
@@ -257,6 +264,19 @@ class Journal:
         """Return the recorded executions, of one order or of all, oldest first."""
         found = [decode(row.payload, Fill) for row in self._of(RowKind.FILL)]
         return found if link_id is None else [fill for fill in found if fill.link_id == link_id]
+
+    def account_fills(self) -> list[Fill]:
+        """Return the executions since the account's beginning, own and foreign, oldest first."""
+        found: list[Fill] = []
+        rows = self._connection.execute(
+            f"{_SELECT} WHERE kind IN (?, ?) ORDER BY number", (RowKind.RUN, RowKind.FILL)
+        )
+        for _, kind, _, _, _, payload, _ in rows:
+            if kind == RowKind.FILL:
+                found.append(decode(payload, Fill))
+            elif decode(payload, dict[str, str]).get(_ACCOUNT) == _FRESH:
+                found.clear()
+        return found
 
     def fundings(self) -> list[Funding]:
         """Return the recorded funding settlements, oldest first."""
