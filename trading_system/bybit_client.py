@@ -42,14 +42,17 @@ class BybitClient:
         desk: TradingDesk | None = None,
     ) -> None:
         self._is_owner = desk is None
-        if desk is None:
-            loaded = settings if settings is not None else load_settings({})
-            quiet = loaded.strategy.model_copy(update={"name": "none"})
-            desk = TradingDesk(
-                loaded.model_copy(update={"strategy": quiet}), clock=clock or SystemClock()
-            )
-        self._desk = desk
+        self._is_closed = False
+        self._clock = clock or SystemClock()
+        self._settings = settings
+        self._desk = desk if desk is not None else self._own_desk()
         self._opening = asyncio.Lock()
+
+    def _own_desk(self) -> TradingDesk:
+        if self._settings is None:
+            self._settings = load_settings({})
+        quiet = self._settings.strategy.model_copy(update={"name": "none"})
+        return TradingDesk(self._settings.model_copy(update={"strategy": quiet}), clock=self._clock)
 
     async def __aenter__(self) -> Self:
         await self.ensure_ready()
@@ -75,7 +78,11 @@ class BybitClient:
             return
         if not self._is_owner:
             raise LifecycleError("the trading system is not running; call start_system() first")
+        if self._is_closed:
+            raise LifecycleError("the client was closed; make a new one")
         async with self._opening:
+            if self._desk.is_ended:  # a first call that was cancelled or failed undid its start
+                self._desk = self._own_desk()
             if self._desk.state is State.NEW:
                 await self._desk.start()
         self._client()
@@ -83,6 +90,7 @@ class BybitClient:
     async def close(self) -> None:
         """Cancel resting orders, disconnect and end the embedded venue if it was started."""
         if self._is_owner:
+            self._is_closed = True
             await self._desk.stop("the client was closed")
 
     def _client(self) -> GatedClient:

@@ -147,7 +147,7 @@ class Member:
         started = self._clock.monotonic_ns()
         try:
             self.agent.observe(features)
-        except Exception as e:  # foreign code must not stop the panel
+        except (Exception, SystemExit) as e:  # foreign code must not stop the panel
             return self.fail(features.ts_ns, f"observe raised {type(e).__name__}: {e}")
         self._observed_ns = self._clock.monotonic_ns() - started
         return None
@@ -157,7 +157,7 @@ class Member:
         started = self._clock.monotonic_ns()
         try:
             opinion = self.agent.opinion(features)
-        except Exception as e:  # foreign code must not stop the panel
+        except (Exception, SystemExit) as e:  # foreign code must not stop the panel
             return self.fail(features.ts_ns, f"raised {type(e).__name__}: {e}")
         spent = self._clock.monotonic_ns() - started + self._observed_ns
         self._observed_ns = 0
@@ -168,7 +168,7 @@ class Member:
         started = self._clock.monotonic_ns()
         try:
             opinion = await cast("Awaitable[Any]", self.agent.opinion(features))
-        except Exception as e:  # foreign code must not stop the panel
+        except (Exception, SystemExit) as e:  # foreign code must not stop the panel
             return self.fail(features.ts_ns, f"raised {type(e).__name__}: {e}")
         spent = self._clock.monotonic_ns() - started
         return self.judge(opinion, features, spent_ns=spent, is_inline=False)
@@ -183,7 +183,7 @@ class Member:
         work = partial(self._work, features, observes=observes)
         try:
             opinion, spent = await loop.run_in_executor(executor, work)
-        except Exception as e:  # foreign code must not stop the panel
+        except (Exception, SystemExit) as e:  # foreign code must not stop the panel
             return self.fail(features.ts_ns, f"raised {type(e).__name__}: {e}")
         return self.judge(opinion, features, spent_ns=spent, is_inline=False)
 
@@ -277,7 +277,7 @@ class Member:
         self._recent.clear()
         try:
             self.agent.reset()
-        except Exception as e:  # foreign code must not stop the panel
+        except (Exception, SystemExit) as e:  # foreign code must not stop the panel
             self.failures += 1
             _LOG.warning("an agent failed to reset", agent=self.name, error=str(e))
 

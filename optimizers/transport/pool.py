@@ -380,7 +380,7 @@ class PooledTransport:
             self._failures += 1
             if isinstance(e, VenueUnavailable):
                 raise
-            late = f"no answer within {timeout_s:g} s" if scope.expired() else f"failed: {e!r}"
+            late = f"no answer within {timeout_s:g} s" if scope.expired() else _reason(e)
             raise VenueUnavailable(
                 late, venue="transport", operation=url.path, outcome=stamps.outcome
             ) from e
@@ -396,6 +396,13 @@ class PooledTransport:
         finally:
             if stamps.connect_ms is not None:
                 self._connect_ms.append(stamps.connect_ms)
+
+
+def _reason(error: Exception) -> str:
+    """Return what went wrong in words for people."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect to {error.host}:{error.port}: {error.os_error.strerror}"
+    return f"the connection failed: {str(error) or type(error).__name__}"
 
 
 def _checked_url(url: str) -> URL:

@@ -17,7 +17,8 @@ from trading_system.cli.client import call
 from trading_system.cli.lock import exclusive
 from trading_system.cli.output import ExitCode, NotRunningError
 from trading_system.config.settings import Settings
-from trading_system.domain.errors import ConfigurationError
+from trading_system.domain.errors import ConfigurationError, ValidationError
+from trading_system.domain.instruments import parse_decimal
 
 ALGORITHMS = ("auto", "market", "limit", "twap")
 URGENCIES = ("LOW", "NORMAL", "HIGH")
@@ -73,6 +74,14 @@ def parent_request(
     ConfigurationError
         If an option has no such value.
     """
+    try:
+        is_positive = parse_decimal(quantity) > 0
+    except ValidationError:
+        is_positive = False
+    if not is_positive:
+        raise ConfigurationError(
+            f"--quantity must be a positive number of base currency, was {quantity[:40]!r}"
+        )
     if side.lower() not in _SIDES:
         raise ConfigurationError(f"--side must be Buy or Sell, was {side!r}")
     if algorithm.lower() not in ALGORITHMS:

@@ -81,6 +81,9 @@ async def _start_and_serve(
     finally:
         await system.stop_system("the command ended")
     status = system.get_system_status()
+    if settings.strategy.flatten_on_stop and status["position"]["own"]:
+        fail(f"positions could not be closed: {status['position']['own']}")
+        return ExitCode.FAILED, status
     return _verdict(status), status
 
 

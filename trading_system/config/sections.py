@@ -149,7 +149,7 @@ class BybitSettings(Section):
         default=5.0, description="patience with one request, seconds"
     )
     allow_transfer: bool = Field(
-        default=False, description="whether doctor accepts a key that may move funds internally"
+        default=False, description="whether a key that may move funds internally is accepted"
     )
 
     @field_validator("api_key", "api_secret")
@@ -190,10 +190,12 @@ class RiskSettings(Section):
         default=3.5, description="age of a book that blocks new orders, seconds"
     )
     max_daily_loss_pct: Annotated[Decimal, Field(gt=0, le=100)] = Field(
-        default=Decimal(2), description="loss since midnight UTC that stops trading, percent"
+        default=Decimal(2),
+        description="loss since midnight UTC after which positions may only shrink, percent",
     )
     max_drawdown_pct: Annotated[Decimal, Field(gt=0, le=100)] = Field(
-        default=Decimal(5), description="fall from the equity peak that stops trading, percent"
+        default=Decimal(5),
+        description="fall from the equity peak after which positions may only shrink, percent",
     )
 
     @model_validator(mode="after")

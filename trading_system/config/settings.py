@@ -106,7 +106,7 @@ class Settings(BaseSettings):
     ] = Field(default=("BTCUSDT", "ETHUSDT"), description="symbols to trade, separated by commas")
     data_dir: Path = Field(
         default=Path(".trading"),
-        description="folder of state, token, logs, lock file and kernel cache",
+        description="folder of journals, token, lock file, venue state and kernel cache",
     )
     duration_s: Annotated[float, Field(gt=0, le=31_536_000)] | None = Field(
         default=None,

@@ -25,6 +25,7 @@ from trading_system.execution.tracking import TrackedOrder
 
 _LOG = structlog.get_logger(__name__)
 _PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 2.0
 _REQUEST_S = 2.0
 
 
@@ -105,9 +106,12 @@ class KillSwitch:
         left: set[str] | None = None
         try:
             async with asyncio.timeout(deadline_s), self._lock:
+                await self._note_open(seen)
+                pause_s = _PAUSE_S
                 left = await self._round(seen, set(self._symbols))
                 while left is None or left:
-                    await asyncio.sleep(_PAUSE_S)
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(_LONGEST_PAUSE_S, pause_s * 2) if left is None else _PAUSE_S
                     left = await self._round(seen, self._stuck if left else set(self._symbols))
                 if flatten:
                     await self._flatten()
@@ -118,6 +122,14 @@ class KillSwitch:
             open_orders=None if left is None else len(left),
             flattened=flatten and left == set() and not self._desk.open_positions(),
         )
+
+    async def _note_open(self, seen: set[str]) -> None:
+        """Note what is open before the first cancel; cancelling does not wait for an answer."""
+        try:
+            async with asyncio.timeout(_REQUEST_S):
+                seen |= {r.link_id or r.order_id for r in await self._desk.killable_orders()}
+        except (VenueError, CorruptDataError, TimeoutError) as e:
+            _LOG.warning("open orders could not be read", error=str(e))
 
     async def _round(self, seen: set[str], symbols: set[str]) -> set[str] | None:
         """Cancel ``symbols`` once; return what is still open, None if the venue did not say."""

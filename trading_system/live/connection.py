@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+import structlog
+
 from optimizers.transport.pool import PooledTransport
 from trading_system.config.settings import Settings
 from trading_system.domain.errors import ConfigurationError, CorruptDataError, VenueRejected
@@ -21,6 +23,10 @@ from trading_system.venues.bybit.rest import BybitRest
 from trading_system.venues.bybit.streams import BybitStream, StreamCallbacks
 from trading_system.venues.bybit.trade_stream import BybitTradeStream
 
+_LOG = structlog.get_logger(__name__)
+_NOT_OFFERED = 10017
+# Bybit's perpetual fees of VIP 0; the account's own rates win wherever the venue tells them.
+_LOWEST_TIER = Costs(taker=0.00055, maker=0.0002)
 _TRANSFER_RIGHTS = frozenset({"AccountTransfer", "SubMemberTransfer"})
 
 
@@ -99,8 +105,7 @@ class VenueConnection:
         costs: dict[str, Costs] = {}
         for symbol in symbols:
             instruments[symbol] = await self._instrument(symbol)
-            rates = await self.gateway.fee_rates(symbol)
-            costs[symbol] = Costs(taker=float(rates.taker), maker=float(rates.maker))
+            costs[symbol] = await self._costs(symbol)
         await self.gateway.require_one_way(symbols)
         await self._check_key()
         wallet = await self.gateway.wallet()
@@ -145,6 +150,17 @@ class VenueConnection:
 
     def _note_sent(self, elapsed_ns: int) -> None:
         self.latency.record("send", elapsed_ns)
+
+    async def _costs(self, symbol: str) -> Costs:
+        try:
+            rates = await self.gateway.fee_rates(symbol)
+        except VenueRejected as e:
+            if e.code != _NOT_OFFERED:
+                raise
+            # Demo has no such request; its fees are those of the lowest tier.
+            _LOG.warning("fee rates are not offered here; the lowest tier is assumed", error=str(e))
+            return _LOWEST_TIER
+        return Costs(taker=float(rates.taker), maker=float(rates.maker))
 
     async def _check_key(self) -> None:
         """Refuse a key that cannot trade, or that could move money out of the account."""

@@ -153,6 +153,7 @@ def snapshot_of(desk: TradingDesk, health: Health) -> SystemSnapshot:
         agents=_agents(session),
         loop=session.loop_lag.summary() if session else None,
         execution=_execution(desk),
+        position_own=_own_positions(session),
     )
 
 
@@ -183,6 +184,14 @@ def _local_positions(session: TradingSession | None) -> dict[str, str]:
     if session is None:
         return {}
     return {p.symbol: plain(p.quantity) for p in session.portfolio.positions if p.quantity}
+
+
+def _own_positions(session: TradingSession | None) -> dict[str, str]:
+    """Return the part of each position that this system opened."""
+    if session is None:
+        return {}
+    own = {symbol: session.own_quantity(symbol) for symbol in session.instruments}
+    return {symbol: plain(quantity) for symbol, quantity in own.items() if quantity}
 
 
 def _last_compared(desk: TradingDesk) -> dict[str, str] | None:

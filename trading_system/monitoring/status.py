@@ -126,6 +126,7 @@ class SystemSnapshot:
     system_p95_ms: float | None = None
     loop: dict[str, Any] | None = None
     execution: dict[str, Any] = field(default_factory=dict)
+    position_own: dict[str, str] = field(default_factory=dict)
 
 
 def status_of(snapshot: SystemSnapshot) -> dict[str, Any]:
@@ -190,7 +191,11 @@ def status_of(snapshot: SystemSnapshot) -> dict[str, Any]:
         "event_loop": None if snapshot.loop is None else dict(snapshot.loop),
         "pnl_quote": snapshot.pnl_quote,
         "edge": {"market": snapshot.market, **snapshot.cost_rule},
-        "position": {"local": snapshot.position_local, "venue": snapshot.position_venue},
+        "position": {
+            "local": snapshot.position_local,
+            "venue": snapshot.position_venue,
+            "own": snapshot.position_own,
+        },
         "open_orders": snapshot.open_orders,
         "own_open_orders": snapshot.own_open_orders,
         "frames_per_second": snapshot.frames_per_second,

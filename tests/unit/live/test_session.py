@@ -10,7 +10,6 @@ import pytest
 from engine_rig import fill as engine_fill
 from engine_rig import report, unavailable
 from session_rig import PRICE, SYMBOL, SessionRig, in_session
-from stub_agents import VirtualLoop
 
 from trading_system.config.sections import RiskSettings, StrategySettings
 from trading_system.domain.errors import (
@@ -26,6 +25,7 @@ from trading_system.execution.journal.store import Journal
 from trading_system.execution.tracking import TrackedStatus
 from trading_system.live.session import trading_rules
 from trading_system.risk.limits import TradingState
+from trading_system.runtime.clock import ManualClock
 
 
 def test_a_position_without_its_stop_gets_one_within_a_comparison(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def foreign(quantity: str, *, link_id: str, exec_id: str = "e") -> Fill:
 def test_only_a_position_of_own_fills_is_taken_up_after_a_restart(
     link_id: str, own: str, tmp_path: Path
 ) -> None:
-    journal = Journal.open(tmp_path / "journal.sqlite", clock=VirtualLoop())
+    journal = Journal.open(tmp_path / "journal.sqlite", clock=ManualClock())
     journal.note_fill(foreign("0.2", link_id=link_id))
 
     def prepare(rig: SessionRig) -> None:

@@ -214,7 +214,7 @@ class Link:
                     timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S),
                 )
         except (aiohttp.ClientError, OSError) as e:
-            return f"cannot connect: {e!r}"
+            return f"cannot connect: {_words(e)}"
         self.connects += 1
         self._socket = socket
         self._drop_reason = None
@@ -271,3 +271,9 @@ class Link:
             if answer is not None:
                 await self.send(answer)
         return f"closed with code {socket.close_code}"
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"{error.host}:{error.port}: {error.os_error.strerror}"
+    return str(error) or type(error).__name__

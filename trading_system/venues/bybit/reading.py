@@ -175,6 +175,8 @@ class BybitReads:
 
         From the live book where there is one, else by REST.
         """
+        if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+            raise ValidationError(f"limit must be a number of levels of at least 1, was {limit!r}")
         live = self._book(_name(symbol), limit) if self._book is not None else None
         if live is not None:
             return live
@@ -243,7 +245,9 @@ async def _optional(reading: Awaitable[float | None]) -> float | None:
         return None
 
 
-def _name(symbol: str) -> str:
+def _name(symbol: object) -> str:
+    if not isinstance(symbol, str):
+        raise ValidationError(f"a symbol is a text, was {type(symbol).__name__}")
     if not (symbol.isascii() and symbol.isalnum() and len(symbol) <= 32):
         raise ValidationError(f"not a symbol: {symbol[:40]!r}")
     return symbol.upper()
