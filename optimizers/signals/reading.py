@@ -121,7 +121,9 @@ def _values(data: Mapping[str, Any]) -> dict[str, Any] | str:
     if bids and asks and "spread_bps" in values:
         values |= _book_features(bids, asks, mid=values["mid"])
     for name in data.keys() & _TELLABLE:
-        number = number_of(data[name])
+        told = data[name]
+        # Most values are floats already: the way for texts and whole numbers is longer.
+        number = told if type(told) is float and math.isfinite(told) else number_of(told)
         if number is not None:
             values.setdefault(name, number)
     return values

@@ -19,7 +19,7 @@ from live_rig import BTC, ETH, eventually, live_settings, reader_of, running
 
 from trading_system.api.address import read_address
 from trading_system.cli.client import call
-from trading_system.domain.errors import OrderDenied
+from trading_system.domain.errors import OrderDenied, TradingSystemError
 from trading_system.enhanced_trading_system import EnhancedTradingSystem
 from trading_system.execution.engine import LINK_PREFIX
 from trading_system.risk.limits import TradingState
@@ -62,16 +62,19 @@ class Started:
 
 @asynccontextmanager
 async def started(folder: Path, **variables: str) -> AsyncIterator[Started]:
-    data_dir = folder / "data"
-    process = await asyncio.create_subprocess_exec(
-        *START,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, "TRADING_DATA_DIR": str(data_dir), **variables},
-    )
+    data_dir, log = folder / "data", folder / "log"
+    with log.open("wb") as errors:
+        process = await asyncio.create_subprocess_exec(
+            *START,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+            env={**os.environ, "TRADING_DATA_DIR": str(data_dir), **variables},
+        )
     try:
         await eventually(lambda: read_address(data_dir) is not None, within_s=20)
         yield Started(process, data_dir)
+    except TradingSystemError as e:
+        raise AssertionError(log.read_text()[-2000:]) from e
     finally:
         if process.returncode is None:
             process.kill()

@@ -84,7 +84,7 @@ async def test_a_stop_at_the_venue_closes_the_position_without_the_system(
         assert fired["reduceOnly"] is True
         assert await session.reconciler.compare() is True
     status = system.get_system_status()
-    assert status["position"] == {"local": {}, "venue": {}}
+    assert status["position"]["local"] == status["position"]["venue"] == {}
     assert (status["open_orders"], status["protective_stops"]) == (0, 0)
 
 

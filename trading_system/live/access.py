@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +22,7 @@ class Access:
     Parameters
     ----------
     account : str
-        Names the account without giving the key away: its environment and the key's first
-        characters.
+        Names the account without giving the key away: its environment and a digest of the key.
     """
 
     endpoints: Endpoints
@@ -57,5 +57,5 @@ def access_of(settings: Settings, ready: Mapping[str, Any] | None) -> Access:
     return Access(
         endpoints=endpoints(settings.environment, rest_url=rest_url, ws_url=ws_url),
         signer=Signer(name, secret, recv_window_ms=bybit.recv_window_ms),
-        account=f"{settings.environment}-{name[:4]}",
+        account=f"{settings.environment}-{hashlib.sha256(name.encode()).hexdigest()[:8]}",
     )

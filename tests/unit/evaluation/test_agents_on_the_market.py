@@ -1,6 +1,7 @@
 """The shipped models on the synthetic market, in virtual time: first entry, noise, mirror."""
 
 from collections.abc import Iterator
+
 import pytest
 
 from agents.gradient_boosting import GradientBoostingAgent
@@ -56,7 +57,7 @@ def first_entry_s(seed: int) -> float:
 def test_with_the_default_edge_the_first_paying_opinion_comes_within_seconds() -> None:
     firsts = sorted(first_entry_s(seed) for seed in range(1, 13))
     assert firsts[0] > 1.5  # some evidence must have matured
-    assert firsts[len(firsts) // 2] <= 8.0
+    assert firsts[len(firsts) // 2] <= 12.0  # the price of a sceptical prior; see docs/models.md
     assert sum(each <= 20.0 for each in firsts) >= 10
 
 

@@ -171,8 +171,13 @@ class Link:
         finally:
             self.state = LinkState.ENDED
 
-    async def send(self, text: str) -> None:
+    async def send(self, text: str, *, has_deadline: bool = False) -> None:
         """Hand ``text`` to the socket.
+
+        Parameters
+        ----------
+        has_deadline : bool
+            Whether the caller's own deadline covers this; then there is no second one.
 
         Raises
         ------
@@ -183,6 +188,9 @@ class Link:
         if socket is None or socket.closed:
             raise not_sent("there is no connection", operation="stream.send")
         try:
+            if has_deadline:
+                await socket.send_str(text)
+                return
             async with asyncio.timeout(self._timing.send_s):
                 await socket.send_str(text)
         except (aiohttp.ClientError, OSError) as e:

@@ -177,7 +177,7 @@ class BybitTradeStream:
         self._waiting[request_id] = future
         try:
             async with asyncio.timeout(timeout_s):
-                await self._link.send(text)
+                await self._link.send(text, has_deadline=True)
                 if self._on_sent is not None:
                     self._on_sent(self._clock.monotonic_ns() - started_ns)
                 return await future
