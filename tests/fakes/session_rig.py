@@ -27,7 +27,7 @@ from trading_system.domain.orders import (
 )
 from trading_system.domain.signals import Consensus, MarketFeatures, Opinion
 from trading_system.execution.journal.store import IN_MEMORY, Journal
-from trading_system.live.connection import Account, VenueConnection
+from trading_system.live.connection import Account, Traffic, VenueConnection
 from trading_system.live.desk import TradingDesk
 from trading_system.live.evidence import health_of
 from trading_system.live.session import TradingSession
@@ -171,6 +171,9 @@ class Connection:
         self.gateway.rest = self.rest
         self.trade = Stream() if has_trade else None
         self.transport = Crowded(connections=1, queue_size=100, clock=loop)
+
+    def traffic(self) -> Traffic:
+        return VenueConnection.traffic(cast("VenueConnection", self))
 
     def private_stream(self, callbacks: StreamCallbacks) -> Stream:
         return Stream(callbacks)

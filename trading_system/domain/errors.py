@@ -9,8 +9,10 @@
     ├── ValidationError             (ValueError) the value is refused, nothing is sent
     │   └── OffGridError            not on the instrument's tick or lot grid
     ├── CorruptDataError            (ValueError) drop the message, resynchronise the stream
-    │   └── SequenceGapError        resynchronise the stream
+    │   ├── SequenceGapError        resynchronise the stream
+    │   └── ModelFileError          (in agents.artifacts) the model is not used, its agent abstains
     ├── QueueFullError              nothing was queued, the caller must back off
+    ├── JournalError                new orders are refused, cancels still pass
     ├── OrderDenied                 the risk gate refused, nothing was sent
     ├── DeadlineExceeded            (TimeoutError) the outcome is unknown to the caller
     └── VenueError                  (ConnectionError) see ``outcome``
@@ -59,6 +61,10 @@ class SequenceGapError(CorruptDataError):
 
 class QueueFullError(TradingSystemError):
     """A bounded queue is full. Consequence: nothing was queued; back off."""
+
+
+class JournalError(TradingSystemError):
+    """The journal cannot be written. Consequence: new orders are refused, cancels still pass."""
 
 
 class OrderDenied(TradingSystemError):

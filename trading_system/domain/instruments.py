@@ -150,9 +150,6 @@ class Instrument:
         """Return the price of ``ticks`` with exactly the grid's decimals."""
         return format(self.tick_size * ticks, f".{self.price_decimals}f")
 
-    def qty_text(self, lots: int) -> str:
-        """Return the quantity of ``lots`` with exactly the grid's decimals."""
-        return format(self.qty_step * lots, f".{self.qty_decimals}f")
 
 
 def _units(value: Decimal, step: Decimal, what: str) -> int:

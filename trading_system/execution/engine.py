@@ -15,6 +15,7 @@ from decimal import Decimal
 import structlog
 
 from trading_system.domain.errors import (
+    JournalError,
     OrderDenied,
     Outcome,
     VenueAuthError,
@@ -34,9 +35,6 @@ from trading_system.domain.ports import Clock, OrderGateway
 from trading_system.execution import recovery
 from trading_system.execution.brake import Brake
 from trading_system.execution.gate import OrderGate
-from trading_system.execution.journal.records import (
-    JournalError,
-)
 from trading_system.execution.journal.store import Journal
 from trading_system.execution.kill import KillOutcome, KillSwitch
 from trading_system.execution.lookup import OrderLookup

@@ -40,6 +40,31 @@ class Account:
     clock_offset_ms: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """Figures of a connection.
+
+    Parameters
+    ----------
+    failures, requests : int
+        Failures among the newest requests, and how many requests those are.
+    waiting : int
+        Requests that wait for a connection.
+    trade_is_up, trade_connects : bool or None, int or None
+        Of the order socket; None where the environment has none.
+    orders_by_stream, orders_by_rest : int
+        Order requests by the way they took.
+    """
+
+    failures: int
+    requests: int
+    waiting: int
+    trade_is_up: bool | None
+    trade_connects: int | None
+    orders_by_stream: int
+    orders_by_rest: int
+
+
 class VenueConnection:
     """Pool, requests, order socket and gateway of one account.
 
@@ -89,6 +114,19 @@ class VenueConnection:
     async def close(self) -> None:
         """Close every connection."""
         await self._stack.aclose()
+
+    def traffic(self) -> Traffic:
+        """Return the figures as they stand."""
+        failures, requests = self.rest.recent
+        return Traffic(
+            failures=failures,
+            requests=requests,
+            waiting=self.transport.waiting,
+            trade_is_up=None if self.trade is None else self.trade.is_up,
+            trade_connects=None if self.trade is None else self.trade.connects,
+            orders_by_stream=self.gateway.sent_by_stream,
+            orders_by_rest=self.gateway.sent_by_rest,
+        )
 
     async def load(self, symbols: Sequence[str]) -> Account:
         """Read the clock, trading rules, fees and wallet.

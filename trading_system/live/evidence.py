@@ -57,10 +57,10 @@ def health_of(desk: TradingDesk) -> Health:
 
 def _evidence(desk: TradingDesk, session: TradingSession) -> HealthEvidence:
     settings, engine, feed = desk.settings, session.engine, session.feed
-    failures, requests = session.connection.rest.recent
+    traffic = session.traffic
     answering, expected, has_quorum = _panel_evidence(session)
-    trade = session.connection.trade
-    parts = ALL_PARTS if trade is not None else ALL_PARTS - {Part.TRADE_SOCKET}
+    has_trade_socket = traffic.trade_is_up is not None
+    parts = ALL_PARTS if has_trade_socket else ALL_PARTS - {Part.TRADE_SOCKET}
     return HealthEvidence(
         parts=parts,
         books_expected=len(session.instruments),
@@ -69,10 +69,10 @@ def _evidence(desk: TradingDesk, session: TradingSession) -> HealthEvidence:
         private_connected=session.private.is_up,
         positions_agree=session.reconciler.positions_agree,
         compared_age_s=session.reconciler.compared_age_s,
-        request_failures=failures,
-        requests=requests,
+        request_failures=traffic.failures,
+        requests=traffic.requests,
         orders_unknown=engine.unknown_orders,
-        trade_socket_connected=trade.is_up if trade is not None else None,
+        trade_socket_connected=traffic.trade_is_up,
         ack_p95_ms=milliseconds(session.latency.percentiles("ack").p95_us),
         ack_target_ms=settings.targets.order_execution_time_ms,
         agents_expected=expected,
@@ -84,7 +84,7 @@ def _evidence(desk: TradingDesk, session: TradingSession) -> HealthEvidence:
         slippage_target_bps=settings.strategy.max_slippage_bps,
         success_rate_pct=session.trader.success_rate_pct(),
         success_target_pct=settings.targets.success_rate_pct,
-        queue_size=session.connection.transport.waiting,
+        queue_size=session.traffic.waiting,
         queue_capacity=settings.optimization.priority_queue_size,
         journal_writable=session.journal.failure is None,
         loop_lag_p99_ms=session.loop_lag.p99_ms,
@@ -248,7 +248,7 @@ def _optimizers(session: TradingSession | None, *, is_live: bool) -> OptimizerFi
     hit_rate = signals["cache_metrics"]["cache_hit_rate"]
     return OptimizerFigures(
         latency_active=is_live,
-        queue_size=session.connection.transport.waiting,
+        queue_size=session.traffic.waiting,
         avg_latency_ms=latency["overall_metrics"]["avg_latency_ms"],
         signals_active=is_live,
         cache_size=signals["cache_metrics"]["cache_size"],
@@ -282,15 +282,15 @@ def _agents(session: TradingSession | None) -> tuple[AgentFigures, ...]:
 def _stream_figures(session: TradingSession | None) -> dict[str, Any]:
     if session is None:
         return {}
-    trade = session.connection.trade
+    traffic = session.traffic
     return {
         "public_frames": session.feed.frames,
         "private_frames": session.account.frames,
         "public_connects": session.public.connects,
         "private_connects": session.private.connects,
-        "trade_connects": trade.connects if trade is not None else None,
-        "orders_by_stream": session.gateway.sent_by_stream,
-        "orders_by_rest": session.gateway.sent_by_rest,
+        "trade_connects": traffic.trade_connects,
+        "orders_by_stream": traffic.orders_by_stream,
+        "orders_by_rest": traffic.orders_by_rest,
         "gaps": session.feed.gaps(),
         "rejected_frames": session.feed.rejected_frames,
         "outages": session.outage.outages,

@@ -36,7 +36,7 @@ from trading_system.execution.journal.store import Journal
 from trading_system.execution.tracking import TrackedStatus
 from trading_system.live.account import AccountFeed, Reconciler, own_part
 from trading_system.live.client import GatedClient
-from trading_system.live.connection import Account, VenueConnection
+from trading_system.live.connection import Account, Traffic, VenueConnection
 from trading_system.live.feed import MarketFeed
 from trading_system.live.optimizers import optimizers_of
 from trading_system.live.outage import OutageWatch
@@ -105,8 +105,8 @@ class TradingSession:
         self._clock = clock
         self._spawn = spawn
         self._timeout_s = settings.bybit.request_timeout_s
-        self.connection = connection
-        self.gateway, self.latency = connection.gateway, connection.latency
+        self._connection = connection
+        self._gateway, self.latency = connection.gateway, connection.latency
         self.journal = journal
         self.instruments = account.instruments
         self.clock_offset_ms = account.clock_offset_ms
@@ -138,10 +138,10 @@ class TradingSession:
         )
         self.account = AccountFeed(self.engine)
         self.reconciler = Reconciler(
-            self.gateway, portfolio=self.portfolio, engine=self.engine, clock=clock
+            self._gateway, portfolio=self.portfolio, engine=self.engine, clock=clock
         )
         self.client = GatedClient(
-            self.gateway,
+            self._gateway,
             engine=self.engine,
             executor=self.executor,
             feed=self.feed,
@@ -184,8 +184,8 @@ class TradingSession:
 
     def _engine(self, risk: RiskSettings, run_id: str) -> ExecutionEngine:
         return ExecutionEngine(
-            gateway=self.gateway,
-            lookup=self.gateway,
+            gateway=self._gateway,
+            lookup=self._gateway,
             instruments=self.instruments,
             limits=RiskLimits(
                 collar_bps=risk.collar_bps,
@@ -207,6 +207,11 @@ class TradingSession:
             request_life_s=self._settings.bybit.recv_window_ms / 1_000,
             clock_offset_ms=lambda: self.clock_offset_ms,
         )
+
+    @property
+    def traffic(self) -> Traffic:
+        """How the connection to the venue is doing; the connection itself is nobody else's."""
+        return self._connection.traffic()
 
     async def start(self, *, is_fresh_account: bool) -> None:
         """Reconcile with the venue, connect the streams and wait for the books.
@@ -240,8 +245,8 @@ class TradingSession:
                     quantity=str(position.quantity),
                 )
             self.engine.take_over(position.symbol, own)
-        if self.connection.trade is not None:
-            self._spawn("trade-stream", self.connection.trade.run())
+        if self._connection.trade is not None:
+            self._spawn("trade-stream", self._connection.trade.run())
         self._spawn("private-stream", self.private.run())
         self._spawn("public-stream", self.public.run())
         await self._ready()
@@ -333,10 +338,10 @@ class TradingSession:
     async def _synchronise_clock(self) -> None:
         """Follow the venue's clock: a drift beyond the receive window refuses every request."""
         try:
-            self.clock_offset_ms = await self.gateway.synchronise_clock()
+            self.clock_offset_ms = await self._gateway.synchronise_clock()
         except (VenueError, CorruptDataError) as e:
             _LOG.warning("the venue's clock could not be read", error=str(e))
-        self.feed.offset_ns = self.connection.rest.offset_ns
+        self.feed.offset_ns = self._connection.rest.offset_ns
 
     async def _mark_forever(self) -> None:
         while True:

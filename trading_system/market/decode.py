@@ -10,7 +10,6 @@ because the venue adds some from time to time; when a key is repeated, the last 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Literal, TypeVar
 
@@ -40,7 +39,6 @@ _MAX_SIDES_BYTES = 4 * MAX_BOOK_DEPTH * _MAX_LEVEL_BYTES
 _MAX_NUMBER_TEXT = 40
 _MAX_NAME = 64
 _MAX_REASON = 200
-_MAX_CANDLES = 1000
 _UNQUOTED = b"0123456789.,[] \t\r\n"
 _REFUSALS = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
 
@@ -80,52 +78,6 @@ class BookMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ts_exchange_ns: int
     bids: list[Level]
     asks: list[Level]
-
-
-class ControlMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer of the public stream to an ``op`` request; ``req_id`` keeps its JSON type."""
-
-    op: _Name
-    success: bool | None = None
-    ret_msg: str = ""
-    req_id: str | int | None = None
-    conn_id: str = ""
-
-    @property
-    def is_pong(self) -> bool:
-        """Whether this answers a heartbeat, whichever way the venue spells it."""
-        return self.op == "pong" or (self.op == "ping" and self.ret_msg == "pong")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candle:
-    """One kline as pushed; later pushes of the same ``start_ms`` replace it until it is closed.
-
-    Parameters
-    ----------
-    interval : str
-        As the venue spells it: minutes, or ``D``, ``W``, ``M``.
-    start_ms, end_ms : int
-        First and last millisecond, both inclusive, UTC.
-    open, high, low, close : Decimal
-        Quote currency, positive, ``low <= open, close <= high``.
-    volume, turnover : Decimal
-        Base and quote currency, not negative.
-    is_closed : bool
-        Whether the candle is final.
-    """
-
-    symbol: str
-    interval: str
-    start_ms: int
-    end_ms: int
-    open: Decimal
-    high: Decimal
-    low: Decimal
-    close: Decimal
-    volume: Decimal
-    turnover: Decimal
-    is_closed: bool
 
 
 class _BookData(msgspec.Struct, gc=False):
@@ -177,26 +129,6 @@ class _TickerFrame(msgspec.Struct):
     data: _TickerRow
 
 
-class _KlineRow(msgspec.Struct):
-    start: _Milliseconds
-    end: _Milliseconds
-    interval: _Name
-    open: _Number
-    close: _Number
-    high: _Number
-    low: _Number
-    volume: _Number
-    turnover: _Number
-    confirm: bool
-
-
-class _KlineFrame(msgspec.Struct):
-    topic: str
-    type: Literal["snapshot"]
-    ts: _Milliseconds
-    data: Annotated[list[_KlineRow], msgspec.Meta(max_length=_MAX_CANDLES)]
-
-
 class _TopicFrame(msgspec.Struct):
     topic: str = ""
 
@@ -218,8 +150,6 @@ _read_book = msgspec.json.Decoder(_BookFrame).decode
 _read_sides = msgspec.json.Decoder(tuple[list[Level], list[Level]], strict=False).decode
 _read_trades = msgspec.json.Decoder(_TradeFrame).decode
 _read_ticker = msgspec.json.Decoder(_TickerFrame).decode
-_read_kline = msgspec.json.Decoder(_KlineFrame).decode
-_read_control = msgspec.json.Decoder(ControlMessage).decode
 
 
 def peek_topic(frame: Frame) -> str:
@@ -335,32 +265,6 @@ def decode_ticker(
     )
 
 
-def decode_candles(frame: Frame) -> list[Candle]:
-    """Return the candles of a ``kline.INTERVAL.SYMBOL`` message.
-
-    Raises
-    ------
-    CorruptDataError
-        If a row is malformed, contradicts itself, or has another interval than the topic.
-    """
-    message = _decoded(_read_kline, frame)
-    parts = message.topic.split(".")
-    if len(parts) != 3 or parts[0] != "kline" or not parts[2]:
-        raise CorruptDataError(f"not a kline topic: {message.topic[:_MAX_NAME]!r}")
-    return [_candle(row, parts[1], parts[2]) for row in message.data]
-
-
-def decode_control(frame: Frame) -> ControlMessage:
-    """Return the acknowledgement, refusal or pong in ``frame``.
-
-    Raises
-    ------
-    CorruptDataError
-        If the frame is no such message.
-    """
-    return _decoded(_read_control, frame)
-
-
 def _decoded(read: Callable[[Frame], T], frame: Frame) -> T:
     if len(frame) > MAX_FRAME_BYTES:
         raise CorruptDataError(f"frame of {len(frame)} is longer than {MAX_FRAME_BYTES} allowed")
@@ -420,25 +324,3 @@ def _trade(row: _TradeRow, symbol: str, received_ns: int) -> TradeTick:
         ts_exchange_ns=row.T * _NS_PER_MS,
         ts_received_ns=received_ns,
     )
-
-
-def _candle(row: _KlineRow, interval: str, symbol: str) -> Candle:
-    candle = Candle(
-        symbol=symbol,
-        interval=interval,
-        start_ms=row.start,
-        end_ms=row.end,
-        open=_decimal(row.open),
-        high=_decimal(row.high),
-        low=_decimal(row.low),
-        close=_decimal(row.close),
-        volume=_decimal(row.volume),
-        turnover=_decimal(row.turnover),
-        is_closed=row.confirm,
-    )
-    first, last = sorted((candle.open, candle.close))
-    if not (0 < candle.low <= first and last <= candle.high):
-        raise CorruptDataError(f"{symbol} candle contradicts itself: {row.low} to {row.high}")
-    if row.interval != interval or row.start > row.end or min(candle.volume, candle.turnover) < 0:
-        raise CorruptDataError(f"{symbol} candle of interval {row.interval!r} is impossible")
-    return candle

@@ -42,14 +42,11 @@ class Contract:
         Value of one tick times one lot, quote currency.
     mark, index : Decimal
         Reference prices, 0 until the market has set them.
-    house_lots : int
-        Net lots that the house has bought from accounts, signed.
     """
 
     __slots__ = (
         "_direction",
         "book",
-        "house_lots",
         "index",
         "instrument",
         "last_ticks",
@@ -70,7 +67,6 @@ class Contract:
         self.index = Decimal(0)
         self.last_ticks: int | None = None
         self.trades: deque[PublicTrade] = deque(maxlen=_PUBLIC_TRADES)
-        self.house_lots = 0
         self._direction = "ZeroPlusTick"
 
     def value(self, lots: int) -> Decimal:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from trading_system.domain.orders import TimeInForce
-from trading_system.simulation.accounts.account import Account
-from trading_system.simulation.accounts.stakes import LiveOrder
+from trading_system.simulation.accounts.account import Account, LiveOrder
 from trading_system.simulation.contracts import Contract
 from trading_system.simulation.identifiers import Identifiers
 from trading_system.simulation.matching.book import RestingOrder

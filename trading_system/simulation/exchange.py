@@ -391,10 +391,6 @@ class Exchange:
         order = self._contracts[symbol].book.get(house_id)
         return order.lots if order is not None and order.owner == HOUSE else 0
 
-    def house_position(self, symbol: str) -> int:
-        """Return the net lots that the house has bought from real accounts, signed."""
-        return self._contracts[symbol].house_lots
-
     def recorded_trade(
         self,
         symbol: str,

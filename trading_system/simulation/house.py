@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from trading_system.domain.orders import Side
-from trading_system.simulation.accounts.account import Account
-from trading_system.simulation.accounts.stakes import LiveOrder
+from trading_system.simulation.accounts.account import Account, LiveOrder
 from trading_system.simulation.contracts import Contract
 from trading_system.simulation.matching.book import RestingOrder
 from trading_system.simulation.records import HOUSE

@@ -5,9 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from trading_system.domain.orders import OrderType, Side
-from trading_system.simulation.accounts.account import Account
+from trading_system.simulation.accounts.account import Account, LiveOrder, Stake
 from trading_system.simulation.accounts.positions import PositionChange
-from trading_system.simulation.accounts.stakes import LiveOrder, Stake
 from trading_system.simulation.contracts import Contract, money
 from trading_system.simulation.identifiers import Identifiers
 from trading_system.simulation.matching.book import RestingOrder
@@ -173,17 +172,12 @@ class Settlement:
         step: MatchingStep,
         taker: LiveOrder | None = None,
     ) -> None:
-        """Settle one trade for both sides; the house keeps only its net lots."""
-        signed = lots if taker_side is Side.BUY else -lots
+        """Settle one trade for both sides; the house has no position."""
         live = None if maker.owner == HOUSE else self.resting[maker.order_id]
         price_ticks = maker.price_ticks
-        if live is None:
-            contract.house_lots -= signed
-        else:
+        if live is not None:
             self.fill(live, lots, price_ticks=price_ticks, is_maker=True, step=step)
-        if taker is None:
-            contract.house_lots += signed
-        else:
+        if taker is not None:
             self.fill(taker, lots, price_ticks=price_ticks, is_maker=False, step=step)
         for order in (live, taker):
             if order is not None and order.stake.reduce_only:

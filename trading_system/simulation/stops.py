@@ -11,8 +11,7 @@ from decimal import Decimal, InvalidOperation
 
 from trading_system.domain.errors import OffGridError
 from trading_system.domain.orders import OrderType, Side, TimeInForce
-from trading_system.simulation.accounts.account import Account
-from trading_system.simulation.accounts.stakes import LiveOrder, Stake
+from trading_system.simulation.accounts.account import Account, LiveOrder, Stake
 from trading_system.simulation.contracts import Contract
 from trading_system.simulation.entry import OrderEntry
 from trading_system.simulation.identifiers import Identifiers

@@ -9,8 +9,7 @@ from decimal import Decimal, InvalidOperation
 from trading_system.domain.errors import OffGridError
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import OrderType, Side, TimeInForce
-from trading_system.simulation.accounts.account import Account
-from trading_system.simulation.accounts.stakes import Stake
+from trading_system.simulation.accounts.account import Account, Stake
 from trading_system.simulation.contracts import Contract
 from trading_system.simulation.matching.sweep import walk_cost
 from trading_system.simulation.records import OrderRequest, VenueReject

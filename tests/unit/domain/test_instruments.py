@@ -41,7 +41,6 @@ def test_ticks_survive_the_round_trip_exactly(ticks: int) -> None:
 def test_lots_survive_the_round_trip_exactly(lots: int) -> None:
     btc = instrument()
     assert btc.qty_to_lots(btc.lots_to_qty(lots)) == lots
-    assert btc.qty_to_lots(Decimal(btc.qty_text(lots))) == lots
 
 
 @given(st.decimals(min_value=0, max_value=10**7, places=6))
@@ -55,7 +54,6 @@ def test_flooring_never_gives_more_than_asked(value: Decimal) -> None:
 def test_texts_have_exactly_the_decimals_of_the_grid() -> None:
     btc = instrument()
     assert btc.price_text(650_000) == "65000.0"
-    assert btc.qty_text(1500) == "1.500"
 
 
 @pytest.mark.parametrize("price", ["65000.05", "NaN", "Infinity", "-Infinity", "sNaN", "1E+40"])

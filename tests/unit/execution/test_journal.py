@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 from engine_rig import fill
 
-from trading_system.domain.errors import ConfigurationError, ValidationError
+from trading_system.domain.errors import ConfigurationError, JournalError, ValidationError
 from trading_system.domain.orders import OrderIntent, OrderType, Side
 from trading_system.execution.journal import store
 from trading_system.execution.journal.records import (
     Funding,
-    JournalError,
     Latch,
     Settlement,
     StateChange,

@@ -10,8 +10,6 @@ from trading_system.domain.orders import Side
 from trading_system.market.decode import (
     MAX_FRAME_BYTES,
     decode_book,
-    decode_candles,
-    decode_control,
     decode_ticker,
     decode_trades,
     peek_topic,
@@ -56,26 +54,6 @@ TICKER = {
         "openInterest": "1200.5",
         "preOpenPrice": "",
     },
-}
-KLINE = {
-    "topic": "kline.1.ABCUSDT",
-    "ts": 1700000000105,
-    "type": "snapshot",
-    "data": [
-        {
-            "start": 1700000000000,
-            "end": 1700000059999,
-            "interval": "1",
-            "open": "10",
-            "close": "11",
-            "high": "12",
-            "low": "9",
-            "volume": "5",
-            "turnover": "50",
-            "confirm": False,
-            "timestamp": 1700000000100,
-        }
-    ],
 }
 
 
@@ -232,7 +210,7 @@ def test_trades_beyond_the_venues_batch_size_are_refused():
 
 
 def test_frame_of_another_topic_is_refused_by_each_decoder():
-    for decode in (decode_candles, lambda f: decode_trades(f, 1), lambda f: decode_ticker(f, 1)):
+    for decode in (lambda f: decode_trades(f, 1), lambda f: decode_ticker(f, 1)):
         with pytest.raises(CorruptDataError):
             decode(BOOK)
     with pytest.raises(CorruptDataError):
@@ -276,50 +254,3 @@ def test_ticker_delta_needs_its_own_snapshot_first():
 def test_impossible_ticker_is_refused(row):
     with pytest.raises(CorruptDataError):
         decode_ticker(encoded(TICKER, **row), 1)
-
-
-def test_candle_is_understood():
-    (candle,) = decode_candles(encoded(KLINE))
-    assert (candle.symbol, candle.interval, candle.is_closed) == ("ABCUSDT", "1", False)
-    assert (candle.open, candle.high, candle.low, candle.close) == (10, 12, 9, 11)
-    assert (candle.start_ms, candle.end_ms) == (1_700_000_000_000, 1_700_000_059_999)
-
-
-@pytest.mark.parametrize(
-    "row",
-    [
-        {"low": "10.5"}, {"high": "10.5"}, {"low": "0"}, {"volume": "-1"}, {"interval": "5"},
-        {"end": 1}, {"confirm": "true"}, {"close": "Infinity"}, {"start": None},
-    ],
-)  # fmt: skip
-def test_impossible_candle_is_refused(row):
-    with pytest.raises(CorruptDataError):
-        decode_candles(encoded(KLINE, **row))
-
-
-@pytest.mark.parametrize("topic", ["kline.1", "kline.1.", "kline.1.A.B", "candle.1.ABCUSDT"])
-def test_candle_topic_must_name_interval_and_symbol(topic):
-    with pytest.raises(CorruptDataError):
-        decode_candles(encoded({**KLINE, "topic": topic}))
-
-
-@pytest.mark.parametrize("request_id", ["7", 7])
-def test_control_answer_keeps_the_type_of_the_request_id(request_id):
-    answer = {"success": True, "ret_msg": "pong", "req_id": request_id, "op": "ping"}
-    message = decode_control(json.dumps(answer))
-    assert message.req_id == request_id
-    assert message.is_pong
-
-
-def test_refused_subscription_is_no_pong():
-    frame = b'{"success":false,"ret_msg":"Invalid topic","conn_id":"c","op":"subscribe"}'
-    message = decode_control(frame)
-    assert (message.success, message.is_pong, message.req_id) == (False, False, None)
-
-
-@pytest.mark.parametrize(
-    "frame", [b"{}", b'{"op":1}', b'{"op":""}', b'{"op":"x","success":1}', b"x"]
-)
-def test_malformed_control_answer_is_refused(frame):
-    with pytest.raises(CorruptDataError):
-        decode_control(frame)

@@ -2,54 +2,17 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from snapshots import NEW_SNAPSHOT
+
 from trading_system.monitoring.health import Health
-from trading_system.monitoring.latency import StageLatency
 from trading_system.monitoring.status import (
     AgentFigures,
     OptimizerFigures,
-    OrderCounts,
-    SystemSnapshot,
     status_of,
 )
 
-TARGETS = {
-    "signal_generation_time_ms": 2000.0,
-    "order_execution_time_ms": 500.0,
-    "system_latency_ms": 3000.0,
-    "success_rate_pct": 60.0,
-    "system_health_score": 80.0,
-}
-NEW = SystemSnapshot(
-    state="NEW",
-    environment="simulated",
-    symbols=("BTCUSDT",),
-    uptime_s=0.0,
-    targets=TARGETS,
-    signals=0,
-    orders=OrderCounts(),
-    fills=0,
-    exits=0,
-    trades_closed=0,
-    success_rate_pct=None,
-    win_rate_pct=None,
-    slippage_bps=None,
-    fees_bps=None,
-    pnl_quote=None,
-    stages=StageLatency().summary(),
-    signal_p95_ms=None,
-    order_p95_ms=None,
-    health=Health(score=0.0, reasons=("private stream: never connected (-12.0)",)),
-    trading_state="HALTED",
-    active_positions=0,
-    position_local={},
-    position_venue=None,
-    open_orders=None,
-    own_open_orders=None,
-    frames_per_second=None,
-    cost_rule={"cost_rule": "cost rule after costs", "min_edge_bps": 0.0},
-)
 FULL = replace(
-    NEW,
+    NEW_SNAPSHOT,
     state="RUNNING",
     signal_p95_ms=2.0,
     order_p95_ms=40.0,
@@ -127,7 +90,7 @@ def shape(value: Any) -> Any:
 
 
 def test_every_documented_key_is_there_from_the_first_call() -> None:
-    status = status_of(NEW)
+    status = status_of(NEW_SNAPSHOT)
     json.dumps(status, allow_nan=False)
     assert set(status) >= DOCUMENTED
     assert {
@@ -138,7 +101,7 @@ def test_every_documented_key_is_there_from_the_first_call() -> None:
 
 def test_the_first_call_has_the_keys_of_the_last() -> None:
     grown = {"agents", "health", "event_loop"}
-    first, last = status_of(NEW), status_of(FULL)
+    first, last = status_of(NEW_SNAPSHOT), status_of(FULL)
     json.dumps(last, allow_nan=False)
     assert list(first) == list(last)
     for key in set(first) - grown:
@@ -146,7 +109,7 @@ def test_the_first_call_has_the_keys_of_the_last() -> None:
 
 
 def test_what_is_not_in_use_is_inactive_and_without_figures() -> None:
-    status = status_of(NEW)
+    status = status_of(NEW_SNAPSHOT)
     assert not any(status["optimizations_enabled"].values())
     parts = {k: v for k, v in status["component_status"].items() if k != "trading_engine"}
     assert {v for part in parts.values() for v in part.values()} == {False, None}

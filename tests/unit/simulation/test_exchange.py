@@ -349,10 +349,10 @@ def test_reduce_only_orders_shrink_and_go_with_the_position(long_exchange):
     house(long_exchange, BUY, 990, 100)
     place(long_exchange, SELL, 2)
     assert (order.lots, order.leaves_lots, order.state) == (30, 30, OrderState.NEW)
-    assert long_exchange.book(X).lots_at(SELL, 1100) == 30
+    assert dict(long_exchange.book(X).levels(SELL))[1100] == 30
     place(long_exchange, SELL, 3)
     assert (order.state, order.cancel_type) == (OrderState.CANCELLED, "CancelByReduceOnly")
-    assert long_exchange.book(X).lots_at(SELL, 1100) == 0
+    assert 1100 not in dict(long_exchange.book(X).levels(SELL))
 
 
 def test_two_reduce_only_orders_never_flip_the_position(long_exchange):
@@ -533,7 +533,7 @@ def test_recorded_trade_fills_better_prices_first_then_the_queue(exchange):
     assert (at_level.cum_lots, at_level.leaves_lots) == (5, 5)
     (trade,) = exchange.public_trades(X)
     assert (trade.price_ticks, trade.lots, trade.taker_side) == (990, 25, SELL)
-    assert exchange.house_position(X) == -15
+    assert [exchange.position(account, X).lots for account in (1, 2)] == [5, 10]
 
 
 def test_trade_through_model_ignores_the_queue(exchange):

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from trading_system.domain.errors import TradingSystemError
+from trading_system.domain.errors import JournalError
 from trading_system.domain.orders import OrderIntent
 from trading_system.execution.transitions import OrderEvent, TrackedStatus
 from trading_system.risk.limits import TradingState
@@ -19,10 +19,6 @@ FIRST_DIGEST = bytes(32)
 """What the first row is chained to."""
 
 _Record = TypeVar("_Record")
-
-
-class JournalError(TradingSystemError):
-    """The journal cannot be written. Consequence: new orders are refused, cancels still pass."""
 
 
 class RowKind(IntEnum):

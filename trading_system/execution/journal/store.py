@@ -31,14 +31,13 @@ from typing import Self
 
 import structlog
 
-from trading_system.domain.errors import ConfigurationError, ValidationError
+from trading_system.domain.errors import ConfigurationError, JournalError, ValidationError
 from trading_system.domain.orders import Fill, OrderIntent
 from trading_system.domain.ports import Clock
 from trading_system.execution.journal.records import (
     FIRST_DIGEST,
     Funding,
     JournaledIntent,
-    JournalError,
     Latch,
     Row,
     RowKind,

@@ -1,16 +1,255 @@
-"""One account: unified wallet in the settlement coin, a stake per contract, histories."""
+"""One account: its wallet, what it has at stake per contract, its live orders, its histories.
+
+The three refer to each other: an account holds stakes, a stake its orders, an order both.
+"""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
+from trading_system.domain.orders import Side
 from trading_system.simulation.accounts.fees import linear_rates
 from trading_system.simulation.accounts.histories import Histories
-from trading_system.simulation.accounts.stakes import LiveOrder, Stake
-from trading_system.simulation.contracts import Contract
-from trading_system.simulation.records import AccountSpec, OrderRecord, WalletView
+from trading_system.simulation.accounts.positions import Position
+from trading_system.simulation.contracts import Contract, money
+from trading_system.simulation.matching.book import RestingOrder
+from trading_system.simulation.records import (
+    AccountSpec,
+    OrderRecord,
+    PositionView,
+    StopKind,
+    WalletView,
+)
 
 _ZERO = Decimal(0)
+_LEAST_BREAK_EVEN_RATE = Decimal("0.00055")
+
+
+class LiveOrder:
+    """An order that is not final: its record and, while it rests, its place in the book.
+
+    ``is_counted`` says whether the account's open orders and margins include it.
+    """
+
+    __slots__ = ("account", "is_counted", "record", "resting", "stake")
+
+    def __init__(self, record: OrderRecord, account: Account, stake: Stake) -> None:
+        self.record = record
+        self.account = account
+        self.stake = stake
+        self.resting: RestingOrder | None = None
+        self.is_counted = False
+
+
+class Stake:
+    """Position, leverage and resting orders of one account in one contract.
+
+    Parameters
+    ----------
+    contract : Contract
+        What is traded.
+    leverage : Decimal
+        Initial margin is value divided by it.
+    taker_rate : Decimal
+        Fee rate that margins reserve for closing.
+
+    Attributes
+    ----------
+    created_ms, updated_ms : int
+        When an order first and last touched it, 0 before.
+    stops : dict of StopKind to LiveOrder
+        Untriggered stops of the position.
+    """
+
+    __slots__ = (
+        "_lots",
+        "_ticklots",
+        "contract",
+        "created_ms",
+        "leverage",
+        "orders",
+        "position",
+        "reduce_only",
+        "stops",
+        "taker_rate",
+        "updated_ms",
+    )
+
+    def __init__(self, contract: Contract, *, leverage: Decimal, taker_rate: Decimal) -> None:
+        self.contract = contract
+        self.leverage = leverage
+        self.taker_rate = taker_rate
+        self.created_ms = 0
+        self.updated_ms = 0
+        self.position = Position()
+        self.orders: dict[str, LiveOrder] = {}
+        self.reduce_only: dict[str, LiveOrder] = {}
+        self.stops: dict[StopKind, LiveOrder] = {}
+        self._lots = {Side.BUY: 0, Side.SELL: 0}
+        self._ticklots = {Side.BUY: 0, Side.SELL: 0}
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is neither a position nor a resting order."""
+        return not self.position.lots and not self.orders
+
+    def touch(self, now_ms: int) -> None:
+        """Note that an order, a fill or a settlement touched the stake."""
+        self.created_ms = self.created_ms or now_ms
+        self.updated_ms = now_ms
+
+    def reducible(self, side: Side) -> int:
+        """Return how many lots an order of ``side`` could close."""
+        lots = self.position.lots
+        return max(0, -lots if side is Side.BUY else lots)
+
+    def add(self, live: LiveOrder) -> None:
+        """Count a resting order."""
+        record = live.record
+        self.orders[record.order_id] = live
+        if record.reduce_only:
+            self.reduce_only[record.order_id] = live
+        else:
+            self._lots[record.side] += record.leaves_lots
+            self._ticklots[record.side] += record.leaves_lots * record.price_ticks
+
+    def discard(self, live: LiveOrder) -> None:
+        """Forget a resting order before its remaining lots change to 0."""
+        record = live.record
+        del self.orders[record.order_id]
+        if record.reduce_only:
+            del self.reduce_only[record.order_id]
+        else:
+            self.shrink(record, record.leaves_lots)
+
+    def shrink(self, record: OrderRecord, lots: int) -> None:
+        """Count that ``lots`` of a resting order no longer rest."""
+        if not record.reduce_only:
+            self._lots[record.side] -= lots
+            self._ticklots[record.side] -= lots * record.price_ticks
+
+    def replace(self, record: OrderRecord, *, price_ticks: int, lots: int) -> None:
+        """Give a counted order another price and another total size."""
+        self.shrink(record, record.leaves_lots)
+        record.price_ticks = price_ticks
+        record.lots = lots
+        record.leaves_lots = lots - record.cum_lots
+        self.shrink(record, -record.leaves_lots)
+
+    def order_margin(self) -> Decimal:
+        """Return the margin of all resting orders, quote currency.
+
+        Reduce-only orders cost nothing, nor does the part of the other orders, oldest first, that
+        can only reduce the position.
+        """
+        ticklots = sum(self._ticklots.values())
+        if not ticklots:
+            return _ZERO
+        return self.margin_of(ticklots - self._exempt())
+
+    def entry_margin(self, side: Side, *, lots: int, ticklots: int) -> Decimal:
+        """Return the margin that a new order behind all resting ones would need.
+
+        Parameters
+        ----------
+        side : Side
+            Side of the new order.
+        lots, ticklots : int
+            Its size and its expected cost, in ticks times lots.
+        """
+        covered = min(lots, max(0, self.reducible(side) - self._lots[side]))
+        if covered == lots:
+            return _ZERO
+        value = self.contract.unit * ticklots * (lots - covered) / lots
+        return money(value / self.leverage + value * self.taker_rate)
+
+    def margin_of(self, ticklots: int) -> Decimal:
+        """Return the initial margin of an order value given in ticks times lots."""
+        value = self.contract.unit * ticklots
+        return money(value / self.leverage + value * self.taker_rate)
+
+    def position_margins(self) -> tuple[Decimal, Decimal]:
+        """Return (initial, maintenance) margin of the position at the mark price."""
+        if not self.position.lots:
+            return _ZERO, _ZERO
+        contract = self.contract
+        value = contract.value(abs(self.position.lots))
+        closing = value * self.taker_rate
+        return (
+            money(value / self.leverage + closing),
+            money(value * contract.maintenance_rate + closing),
+        )
+
+    def unrealised(self) -> Decimal:
+        """Return the profit of closing the position at the mark price, before fees."""
+        position = self.position
+        if not position.lots:
+            return _ZERO
+        value = self.contract.value(position.lots)
+        return value - position.entry_value if position.lots > 0 else value + position.entry_value
+
+    def view(self, account_id: int) -> PositionView:
+        """Return a snapshot of the position."""
+        position = self.position
+        contract = self.contract
+        initial, maintenance = self.position_margins()
+        qty = contract.instrument.lots_to_qty(abs(position.lots))
+        return PositionView(
+            account_id=account_id,
+            symbol=contract.symbol,
+            lots=position.lots,
+            entry_price=money(position.entry_value / qty) if position.lots else _ZERO,
+            position_value=position.entry_value,
+            mark_price=contract.mark,
+            leverage=self.leverage,
+            unrealised=self.unrealised(),
+            session_realised=position.session_realised,
+            cumulative_realised=position.cumulative_realised,
+            initial_margin=initial,
+            maintenance_margin=maintenance,
+            break_even_price=self._break_even(),
+            created_ms=self.created_ms,
+            updated_ms=self.updated_ms,
+            opened_ms=position.opened_ms,
+            sequence=position.sequence,
+            stop_loss=self._stop_price(StopKind.STOP_LOSS),
+            take_profit=self._stop_price(StopKind.TAKE_PROFIT),
+        )
+
+    def _stop_price(self, kind: StopKind) -> Decimal | None:
+        live = self.stops.get(kind)
+        if live is None or live.record.trigger is None:
+            return None
+        return self.contract.instrument.ticks_to_price(live.record.trigger.price_ticks)
+
+    def _exempt(self) -> int:
+        # Ticks times lots of the orders that only reduce the position, oldest order first.
+        lots = self.position.lots
+        side = Side.SELL if lots > 0 else Side.BUY
+        room = abs(lots)
+        if self._lots[side] <= room:
+            return self._ticklots[side] if room else 0
+        exempt = 0
+        for live in self.orders.values():
+            if not room:
+                break
+            record = live.record
+            if record.side is side and not record.reduce_only:
+                covered = min(room, record.leaves_lots)
+                exempt += covered * record.price_ticks
+                room -= covered
+        return exempt
+
+    def _break_even(self) -> Decimal | None:
+        # (entry * qty - realised) / (qty - |qty| * closing rate), qty signed.
+        position = self.position
+        if not position.lots:
+            return None
+        sign = 1 if position.lots > 0 else -1
+        size = self.contract.instrument.lots_to_qty(abs(position.lots))
+        rate = max(self.taker_rate, _LEAST_BREAK_EVEN_RATE)
+        value = position.entry_value * sign - position.session_realised
+        return money(value / (size * sign - size * rate))
 
 
 class Account:

@@ -71,11 +71,6 @@ class RollingQuota:
         self._window_ms = window_ms
         self._taken: deque[int] = deque()
 
-    @property
-    def newest_ms(self) -> int:
-        """Time of the newest admitted credit, 0 if none is remembered."""
-        return self._taken[-1] if self._taken else 0
-
     def take(self, count: int, *, now_ms: int) -> Admission:
         """Admit as many of ``count`` credits as are left at ``now_ms``."""
         taken = self._taken

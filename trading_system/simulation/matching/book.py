@@ -138,11 +138,6 @@ class MatchingBook:
             price = key * half.sign
             yield price, half.levels[price].lots
 
-    def lots_at(self, side: Side, price_ticks: int) -> int:
-        """Return the lots resting on ``side`` at one price, 0 when there is no such level."""
-        level = self._half(side).levels.get(price_ticks)
-        return 0 if level is None else level.lots
-
     def depth_levels(self, side: Side) -> int:
         """Return the number of price levels of ``side``."""
         return len(self._half(side).keys)

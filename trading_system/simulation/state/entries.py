@@ -13,8 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from trading_system.domain.errors import CorruptDataError
-from trading_system.simulation.accounts.account import Account
-from trading_system.simulation.accounts.stakes import Stake
+from trading_system.simulation.accounts.account import Account, Stake
 from trading_system.simulation.records import (
     AccountSpec,
     ClosedPnlRecord,

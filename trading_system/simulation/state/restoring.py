@@ -8,8 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from trading_system.simulation.accounts.account import Account
-from trading_system.simulation.accounts.stakes import LiveOrder
+from trading_system.simulation.accounts.account import Account, LiveOrder
 from trading_system.simulation.exchange import Exchange
 from trading_system.simulation.records import OrderRecord, OrderState
 from trading_system.simulation.state.entries import (
@@ -89,7 +88,6 @@ def _restore_stake(exchange: Exchange, account: Account, state: StakeState) -> N
     position.cumulative_realised = state.cumulative_realised
     position.opened_ms = state.opened_ms
     position.sequence = state.sequence
-    contract.house_lots -= state.lots
 
 
 def _readmit(exchange: Exchange, account: Account, order: OrderRecord, *, now_ms: int) -> None:

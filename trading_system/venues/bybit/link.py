@@ -281,6 +281,37 @@ class Link:
         return f"closed with code {socket.close_code}"
 
 
+class LinkView:
+    """What a stream lets its owner read of the link that it runs on."""
+
+    _link: Link
+
+    @property
+    def state(self) -> LinkState:
+        """Where the connection is in its life."""
+        return self._link.state
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the connection is open, logged in and subscribed."""
+        return self._link.is_up
+
+    @property
+    def connects(self) -> int:
+        """Connections opened so far."""
+        return self._link.connects
+
+    @property
+    def last_frame_ns(self) -> int | None:
+        """Monotonic time of the newest frame, None before the first."""
+        return self._link.last_frame_ns
+
+    @property
+    def reason(self) -> str | None:
+        """Why the connection was last lost, None if it never was."""
+        return self._link.reason
+
+
 def _words(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"{error.host}:{error.port}: {error.os_error.strerror}"

@@ -25,7 +25,7 @@ from trading_system.domain.errors import (
 from trading_system.domain.ports import Clock
 from trading_system.market.decode import peek_topic
 from trading_system.runtime.limiter import SlidingWindow
-from trading_system.venues.bybit.link import Link, LinkState, LinkTiming
+from trading_system.venues.bybit.link import Link, LinkTiming, LinkView
 from trading_system.venues.bybit.refusals import VENUE
 from trading_system.venues.bybit.signing import Signer
 
@@ -71,7 +71,7 @@ class StreamCallbacks:
     on_resync: Callable[[str], None] = lambda _topic: None
 
 
-class BybitStream:
+class BybitStream(LinkView):
     """A public or private stream of Bybit V5.
 
     Parameters
@@ -125,34 +125,9 @@ class BybitStream:
         self.resyncs = 0
 
     @property
-    def state(self) -> LinkState:
-        """Where the connection is in its life."""
-        return self._link.state
-
-    @property
-    def is_up(self) -> bool:
-        """Whether the stream is connected, logged in and subscribed to every topic."""
-        return self._link.is_up
-
-    @property
-    def connects(self) -> int:
-        """Connections opened so far."""
-        return self._link.connects
-
-    @property
     def frames(self) -> int:
         """Frames received so far."""
         return self._link.frames
-
-    @property
-    def last_frame_ns(self) -> int | None:
-        """Monotonic time of the newest frame, None before the first."""
-        return self._link.last_frame_ns
-
-    @property
-    def reason(self) -> str | None:
-        """Why the connection was last lost, None if it never was."""
-        return self._link.reason
 
     @property
     def refused_topics(self) -> dict[str, str]:

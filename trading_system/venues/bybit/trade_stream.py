@@ -22,7 +22,7 @@ from trading_system.domain.errors import (
     VenueError,
 )
 from trading_system.domain.ports import Clock
-from trading_system.venues.bybit.link import Link, LinkState, LinkTiming
+from trading_system.venues.bybit.link import Link, LinkTiming, LinkView
 from trading_system.venues.bybit.quotas import QuotaTable, reset_in_s
 from trading_system.venues.bybit.refusals import NO_CHANGE_CODES, not_sent, refusal, unknown
 from trading_system.venues.bybit.signing import Signer
@@ -46,7 +46,7 @@ class _Reply(msgspec.Struct, frozen=True):
     header: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class BybitTradeStream:
+class BybitTradeStream(LinkView):
     """The trade WebSocket of one account.
 
     Parameters
@@ -92,31 +92,6 @@ class BybitTradeStream:
         self.quotas = QuotaTable()
         self.requests = 0
         self.unmatched = 0
-
-    @property
-    def state(self) -> LinkState:
-        """Where the connection is in its life."""
-        return self._link.state
-
-    @property
-    def is_up(self) -> bool:
-        """Whether requests can be sent now."""
-        return self._link.is_up
-
-    @property
-    def connects(self) -> int:
-        """Connections opened so far."""
-        return self._link.connects
-
-    @property
-    def last_frame_ns(self) -> int | None:
-        """Monotonic time of the newest frame, None before the first."""
-        return self._link.last_frame_ns
-
-    @property
-    def reason(self) -> str | None:
-        """Why the connection was last lost, None if it never was."""
-        return self._link.reason
 
     @property
     def in_flight(self) -> int:

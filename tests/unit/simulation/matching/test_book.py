@@ -36,7 +36,6 @@ def test_levels_are_listed_best_first_with_their_total(book):
     assert book.top(Side.SELL, 2) == list(book.levels(Side.SELL)) == [(102, 6), (105, 1)]
     assert book.top(Side.SELL, 0) == []
     assert (book.depth_levels(Side.BUY), len(book)) == (2, 5)
-    assert (book.lots_at(Side.BUY, 100), book.lots_at(Side.BUY, 98)) == (7, 0)
 
 
 def test_price_goes_before_time(book):
@@ -72,7 +71,7 @@ def test_order_in_the_middle_of_a_queue_can_leave(book):
     book.add(6, 0, side=Side.BUY, price_ticks=100, lots=1)
     book.remove(3)
     assert ids(book, Side.BUY) == [2, 6, 1]
-    assert book.lots_at(Side.BUY, 100) == 4
+    assert book.top(Side.BUY, 1) == [(100, 4)]
 
 
 def test_level_between_others_disappears_with_its_last_order(book):
@@ -85,7 +84,7 @@ def test_level_between_others_disappears_with_its_last_order(book):
 def test_resized_order_keeps_its_place(book, lots):
     assert book.resize(2, lots)
     assert ids(book, Side.BUY) == [2, 3, 1]
-    assert book.lots_at(Side.BUY, 100) == lots + 4
+    assert book.top(Side.BUY, 1) == [(100, lots + 4)]
 
 
 def test_resizing_to_nothing_removes(book):
@@ -108,7 +107,7 @@ def test_sequence_grows_with_changes_only(book):
 def test_taking_part_of_an_order_keeps_the_rest_in_front(book):
     order = book.first(Side.BUY)
     book.take(order, 2)
-    assert (book.first(Side.BUY), order.lots, book.lots_at(Side.BUY, 100)) == (order, 1, 5)
+    assert (book.first(Side.BUY), order.lots, book.top(Side.BUY, 1)) == (order, 1, [(100, 5)])
     book.take(order, 1)
     assert book.first(Side.BUY).order_id == 3
 
