@@ -151,7 +151,6 @@ class Instrument:
         return format(self.tick_size * ticks, f".{self.price_decimals}f")
 
 
-
 def _units(value: Decimal, step: Decimal, what: str) -> int:
     if not value.is_finite():
         raise OffGridError(f"{what} must be finite, was {value}")

@@ -87,26 +87,25 @@ class HouseFlow:
         for live in self._better(contract, taker_side, price_ticks):
             resting = live.resting
             if lots and resting is not None:
-                lots -= self._consume(contract, resting, taker_side, lots=lots, step=step)
+                lots -= self._consume(contract, resting, lots=lots, step=step)
         maker_side = taker_side.opposite
         while at_level and lots:
             maker = book.first_at(maker_side, price_ticks)
             if maker is None:
                 break
-            lots -= self._consume(contract, maker, taker_side, lots=lots, step=step)
+            lots -= self._consume(contract, maker, lots=lots, step=step)
 
     def _consume(
         self,
         contract: Contract,
         maker: RestingOrder,
-        taker_side: Side,
         *,
         lots: int,
         step: MatchingStep,
     ) -> int:
         traded = min(lots, maker.lots)
         contract.book.take(maker, traded)
-        self._settlement.settle(contract, maker, traded, taker_side=taker_side, step=step)
+        self._settlement.settle(maker, traded, step=step)
         return traded
 
     def _better(self, contract: Contract, taker_side: Side, price_ticks: int) -> list[LiveOrder]:

@@ -164,15 +164,13 @@ class Settlement:
 
     def settle(
         self,
-        contract: Contract,
         maker: RestingOrder,
         lots: int,
         *,
-        taker_side: Side,
         step: MatchingStep,
         taker: LiveOrder | None = None,
     ) -> None:
-        """Settle one trade for both sides; the house has no position."""
+        """Settle one trade for both sides; of the house nothing is kept."""
         live = None if maker.owner == HOUSE else self.resting[maker.order_id]
         price_ticks = maker.price_ticks
         if live is not None:
@@ -373,9 +371,7 @@ class _TakerFills:
         self._settlement.print_trade(
             self._contract, self._side, price_ticks=maker.price_ticks, lots=lots, step=self._step
         )
-        self._settlement.settle(
-            self._contract, maker, lots, taker_side=self._side, taker=self._taker, step=self._step
-        )
+        self._settlement.settle(maker, lots, taker=self._taker, step=self._step)
 
     def met_own(self, maker: RestingOrder) -> None:
         """Remember the order that self-match prevention acts on."""

@@ -18,6 +18,7 @@ _TRANSFER_RIGHTS = frozenset({"AccountTransfer", "SubMemberTransfer", "SubMember
 _NEEDED_RIGHTS = frozenset({"Order", "Position"})
 _EXPIRY_DAYS = 14
 # Order creation of a linear account without a VIP level, requests per second.
+_NOT_OFFERED = 10017
 _ORDER_QUOTA = 10
 _KEY_PAGE = "the venue's API key page"
 # Answers from which something is missing are a finding too, never a crash.
@@ -166,7 +167,16 @@ async def _account_findings(
         return judge_balance(answer.result, entry_notional=settings.strategy.entry_notional)
 
     async def fees() -> Finding:
-        answer = await probe.read("/v5/account/fee-rate", category="linear", symbol=symbol)
+        try:
+            answer = await probe.read("/v5/account/fee-rate", category="linear", symbol=symbol)
+        except VenueRejected as e:
+            if e.code != _NOT_OFFERED:
+                raise
+            return warning(
+                "fee rates",
+                "this environment has no such request; VIP 0 rates are assumed",
+                "compare the report's fees_bps with your tier",
+            )
         return judge_fees(symbol, answer.result)
 
     async def limits() -> Finding:
