@@ -16,7 +16,7 @@ ROWS = 12
 
 def written() -> Journal:
     journal = Journal.open(IN_MEMORY, clock=ManualClock())
-    journal.begin_run("0badcafe", {"version": "0"})
+    journal.begin_run("0badcafe")
     for number in range(1, ROWS):
         link_id = f"ts-0badcafe-{number // 2 + 1}"
         if number % 2:

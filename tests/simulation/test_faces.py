@@ -380,7 +380,6 @@ READS = {
     "look_up",
     "open_positions",
     "order",
-    "order_outcomes",
     "own_quantity",
     "panel",
     "refresh",

@@ -33,7 +33,6 @@ from trading_system.domain.signals import Consensus, MarketFeatures
 from trading_system.execution.engine import ExecutionEngine
 from trading_system.execution.executor import Executor
 from trading_system.execution.journal.store import Journal
-from trading_system.execution.tracking import TrackedStatus
 from trading_system.live.account import AccountFeed, Reconciler, own_part
 from trading_system.live.client import GatedClient
 from trading_system.live.connection import Account, Traffic, VenueConnection
@@ -423,10 +422,6 @@ class TradingSession:
             await self.engine.cancel(intent.symbol, intent.link_id, timeout_s=self._timeout_s)
         except VenueError as e:  # final already, or unreachable: the look-ups below tell
             _LOG.info("cancel had no effect", link_id=intent.link_id, error=str(e))
-
-    def order_outcomes(self) -> dict[TrackedStatus, int]:
-        """Return how many settled orders ended in each status."""
-        return dict(self.engine.outcomes)
 
 
 def _tame_collector() -> Callable[[], None]:

@@ -96,8 +96,8 @@ def test_only_a_position_of_own_fills_is_taken_up_after_a_restart(
         assert session.portfolio.position(SYMBOL).quantity == Decimal("0.2")
         assert session.own_quantity(SYMBOL) == Decimal(own)
         assert session.reconciler.positions_agree is True
-        assert session.order_outcomes() == dict.fromkeys(TrackedStatus, 0) or not any(
-            session.order_outcomes().values()
+        assert session.engine.outcomes == dict.fromkeys(TrackedStatus, 0) or not any(
+            session.engine.outcomes.values()
         )
 
     in_session(work, tmp_path, journal=journal, prepare=prepare)
@@ -234,7 +234,7 @@ def test_the_end_cancels_what_rests_and_leaves_the_protective_stop(tmp_path: Pat
         assert len(rig.venue.cancelled) == 2
         assert rig.venue.stop is not None
         assert rig.venue.held != 0
-        assert session.order_outcomes()[TrackedStatus.CANCELLED] == 2
+        assert session.engine.outcomes[TrackedStatus.CANCELLED] == 2
 
     in_session(work, tmp_path)
 
