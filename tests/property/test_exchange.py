@@ -23,6 +23,9 @@ from trading_system.simulation.records import (
     VenueReject,
 )
 
+# Heavy work on code that its unit tests cover: measuring it here would only double the time.
+pytestmark = pytest.mark.no_cover
+
 D = Decimal
 SYMBOL = "ABCUSDT"
 ABC = Instrument(

@@ -21,6 +21,9 @@ from trading_system.market import kernels, kernels_plain
 from trading_system.market.book import OrderBook
 from trading_system.market.decode import BookMessage
 
+# Heavy work on code that its unit tests cover: measuring it here would only double the time.
+pytestmark = pytest.mark.no_cover
+
 FUZZ = os.environ.get("FUZZ") == "1"
 LEVEL_CHANGES = 1_000_000
 FUZZ_DELTAS = 1_000_000

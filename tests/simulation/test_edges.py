@@ -12,6 +12,9 @@ from collections.abc import Iterable, Sequence
 import pytest
 from virtual_desk import Record, Trade, virtual_run
 
+# Heavy work on code that its unit tests cover: measuring it here would only double the time.
+pytestmark = pytest.mark.no_cover
+
 EDGE_BPS = 25.0
 TRADED_S = 60.0
 NOISE_S = 180.0

@@ -26,6 +26,9 @@ from trading_system.simulation.venue import (
     default_accounts,
 )
 
+# Heavy work on code that its unit tests cover: measuring it here would only double the time.
+pytestmark = pytest.mark.no_cover
+
 START = 1_700_000_000_000
 BTC = "BTCUSDT"
 SYMBOLS = (BTC, "ETHUSDT")

@@ -10,6 +10,9 @@ from agents.scored import ScoredAgent
 from trading_system.domain.signals import MarketFeatures, Opinion
 from trading_system.evaluation.sessions import SyntheticPlan, decisions
 
+# Heavy work on code that its unit tests cover: measuring it here would only double the time.
+pytestmark = pytest.mark.no_cover
+
 FEES_BPS = 11.0
 CONFIDENCE = 0.5
 SECOND = 1_000_000_000
