@@ -33,6 +33,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.no_cover  # the fixture has measured the same command
 def test_the_same_command_writes_the_same_bytes_and_prints_the_manifest(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,6 +19,7 @@ from trading_system.market.decode import (
 FOLDER = os.environ.get("TRADING_TEST_DATA")
 RECORDINGS = sorted(Path(FOLDER, "raw_ws").glob("bybit_v5_*.jsonl.zst")) if FOLDER else []
 pytestmark = [
+    pytest.mark.no_cover,  # heavy, on code that its unit tests cover
     pytest.mark.data,
     pytest.mark.skipif(not FOLDER, reason="TRADING_TEST_DATA names no folder of recordings"),
 ]
