@@ -45,7 +45,8 @@ test: $(VENV)/.dev
 	@$(BIN)/python -m trading_system.market.warm
 ifeq ($(ARGS),)
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not no_cover" --cov --cov-report=
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m no_cover
 	$(BIN)/coverage report --include='$(STRICT)' --fail-under=100
 	$(BIN)/coverage report --fail-under=90
 else
