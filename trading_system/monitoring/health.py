@@ -107,7 +107,7 @@ class HealthEvidence:
     loop_lag_p99_ms, loop_lag_target_ms : float or None
         Lateness of the event loop and its target.
     clock_offset_ms, clock_target_ms : float or None
-        Distance of the venue's clock after correction, and its limit.
+        Measured distance of the venue's clock from ours, before it is corrected, and its limit.
     trading_state : str
         ``ACTIVE``, ``REDUCING`` or ``HALTED``.
     holds : tuple of str
