@@ -48,6 +48,12 @@ def _ws_url(url: str) -> str:
     return _base_url(("ws", "wss"), url)
 
 
+def _loopback(host: str) -> str:
+    if host not in {"127.0.0.1", "::1", "localhost"}:
+        raise ValueError("must be 127.0.0.1, ::1 or localhost: the API is for this machine only")
+    return host
+
+
 def _split_names(value: object) -> object:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
@@ -177,6 +183,9 @@ class RiskSettings(Section):
     max_orders_per_second: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=5, description="new orders per rolling second"
     )
+    max_amends_per_second: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=10, description="price changes of resting orders per rolling second"
+    )
     max_order_notional: Money = Field(
         default=Decimal(10_000), description="largest value of one order, USDT"
     )
@@ -211,9 +220,10 @@ class RiskSettings(Section):
 class StrategySettings(Section):
     """When the strategy trades and how much."""
 
-    name: Literal["signals", "none"] = Field(
+    name: Literal["signals", "market-maker", "none"] = Field(
         default="signals",
-        description="signals (trade on the agents' opinions) or none (watch only)",
+        description="signals (trade on the agents' opinions), market-maker (quote both sides) "
+        "or none (watch only)",
     )
     min_edge_bps: Annotated[float, Field(ge=-200, le=200)] = Field(
         default=0.0,
@@ -264,6 +274,158 @@ class StrategySettings(Section):
                 f" ({self.stop_loss_bps:g}); raise the first or lower the second"
             )
         return self
+
+
+class MarketMakerSettings(Section):
+    """How the market maker quotes."""
+
+    quoting: Literal["atr", "avellaneda-stoikov"] = Field(
+        default="atr", description="what the spread follows: atr or avellaneda-stoikov"
+    )
+    update_interval_s: Annotated[float, Field(gt=0, le=3600)] = Field(
+        default=2.0,
+        alias="update_interval",
+        description="base time from one quoting cycle to the next, seconds",
+    )
+    quote_notional: Money = Field(default=Decimal(500), description="value of one quote, USDT")
+    tiers: Annotated[int, Field(ge=1, le=5)] = Field(
+        default=3, description="quotes on each side of each symbol"
+    )
+    tier_spacing_bps: Annotated[float, Field(gt=0, le=500)] = Field(
+        default=2.0, description="distance from one tier to the next, bps of the mid"
+    )
+    atr_multiple: Annotated[float, Field(gt=0, le=10)] = Field(
+        default=0.25, description="atr only: half spread as a share of the ATR of one minute"
+    )
+    atr_period: Annotated[int, Field(ge=2, le=200)] = Field(
+        default=14, description="candles of the ATR"
+    )
+    min_edge_bps: Annotated[float, Field(ge=0, le=500)] = Field(
+        default=1.0, description="what bid to ask must be worth beyond both maker fees, bps"
+    )
+    max_half_spread_bps: Annotated[float, Field(gt=0, le=5000)] = Field(
+        default=40.0, description="largest distance of the first tier from the centre, bps"
+    )
+    max_inventory_notional: Money = Field(
+        default=Decimal(3000), description="largest value of one symbol's inventory, USDT"
+    )
+    inventory_skew: Annotated[float, Field(ge=0, le=5)] = Field(
+        default=1.0,
+        description="shift of the centre at full inventory, in half spreads, against the inventory",
+    )
+    risk_aversion: Annotated[float, Field(gt=0, le=1000)] = Field(
+        default=0.1,
+        description="avellaneda-stoikov only: aversion to inventory risk, per 1000 USDT",
+    )
+    arrival_decay_bps: Annotated[float, Field(gt=0, le=1000)] = Field(
+        default=3.0,
+        description="avellaneda-stoikov only: distance at which fills are 1/e as frequent, bps",
+    )
+    horizon_s: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        default=60.0, description="avellaneda-stoikov only: rolling horizon, seconds"
+    )
+    requote_bps: Annotated[float, Field(gt=0, le=500)] = Field(
+        default=1.0, description="a quote is moved when it is this far from where it belongs, bps"
+    )
+    pull_after_s: Annotated[float, Field(gt=0, le=60)] = Field(
+        default=2.0, description="age of a book at which all its quotes are pulled, seconds"
+    )
+
+
+class PerformanceSettings(Section):
+    """Caches, call spacing, batches and thresholds of guide 4; the names are the guide's."""
+
+    enable_caching: bool = Field(default=True, description="false reads everything anew")
+    price_cache_ttl_s: Seconds = Field(
+        default=0.1, alias="price_cache_ttl", description="life of a cached price, seconds"
+    )
+    order_book_cache_ttl_s: Seconds = Field(
+        default=0.2, alias="order_book_cache_ttl", description="life of a cached book, seconds"
+    )
+    volatility_cache_ttl_s: Seconds = Field(
+        default=60.0, alias="volatility_cache_ttl", description="life of a volatility, seconds"
+    )
+    ohlcv_cache_ttl_s: Seconds = Field(
+        default=30.0, alias="ohlcv_cache_ttl", description="life of cached candles, seconds"
+    )
+    min_api_interval_s: Annotated[float, Field(ge=0, le=60)] = Field(
+        default=0.05,
+        alias="min_api_interval",
+        description="shortest time between two calls of one operation, seconds",
+    )
+    max_ticker_response_time_s: Seconds = Field(
+        default=0.5,
+        alias="max_ticker_response_time",
+        description="a price read that takes longer is reported as slow, seconds",
+    )
+    max_order_response_time_s: Seconds = Field(
+        default=1.0,
+        alias="max_order_response_time",
+        description="an order request that takes longer is reported as slow, seconds",
+    )
+    max_volatility_calc_time_s: Seconds = Field(
+        default=0.1,
+        alias="max_volatility_calc_time",
+        description="a volatility that takes longer is reported as slow, seconds",
+    )
+    batch_size: Annotated[int, Field(ge=1, le=10)] = Field(
+        default=5, description="orders sent in one request"
+    )
+    batch_timeout_s: Annotated[float, Field(ge=0, le=10)] = Field(
+        default=0.1,
+        alias="batch_timeout",
+        description="longest wait of an order for others of its batch, seconds",
+    )
+    performance_log_interval_s: Seconds = Field(
+        default=300.0,
+        alias="performance_log_interval",
+        description="time between two lines of performance figures in the log, seconds",
+    )
+
+
+class OkxSettings(Section):
+    """Access to OKX's public market data; used by the cost simulator."""
+
+    rest_url: RestUrl | None = Field(
+        default=None, description="base address instead of the environment's REST host"
+    )
+    ws_url: WsUrl | None = Field(
+        default=None, description="base address instead of the environment's WebSocket host"
+    )
+    channel: Literal["books", "books5"] = Field(
+        default="books", description="books (400 levels, increments) or books5 (5 levels)"
+    )
+
+
+class CostSettings(Section):
+    """The cost simulator."""
+
+    horizon_s: Seconds = Field(
+        default=60.0, description="time over which a scheduled order is worked, seconds"
+    )
+    risk_aversion: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=1e-6, description="aversion to the variance of the cost, per USDT"
+    )
+    volatility_window_s: Annotated[float, Field(ge=10, le=86_400)] = Field(
+        default=300.0, description="window of the realised volatility, seconds"
+    )
+    stale_after_s: Annotated[float, Field(gt=0, le=60)] = Field(
+        default=5.0, description="age of a book above which no estimate is given, seconds"
+    )
+    fee_tables: Path | None = Field(
+        default=None, description="folder of own fee tables; empty takes the shipped ones"
+    )
+    host: Annotated[str, Field(min_length=1, max_length=253)] = Field(
+        default="127.0.0.1", description="listening address of cost serve, loopback only"
+    )
+    port: Annotated[int, Field(ge=0, le=65_535)] = Field(
+        default=0, description="listening port of cost serve; 0 takes a free one"
+    )
+
+    @field_validator("host")
+    @classmethod
+    def _is_loopback(cls, value: str) -> str:
+        return _loopback(value)
 
 
 class OptimizationSettings(Section):
@@ -325,11 +487,7 @@ class ApiSettings(Section):
     @field_validator("host")
     @classmethod
     def _is_loopback(cls, value: str) -> str:
-        if value not in {"127.0.0.1", "::1", "localhost"}:
-            raise ValueError(
-                "must be 127.0.0.1, ::1 or localhost: the API is for this machine only"
-            )
-        return value
+        return _loopback(value)
 
 
 class LogSettings(Section):

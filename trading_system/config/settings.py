@@ -12,7 +12,6 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -24,8 +23,12 @@ from typing_extensions import override
 from trading_system.config.sections import (
     ApiSettings,
     BybitSettings,
+    CostSettings,
     LogSettings,
+    MarketMakerSettings,
+    OkxSettings,
     OptimizationSettings,
+    PerformanceSettings,
     RiskSettings,
     Section,
     StrategySettings,
@@ -46,26 +49,7 @@ KNOWN_BY_NAME: Final = {
 
 _MAX_FILE_BYTES: Final = 1024 * 1024
 _SHOWN_CHARACTERS: Final = 60
-_GUIDE_KEYS: Final = {
-    ("trading", "update_interval"): (("strategy", "decision_interval_s"), 1),
-    ("performance", "max_order_response_time"): (("targets", "order_execution_time_ms"), 1000),
-}
-
-_GUIDE_KEYS_WITHOUT_EFFECT: Final = frozenset(
-    f"performance.{name}"
-    for name in (
-        "enable_caching",
-        "price_cache_ttl",
-        "order_book_cache_ttl",
-        "volatility_cache_ttl",
-        "min_api_interval",
-        "max_ticker_response_time",
-        "max_volatility_calc_time",
-        "batch_size",
-        "batch_timeout",
-        "performance_log_interval",
-    )
-)
+_GUIDE_KEYS: Final = {"trading.update_interval": ("market_maker", "update_interval_s")}
 _DOTENV_LINE: Final = re.compile(
     r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*"
     r"(?:'(?P<single>[^']*)'|\"(?P<double>[^\"]*)\"|(?P<plain>[^\s'\"#]\S*(?:\s+[^\s#]\S*)*)?)"
@@ -116,6 +100,10 @@ class Settings(BaseSettings):
     bybit: BybitSettings = BybitSettings()
     risk: RiskSettings = RiskSettings()
     strategy: StrategySettings = StrategySettings()
+    market_maker: MarketMakerSettings = MarketMakerSettings()
+    performance: PerformanceSettings = PerformanceSettings()
+    okx: OkxSettings = OkxSettings()
+    cost: CostSettings = CostSettings()
     optimization: OptimizationSettings = OptimizationSettings()
     targets: TargetSettings = TargetSettings()
     api: ApiSettings = ApiSettings()
@@ -304,26 +292,16 @@ def _from_config(path: Path) -> dict[Key, _Entry]:
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path} must hold one JSON object; repair or remove it")
     names = _names_by_key()
-    guide = {".".join(key): target for key, target in _GUIDE_KEYS.items()}
     entries: dict[Key, _Entry] = {}
     for dotted, value in _flattened(content):
         label = f"{dotted} in {path}"
-        if dotted in guide:
-            key, factor = guide[dotted]
-            entries[key] = _Entry(_scaled(value, factor, label), label, str(path))
+        if dotted in _GUIDE_KEYS:
+            entries[_GUIDE_KEYS[dotted]] = _Entry(value, label, str(path))
         elif dotted in names:
             entries[names[dotted].key] = _Entry(value, label, str(path))
-        elif dotted in _GUIDE_KEYS_WITHOUT_EFFECT:
-            raise ConfigurationError(f"{label} has no effect in this version; remove it")
         else:
-            raise _unknown(dotted, str(path), [*names, *guide])
+            raise _unknown(dotted, str(path), [*names, *_GUIDE_KEYS])
     return entries
-
-
-def _scaled(value: object, factor: int, label: str) -> object:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigurationError(f"{label} must be a number of seconds; was {_shown(value)}")
-    return float(Decimal(str(value)) * factor)
 
 
 def _names_by_key() -> dict[str, Variable]:

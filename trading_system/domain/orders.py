@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 
+from trading_system.domain.errors import TradingSystemError
+
 
 class Side(Enum):
     """Direction of an order or a trade's aggressor."""
@@ -158,3 +160,48 @@ class OrderAck:
 
     order_id: str
     link_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceChange:
+    """A new price for an own resting order; its quantity and its place in time stay the venue's."""
+
+    symbol: str
+    link_id: str
+    price: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchOutcome:
+    """What became of one order of a batch; ``error`` is None if the venue accepted it.
+
+    ``OrderDenied`` means that the risk gate refused it and nothing was sent; of a ``VenueError``
+    see ``outcome``.
+    """
+
+    link_id: str
+    order_id: str = ""
+    error: TradingSystemError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestingOrder:
+    """An own order that is, or may be, in the venue's book.
+
+    Parameters
+    ----------
+    price : Decimal
+        Newest price asked for, quote currency.
+    open_quantity : Decimal
+        What may still fill, base currency.
+    is_settled_in : bool
+        Whether the venue has confirmed it and no request about it is under way: only then may it
+        be amended or counted on.
+    """
+
+    link_id: str
+    symbol: str
+    side: Side
+    price: Decimal
+    open_quantity: Decimal
+    is_settled_in: bool

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol
 
 from trading_system.domain.instruments import Instrument
-from trading_system.domain.orders import OrderAck, OrderIntent
+from trading_system.domain.orders import (
+    BatchOutcome,
+    OrderAck,
+    OrderIntent,
+    PriceChange,
+    RestingOrder,
+)
 from trading_system.domain.parents import ParentOrder, ParentResult
 from trading_system.domain.signals import MarketFeatures, Opinion
 
@@ -53,6 +59,24 @@ class OrderGateway(Protocol):
 
         The stop closes the position at market when the mark price reaches ``stop_price``.
         """
+        ...
+
+    async def submit_batch(
+        self, intents: Sequence[OrderIntent], *, timeout_s: float
+    ) -> list[BatchOutcome]:
+        """Send several orders, up to ten in one request; each ends for itself, in order."""
+        ...
+
+    async def amend_batch(
+        self, changes: Sequence[PriceChange], *, timeout_s: float
+    ) -> list[BatchOutcome]:
+        """Move resting orders to new prices, up to ten in one request; each ends for itself."""
+        ...
+
+    async def cancel_batch(
+        self, orders: Sequence[tuple[str, str]], *, timeout_s: float
+    ) -> list[BatchOutcome]:
+        """Ask for the cancellation of (symbol, link id) pairs, up to ten in one request."""
         ...
 
 
@@ -171,6 +195,81 @@ class VenueClient(Protocol):
 
     async def place_order(self, symbol: str, side: str, **parameters: object) -> dict[str, Any]:
         """Send one order through the risk gate; see the client for parameters and result."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteView:
+    """What a market maker has to know of one symbol before it quotes.
+
+    Parameters
+    ----------
+    bid, ask : Decimal
+        Best prices of the trusted book, own orders included, quote currency.
+    mid, microprice : float
+        Quote currency.
+    age_s : float
+        Time since the book was last known to be right, seconds.
+    position : Decimal
+        Signed position of the account, base currency.
+    """
+
+    symbol: str
+    bid: Decimal
+    ask: Decimal
+    mid: float
+    microprice: float
+    age_s: float
+    position: Decimal
+
+
+class QuotingVenue(Protocol):
+    """What a market maker needs of the gated client: a view, and orders through the risk gate."""
+
+    async def ensure_ready(self) -> None:
+        """Connect on first use; afterwards return at once."""
+        ...
+
+    async def instrument(self, symbol: str) -> Instrument:
+        """Return the trading rules of one symbol."""
+        ...
+
+    def maker_fee(self, symbol: str) -> float:
+        """Return the account's maker fee as a fraction of value, negative for a rebate."""
+        ...
+
+    def quote_view(self, symbol: str) -> QuoteView | None:
+        """Return the newest view, None without a trusted two-sided book."""
+        ...
+
+    def may_open(self) -> bool:
+        """Return whether the gate lets orders through that open positions."""
+        ...
+
+    def resting_orders(self, symbol: str) -> tuple[RestingOrder, ...]:
+        """Return the own orders of ``symbol`` without a settled outcome, oldest first."""
+        ...
+
+    def next_link_id(self) -> str:
+        """Return a link id that was never used."""
+        ...
+
+    async def get_kline_data(
+        self, symbol: str, interval: str = "1", limit: int = 200
+    ) -> list[dict[str, Any]]:
+        """Return candles, oldest first; the last one may still be open."""
+        ...
+
+    async def place_orders(self, intents: Sequence[OrderIntent]) -> list[BatchOutcome]:
+        """Send orders through the gate, up to ten in one request."""
+        ...
+
+    async def amend_orders(self, changes: Sequence[PriceChange]) -> list[BatchOutcome]:
+        """Move resting orders through the gate, up to ten in one request."""
+        ...
+
+    async def cancel_orders(self, orders: Sequence[tuple[str, str]]) -> list[BatchOutcome]:
+        """Cancel (symbol, link id) pairs, up to ten in one request; always passes the gate."""
         ...
 
 

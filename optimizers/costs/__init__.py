@@ -1,0 +1,1 @@
+"""What a trade will cost: book walk, impact, schedule, slippage quantiles, maker share, fees."""

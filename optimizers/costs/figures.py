@@ -1,0 +1,121 @@
+"""What a cost estimate is made of and what comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from optimizers.microstructure.levels import BookLevels
+from trading_system.domain.orders import OrderType, Side
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeeRates:
+    """Fees as fractions of traded value; a negative rate is a rebate.
+
+    Parameters
+    ----------
+    source, as_of : str
+        Where the rates come from, and their date (ISO 8601).
+    """
+
+    maker: float
+    taker: float
+    tier: str
+    source: str
+    as_of: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostInputs:
+    """One trade to be priced against one book.
+
+    Parameters
+    ----------
+    levels : BookLevels
+        Checked two-sided book; sizes in base currency.
+    side, order_type : Side, OrderType
+        Direction; market, or limit with ``limit_price``.
+    quantity : float
+        Base currency, finite and positive.
+    volatility : float
+        Standard deviation of the relative mid move over one second, a fraction, positive.
+    limit_price : float or None
+        Quote currency; for a limit order only.
+    horizon_s : float
+        Time over which the order may be worked, seconds.
+    risk_aversion : float
+        Aversion to the variance of the cost, per unit of quote currency.
+    """
+
+    levels: BookLevels
+    side: Side
+    order_type: OrderType
+    quantity: float
+    volatility: float
+    fees: FeeRates
+    limit_price: float | None = None
+    horizon_s: float = 60.0
+    risk_aversion: float = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleStep:
+    """One step of an optimal schedule: when it begins, what it trades and what is left after it.
+
+    ``start_s`` in seconds from now, quantities in base currency.
+    """
+
+    start_s: float
+    quantity: float
+    remaining: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostEstimate:
+    """What a trade is expected to cost; costs are positive, bps of the notional at the mid.
+
+    ``net_cost_bps`` = ``slippage_bps`` + ``fees_bps`` + ``market_impact_bps``: slippage is what
+    the displayed book charges at once (half the spread included), market impact is what the order
+    does beyond that. ``naive_sum_bps`` adds the whole temporary impact to the slippage again, as
+    the guides do; it counts the same cost twice and is shown for comparison only.
+
+    Parameters
+    ----------
+    mid : float
+        Quote currency.
+    notional : float
+        Quantity at the mid, quote currency.
+    fill_price : float or None
+        Expected average price, quote currency.
+    interval_bps : tuple of float
+        10 % and 90 % quantile of ``net_cost_bps``, around its median.
+    maker_probability : float
+        Expected share that fills as maker, in [0, 1]; 0 for a market order.
+    is_extrapolated : bool
+        Whether the order is larger than the displayed book, so that the square-root law had to
+        continue it.
+    schedule : tuple of ScheduleStep
+        Almgren-Chriss schedule over the horizon; empty where its parameters are not valid, and
+        then ``schedule_note`` says why.
+    schedule_cost_bps, schedule_risk_bps : float or None
+        Expected cost and its standard deviation when worked by the schedule, fees included.
+    """
+
+    mid: float
+    notional: float
+    quantity: float
+    fill_price: float | None
+    slippage_bps: float
+    fees_bps: float
+    market_impact_bps: float
+    net_cost_bps: float
+    naive_sum_bps: float
+    interval_bps: tuple[float, float, float]
+    maker_probability: float
+    temporary_impact_bps: float
+    permanent_impact_bps: float
+    is_extrapolated: bool
+    schedule: tuple[ScheduleStep, ...]
+    schedule_note: str
+    schedule_cost_bps: float | None
+    schedule_risk_bps: float | None
