@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, Unpack
 
-import structlog
-
-from optimizers.execution.batching import Batcher
+from optimizers.execution.analyses import AnalysisDesk
+from optimizers.execution.batching import Batcher, each_apart
+from optimizers.execution.insight import Insight
+from optimizers.execution.operations import Kind, OperationTimer, TimedOperation
+from optimizers.execution.prices import Price
 from optimizers.execution.quotes import QuoteDesk
-from optimizers.execution.recommendations import MeasuredFigures, recommendations
 from optimizers.execution.records import ExecutionRecords
 from optimizers.execution.spacing import CallSpacing
 from optimizers.execution.trading import OptimizedTrading
+from optimizers.execution.values import GuideValues, performance_settings, response_limits
+from optimizers.execution.watching import log_figures
 from optimizers.execution.wishes import Wish, read_wish
 from optimizers.market_microstructure_analyzer import MarketMicrostructureAnalyzer
 from optimizers.microstructure.levels import BookLevels
 from optimizers.microstructure.periodic import PeriodicTask
 from optimizers.microstructure.results import OrderBookAnalysis
 from optimizers.microstructure.source import BookSource
-from trading_system.domain.errors import TradingSystemError, ValidationError
+from trading_system.config.sections import PerformanceSettings
+from trading_system.domain.errors import TradingSystemError
 from trading_system.domain.parents import ParentOrder, ParentResult
 from trading_system.domain.ports import Clock, VenueClient
-from trading_system.runtime.cache import TtlCache
 from trading_system.runtime.clock import SystemClock
 
-_LOG = structlog.get_logger(__name__)
-_MAX_SYMBOLS = 256
-_WARN_FACTOR = 1.5
 _BPS = 10_000.0
 
 Answer = dict[str, Any]
@@ -48,14 +48,8 @@ class PerformanceOptimizer:
         Largest cost against the arrival mid, fees not counted; the guard of every order.
     cache_ttl : float
         Life of a cached market analysis, seconds. Orders never use a cached book.
-    enable_caching : bool
-        False reads everything anew.
-    price_cache_ttl, order_book_cache_ttl : float
-        Life of cached prices and books, seconds.
-    min_api_interval : float
-        Spacing of :meth:`rate_limit_api_call`, seconds.
-    batch_size, batch_timeout : int, float
-        Orders of a full batch, and how long the first waits for the others, seconds.
+    settings : PerformanceSettings or None
+        Caches, call spacing, batches and thresholds; the guide's defaults by default.
     monitoring_interval_s : float
         Pause of the monitoring, seconds.
     analyzer : MarketMicrostructureAnalyzer or None
@@ -63,7 +57,11 @@ class PerformanceOptimizer:
     clock : Clock or None
         The machine's clocks by default.
     pause : callable
-        How the monitoring waits.
+        How the monitoring and callers of :meth:`acquire_api_call` wait.
+    **guide
+        Single values of ``settings`` by the guide's names: ``enable_caching``,
+        ``price_cache_ttl``, ``order_book_cache_ttl``, ``min_api_interval``, ``batch_size``,
+        ``batch_timeout``, ``max_ticker_response_time`` and so on.
     """
 
     def __init__(
@@ -73,58 +71,57 @@ class PerformanceOptimizer:
         target_latency_ms: float = 500.0,
         max_slippage_bps: float = 5.0,
         cache_ttl: float = 30.0,
-        enable_caching: bool = True,
-        price_cache_ttl: float = 0.1,
-        order_book_cache_ttl: float = 0.2,
-        min_api_interval: float = 0.05,
-        batch_size: int = 5,
-        batch_timeout: float = 0.1,
+        settings: PerformanceSettings | None = None,
         monitoring_interval_s: float = 60.0,
         analyzer: MarketMicrostructureAnalyzer | None = None,
         clock: Clock | None = None,
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        **guide: Unpack[GuideValues],
     ) -> None:
-        if not (target_latency_ms > 0 and max_slippage_bps > 0):
-            raise ValidationError("target_latency_ms and max_slippage_bps must be positive")
         self.target_latency_ms = target_latency_ms
         self.max_slippage_bps = max_slippage_bps
         self.cache_ttl = cache_ttl
-        self.enable_caching = enable_caching
-        self.price_cache_ttl = price_cache_ttl
-        self.order_book_cache_ttl = order_book_cache_ttl
-        self.min_api_interval = min_api_interval
-        self.batch_size = batch_size
-        self.batch_timeout = batch_timeout
+        performance = performance_settings(settings, guide)
+        self.enable_caching = performance.enable_caching
+        self.price_cache_ttl = performance.price_cache_ttl_s
+        self.order_book_cache_ttl = performance.order_book_cache_ttl_s
+        self.min_api_interval = performance.min_api_interval_s
+        self.batch_size = performance.batch_size
+        self.batch_timeout = performance.batch_timeout_s
         clock = clock or SystemClock()
-        source = BookSource(client)
-        self._analyzer = analyzer or MarketMicrostructureAnalyzer(
-            client, impact_threshold=max_slippage_bps / _BPS, clock=clock
-        )
-        self._quotes = QuoteDesk(
-            source,
-            price_ttl_s=price_cache_ttl,
-            book_ttl_s=order_book_cache_ttl,
-            is_caching=enable_caching,
-            clock=clock,
-        )
-        self.price_cache = self._quotes.prices
-        self._analyses: TtlCache[str, OrderBookAnalysis] = TtlCache(
-            _MAX_SYMBOLS, ttl_s=cache_ttl, clock=clock
-        )
         self._records = ExecutionRecords(
             target_latency_ms=target_latency_ms, max_slippage_bps=max_slippage_bps
+        )
+        source = BookSource(client)
+        analyzer = analyzer or MarketMicrostructureAnalyzer(
+            client, impact_threshold=max_slippage_bps / _BPS, clock=clock
+        )
+        self._timer = OperationTimer(response_limits(performance), clock=clock)
+        self._quotes = QuoteDesk(source, performance=performance, timer=self._timer, clock=clock)
+        self.price_cache = self._quotes.prices
+        self._analyses = AnalysisDesk(
+            analyzer, ttl_s=cache_ttl, performance=performance, timer=self._timer, clock=clock
         )
         self._trading = OptimizedTrading(
             client,
             source=source,
-            analyzer=self._analyzer,
+            analyzer=analyzer,
             quotes=self._quotes,
             records=self._records,
             clock=clock,
         )
-        self._spacing = CallSpacing(min_api_interval, clock=clock)
+        self._spacing = CallSpacing(self.min_api_interval, clock=clock, pause=pause)
         self._batcher: Batcher[Wish, Answer | TradingSystemError] = Batcher(
-            self._execute_all, size=batch_size, timeout_s=batch_timeout
+            each_apart(self._execute), size=self.batch_size, timeout_s=self.batch_timeout
+        )
+        self._insight = Insight(
+            self._records,
+            timer=self._timer,
+            quotes=self._quotes,
+            analyses=self._analyses,
+            spacing=self._spacing,
+            batcher=self._batcher,
+            performance=performance,
         )
         self.monitoring_warnings = 0
         self._monitor = PeriodicTask(
@@ -210,11 +207,7 @@ class PerformanceOptimizer:
 
     async def get_microstructure(self, symbol: str) -> OrderBookAnalysis:
         """Return an analysis of ``symbol`` that is at most ``cache_ttl`` old."""
-        if not self.enable_caching:
-            return await self._analyzer.analyze_market_microstructure(symbol)
-        return await self._analyses.get_or_compute(
-            symbol, lambda: self._analyzer.analyze_market_microstructure(symbol)
-        )
+        return await self._analyses.analysis(symbol)
 
     async def get_order_book(self, symbol: str) -> BookLevels:
         """Return a checked book of ``symbol`` that is at most ``order_book_cache_ttl`` old."""
@@ -223,6 +216,26 @@ class PerformanceOptimizer:
     def get_cached_price(self, symbol: str) -> dict[str, Any] | None:
         """Return ``symbol``, ``bid``, ``ask``, ``mid`` and ``ts``, None when not fresh enough."""
         return self._quotes.price(symbol)
+
+    async def get_price(self, symbol: str) -> Price:
+        """Return what :meth:`get_cached_price` does, read from the venue when nothing is fresh."""
+        return await self._quotes.price_or_read(symbol)
+
+    def note_price(self, symbol: str, bid: float, ask: float, ts: float | None = None) -> bool:
+        """Keep best prices that a stream brought; ``ts`` in UTC seconds, now by default.
+
+        False if they are not finite, not positive or crossed (then what was held is gone, too), or
+        if nothing is cached.
+        """
+        return self._quotes.note_price(symbol, bid, ask, ts=ts)
+
+    def time_operation(self, name: str, *, kind: Kind | None = None) -> TimedOperation:
+        """Measure a block (``with``) or a function (decorator, sync or async) as ``name``.
+
+        ``kind`` decides by which threshold it is slow and whether it counts as an API call; by
+        default it is read from the name, see ``execution.operations.kind_of``.
+        """
+        return self._timer.time_operation(name, kind=kind)
 
     def rate_limit_api_call(self, operation: str) -> bool:
         """Return whether ``operation`` may be called now; True takes the turn."""
@@ -236,21 +249,22 @@ class PerformanceOptimizer:
         """Return figures over the newest executions; every key is there from the start."""
         return self._records.summary()
 
+    def get_performance_stats(self) -> dict[str, Any]:
+        """Return calls, slow operations, hit rates and times; every key is there from the start.
+
+        Returns
+        -------
+        dict
+            ``api_call_count``; by operation ``api_calls``, ``slow_operations``,
+            ``failed_operations``, ``operation_counts`` (counts), ``operation_averages`` and
+            ``operation_p95`` (seconds); ``newest_slow_operations``, ``cache_hit_rates``
+            (percent, None before a look-up), ``spacing``, ``batches``.
+        """
+        return self._insight.stats()
+
     def get_recommendations(self) -> list[str]:
         """Return what the measured figures advise; empty when all are in order."""
-        cache = self.price_cache.statistics
-        return recommendations(
-            MeasuredFigures(
-                summary=self._records.summary(),
-                fill_rate=self._records.fill_rate,
-                cache_lookups=cache.hits + cache.misses,
-                cache_hits=cache.hits,
-                calls_granted=self._spacing.granted,
-                calls_refused=self._spacing.refused,
-                target_latency_ms=self.target_latency_ms,
-                max_slippage_bps=self.max_slippage_bps,
-            )
-        )
+        return self._insight.recommendations()
 
     @property
     def is_monitoring(self) -> bool:
@@ -278,27 +292,5 @@ class PerformanceOptimizer:
             max_slippage_bps=self.max_slippage_bps,
         )
 
-    async def _execute_all(self, wishes: Sequence[Wish]) -> list[Answer | TradingSystemError]:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._execute_apart(wish)) for wish in wishes]
-        return [task.result() for task in tasks]
-
-    async def _execute_apart(self, wish: Wish) -> Answer | TradingSystemError:
-        # An error of one order must not cancel the others of its batch.
-        try:
-            return await self._execute(wish)
-        except TradingSystemError as e:
-            return e
-
     async def _watch(self) -> None:
-        figures = self._records.summary()
-        p95_ms = figures["latency_metrics"]["p95_ms"]
-        p95_bps = figures["slippage_metrics"]["p95_bps"]
-        for what, value, limit in (
-            ("latency_ms", p95_ms, self.target_latency_ms),
-            ("slippage_bps", p95_bps, self.max_slippage_bps),
-        ):
-            if value is not None and value > _WARN_FACTOR * limit:
-                self.monitoring_warnings += 1
-                _LOG.warning("execution degraded", figure=what, p95=value, limit=limit)
-        _LOG.info("execution figures", **figures["quality_metrics"], p95_ms=p95_ms, p95_bps=p95_bps)
+        self.monitoring_warnings += log_figures(self._records)

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from trading_system.bybit_client import BybitClient
+    from trading_system.cost_simulator.simulator import CostSimulator
     from trading_system.enhanced_trading_engine import EnhancedTradingEngine
     from trading_system.enhanced_trading_system import EnhancedTradingSystem
 
 _FACES = {
     "BybitClient": "trading_system.bybit_client",
+    "CostSimulator": "trading_system.cost_simulator.simulator",
     "EnhancedTradingEngine": "trading_system.enhanced_trading_engine",
     "EnhancedTradingSystem": "trading_system.enhanced_trading_system",
 }
 
-__all__ = ["BybitClient", "EnhancedTradingEngine", "EnhancedTradingSystem"]
+__all__ = ["BybitClient", "CostSimulator", "EnhancedTradingEngine", "EnhancedTradingSystem"]
 
 
 def __getattr__(name: str) -> object:

@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+from optimizers.performance_optimizer import PerformanceOptimizer
 from trading_system.config.settings import Settings, load_settings
 from trading_system.domain.errors import LifecycleError
 from trading_system.domain.instruments import Instrument
+from trading_system.domain.orders import BatchOutcome, OrderIntent, PriceChange, RestingOrder
 from trading_system.domain.parents import ParentOrder, ParentResult
-from trading_system.domain.ports import Clock
+from trading_system.domain.ports import Clock, QuoteView
 from trading_system.domain.signals import MarketFeatures
 from trading_system.live.client import GatedClient
 from trading_system.live.desk import TradingDesk
 from trading_system.runtime.clock import SystemClock
 from trading_system.runtime.lifecycle import State
+
+Method = TypeVar("Method", bound=Callable[..., Coroutine[Any, Any, Any]])
+
+
+def _timed(method: Method) -> Method:
+    """Connect on first use, then measure the call by the optimizer; connecting is not measured."""
+    name = method.__name__
+
+    @functools.wraps(method)
+    async def measured(self: BybitClient, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the method
+        await self.ensure_ready()
+        with self.performance_optimizer.time_operation(name):
+            return await method(self, *args, **kwargs)
+
+    return measured  # type: ignore[return-value] # the wrapper has the method's signature
 
 
 class BybitClient:
@@ -121,66 +140,131 @@ class BybitClient:
         """Work one parent order through the risk gate; None without a quote to start from."""
         return await (await self._ready()).execute_parent(parent)
 
+    @_timed
     async def place_order(self, symbol: str, side: str, **parameters: object) -> dict[str, Any]:
         """Send one order through the risk gate; see ``GatedClient.place_order``."""
-        return await (await self._ready()).place_order(symbol, side, **parameters)
+        return await self._client().place_order(symbol, side, **parameters)
 
+    # --- what a market maker needs (domain.ports.QuotingVenue) ---------------------------------
+
+    def maker_fee(self, symbol: str) -> float:
+        """Return the account's maker fee as a fraction of value, negative for a rebate."""
+        return self._client().quoting.maker_fee(symbol)
+
+    def quote_view(self, symbol: str) -> QuoteView | None:
+        """Return the newest view, None without a trusted two-sided book."""
+        return self._client().quoting.quote_view(symbol)
+
+    def may_open(self) -> bool:
+        """Return whether the gate lets orders through that open positions."""
+        return self._desk.is_live and self._client().quoting.may_open()
+
+    def resting_orders(self, symbol: str) -> tuple[RestingOrder, ...]:
+        """Return the own orders of ``symbol`` without a settled outcome, oldest first."""
+        return self._client().quoting.resting_orders(symbol)
+
+    def next_link_id(self) -> str:
+        """Return a link id that was never used."""
+        return self._client().quoting.next_link_id()
+
+    @_timed
+    async def place_orders(self, intents: Sequence[OrderIntent]) -> list[BatchOutcome]:
+        """Send orders through the gate, up to ten in one request; each ends for itself."""
+        return await self._client().quoting.place_orders(intents)
+
+    @_timed
+    async def amend_orders(self, changes: Sequence[PriceChange]) -> list[BatchOutcome]:
+        """Move resting orders through the gate, up to ten in one request; each ends for itself."""
+        return await self._client().quoting.amend_orders(changes)
+
+    @_timed
+    async def cancel_orders(self, orders: Sequence[tuple[str, str]]) -> list[BatchOutcome]:
+        """Cancel (symbol, link id) pairs, up to ten in one request; always passes the gate."""
+        return await self._client().quoting.cancel_orders(orders)
+
+    # --- how it performs -----------------------------------------------------------------------
+
+    @property
+    def performance_optimizer(self) -> PerformanceOptimizer:
+        """The optimizer that measures this client's calls; needs a connected client."""
+        return self._desk.live_session().optimizers.performance
+
+    def get_performance_stats(self) -> dict[str, Any]:
+        """Return call counts, slow operations, hit rates and averages; see the optimizer."""
+        return self.performance_optimizer.get_performance_stats()
+
+    # --- reads ---------------------------------------------------------------------------------
+
+    @_timed
     async def test_connection(self) -> dict[str, Any]:
         """Ask for the server's time; return whether it answered and how far the clocks differ."""
-        return await (await self._ready()).reads.test_connection()
+        return await self._client().reads.test_connection()
 
+    @_timed
     async def get_account_balance(self) -> dict[str, Any]:
         """Return the unified account's totals, USD."""
-        return await (await self._ready()).reads.get_account_balance()
+        return await self._client().reads.get_account_balance()
 
+    @_timed
     async def get_market_data(self, symbol: str) -> dict[str, Any]:
         """Return the ticker of one perpetual."""
-        return await (await self._ready()).reads.get_market_data(symbol)
+        return await self._client().reads.get_market_data(symbol)
 
+    @_timed
     async def get_enhanced_market_data(self, symbol: str) -> dict[str, Any]:
         """Return the ticker with spread, basis, long/short ratio, trade flow and changes."""
-        return await (await self._ready()).reads.get_enhanced_market_data(symbol)
+        return await self._client().reads.get_enhanced_market_data(symbol)
 
+    @_timed
     async def get_order_book_data(self, symbol: str, limit: int = 50) -> dict[str, Any]:
         """Return ``symbol``, ``bids``, ``asks`` as [price, size] text pairs and ``ts``."""
-        return await (await self._ready()).reads.get_order_book_data(symbol, limit)
+        return await self._client().reads.get_order_book_data(symbol, limit)
 
+    @_timed
     async def get_kline_data(
         self, symbol: str, interval: str = "1", limit: int = 200
     ) -> list[dict[str, Any]]:
         """Return candles, oldest first; the last one may still be open."""
-        return await (await self._ready()).reads.get_kline_data(symbol, interval, limit)
+        return await self._client().reads.get_kline_data(symbol, interval, limit)
 
+    @_timed
     async def get_funding_rate(self, symbol: str) -> dict[str, Any]:
         """Return the coming funding rate (a fraction) and its time, epoch milliseconds."""
-        return await (await self._ready()).reads.get_funding_rate(symbol)
+        return await self._client().reads.get_funding_rate(symbol)
 
+    @_timed
     async def get_funding_rate_history(self, symbol: str, limit: int = 200) -> list[dict[str, Any]]:
         """Return settled funding rates, oldest first."""
-        return await (await self._ready()).reads.get_funding_rate_history(symbol, limit)
+        return await self._client().reads.get_funding_rate_history(symbol, limit)
 
+    @_timed
     async def get_open_interest(self, symbol: str) -> dict[str, Any]:
         """Return the open interest, base currency, and its value, USDT."""
-        return await (await self._ready()).reads.get_open_interest(symbol)
+        return await self._client().reads.get_open_interest(symbol)
 
+    @_timed
     async def get_open_interest_history(
         self, symbol: str, period: str = "5min", limit: int = 50
     ) -> list[dict[str, Any]]:
         """Return samples of the open interest, base currency, oldest first."""
-        return await (await self._ready()).reads.get_open_interest_history(symbol, period, limit)
+        return await self._client().reads.get_open_interest_history(symbol, period, limit)
 
+    @_timed
     async def get_liquidation_data(self, symbol: str) -> dict[str, Any]:
         """Return liquidations seen on the stream; ``note`` says if none is followed."""
-        return await (await self._ready()).reads.get_liquidation_data(symbol)
+        return await self._client().reads.get_liquidation_data(symbol)
 
+    @_timed
     async def get_instrument_info(self, symbol: str) -> dict[str, Any]:
         """Return the trading rules of one perpetual; grids and limits as texts."""
-        return await (await self._ready()).reads.get_instrument_info(symbol)
+        return await self._client().reads.get_instrument_info(symbol)
 
+    @_timed
     async def get_position_info(self, symbol: str | None = None) -> list[dict[str, Any]]:
         """Return open positions, or the one of ``symbol`` even when it is flat."""
-        return await (await self._ready()).reads.get_position_info(symbol)
+        return await self._client().reads.get_position_info(symbol)
 
+    @_timed
     async def set_leverage(self, symbol: str, leverage: float | str) -> dict[str, Any]:
         """Set the leverage of one perpetual; an unchanged one is no error."""
-        return await (await self._ready()).reads.set_leverage(symbol, leverage)
+        return await self._client().reads.set_leverage(symbol, leverage)

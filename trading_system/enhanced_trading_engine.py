@@ -87,7 +87,7 @@ class EnhancedTradingEngine:
         session = desk.session
         status = self._system.get_system_status()
         return {
-            "engine_active": desk.is_live and session is not None and session.trader.is_active,
+            "engine_active": desk.is_live and session is not None and session.is_trading,
             "account_balance": _number(status["equity"]),
             "active_positions": len(status["position"]["local"]),
             "trades_executed": status["system_health"]["total_trades"],

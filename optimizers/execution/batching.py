@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from trading_system.domain.errors import DeadlineExceeded, ValidationError
+from trading_system.domain.errors import DeadlineExceeded, TradingSystemError, ValidationError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -87,3 +87,25 @@ class Batcher(Generic[T, R]):
             batch.error = e
         finally:
             batch.done.set()
+
+
+def each_apart(
+    work: Callable[[T], Awaitable[R]],
+) -> Callable[[list[T]], Awaitable[Sequence[R | TradingSystemError]]]:
+    """Return a flush that works all items of a group at the same time.
+
+    An item's ``TradingSystemError`` becomes its result, so that it cannot cancel the others.
+    """
+
+    async def apart(item: T) -> R | TradingSystemError:
+        try:
+            return await work(item)
+        except TradingSystemError as e:
+            return e
+
+    async def flush(items: list[T]) -> list[R | TradingSystemError]:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(apart(item)) for item in items]
+        return [task.result() for task in tasks]
+
+    return flush

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from optimizers.execution.operations import OperationFigures
+from optimizers.execution.statistics import BatchFigures
+from trading_system.config.sections import PerformanceSettings
+from trading_system.runtime.cache import CacheStatistics
+
 _GOOD_QUALITY = 80.0
 _GOOD_FILL_PCT = 95.0
-_GOOD_HIT_PCT = 50.0
 _MANY_FAILURES_PCT = 10.0
-_MANY_REFUSALS_PCT = 20.0
 _LEAST_CALLS = 20
+_LEAST_BATCHES = 10
+_MOST_SLOW = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,16 +29,25 @@ class MeasuredFigures:
         A performance summary.
     fill_rate : float or None
         Mean fill rate, in [0, 1]; None without an execution.
-    cache_lookups, cache_hits, calls_granted, calls_refused : int
-        Since the start.
+    price_cache, book_cache : CacheStatistics
+        Look-ups since the start.
+    calls_granted, calls_refused : int
+        Turns of the call spacing since the start.
+    operations : mapping
+        Timed operations by name.
+    performance : PerformanceSettings
+        The thresholds of traffic; those of executions are beside it.
     """
 
     summary: dict[str, Any]
     fill_rate: float | None
-    cache_lookups: int
-    cache_hits: int
+    price_cache: CacheStatistics
+    book_cache: CacheStatistics
     calls_granted: int
     calls_refused: int
+    operations: Mapping[str, OperationFigures]
+    batches: BatchFigures
+    performance: PerformanceSettings
     target_latency_ms: float
     max_slippage_bps: float
 
@@ -77,25 +92,45 @@ def _execution_advice(figures: MeasuredFigures) -> list[str | None]:
     ]
 
 
-def _traffic_advice(figures: MeasuredFigures) -> list[str | None]:
-    hit_pct, refused_pct = None, None
-    if figures.cache_lookups >= _LEAST_CALLS:
-        hit_pct = 100.0 * figures.cache_hits / figures.cache_lookups
-    calls = figures.calls_granted + figures.calls_refused
-    if calls >= _LEAST_CALLS:
-        refused_pct = 100.0 * figures.calls_refused / calls
+def _traffic_advice(figures: MeasuredFigures) -> Iterator[str | None]:
+    performance = figures.performance
+    least_hits = performance.min_cache_hit_rate_pct
+    yield from _slow_operations(figures)
+    for name, cache in (("price", figures.price_cache), ("order_book", figures.book_cache)):
+        yield _below(
+            _share_pct(cache.hits, cache.hits + cache.misses),
+            least_hits,
+            f"raise {name}_cache_ttl: {{:.0f}} % of {name} look-ups hit the cache, aim {{:g}} %",
+        )
+    yield _above(
+        _share_pct(figures.calls_refused, figures.calls_granted + figures.calls_refused),
+        performance.max_refused_calls_pct,
+        "call less often: {:.0f} % of calls came sooner than min_api_interval, limit {:g} %",
+    )
+    if figures.batches.sent >= _LEAST_BATCHES:
+        yield _below(
+            figures.batches.fill_pct,
+            performance.min_batch_fill_pct,
+            "lower batch_size or send directly: batches leave {:.0f} % full, aim {:g} %",
+        )
+
+
+def _slow_operations(figures: MeasuredFigures) -> list[str]:
+    limit_pct = figures.performance.max_slow_operations_pct
+    slow = []
+    for name, operation in figures.operations.items():
+        share_pct = _share_pct(operation.slow, operation.count)
+        if share_pct is not None and share_pct > limit_pct:
+            slow.append((share_pct, name, operation.average_s))
     return [
-        _below(
-            hit_pct,
-            _GOOD_HIT_PCT,
-            "raise price_cache_ttl: {:.0f} % of price look-ups hit the cache, aim {:g} %",
-        ),
-        _above(
-            refused_pct,
-            _MANY_REFUSALS_PCT,
-            "call less often: {:.0f} % of calls came too soon, limit {:g} %",
-        ),
+        f"look into {name}: {share_pct:.0f} % took longer than allowed (average {average_s:.3f} s),"
+        f" limit {limit_pct:g} %"
+        for share_pct, name, average_s in sorted(slow, reverse=True)[:_MOST_SLOW]
     ]
+
+
+def _share_pct(part: int, whole: int) -> float | None:
+    return 100.0 * part / whole if whole >= _LEAST_CALLS else None
 
 
 def _above(value: float | None, limit: float, sentence: str) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from optimizers.execution.quality import performance_summary
 from optimizers.execution.results import ExecutionMetrics
+from trading_system.domain.errors import ValidationError
 
 _KEEP_METRICS = 1_000
 _KEEP_COSTS = 500
@@ -18,12 +19,14 @@ class ExecutionRecords:
     Parameters
     ----------
     target_latency_ms, max_slippage_bps : float
-        Limits the summary judges by.
+        Limits the summary judges by, positive.
     """
 
     def __init__(self, *, target_latency_ms: float, max_slippage_bps: float) -> None:
-        self._target_latency_ms = target_latency_ms
-        self._max_slippage_bps = max_slippage_bps
+        if not (target_latency_ms > 0 and max_slippage_bps > 0):
+            raise ValidationError("target_latency_ms and max_slippage_bps must be positive")
+        self.target_latency_ms = target_latency_ms
+        self.max_slippage_bps = max_slippage_bps
         self.metrics: deque[ExecutionMetrics] = deque(maxlen=_KEEP_METRICS)
         self.costs: deque[tuple[float, float]] = deque(maxlen=_KEEP_COSTS)
         self.total = 0
@@ -49,8 +52,8 @@ class ExecutionRecords:
             self.metrics,
             total=self.total,
             failed=self.failed,
-            target_latency_ms=self._target_latency_ms,
-            max_slippage_bps=self._max_slippage_bps,
+            target_latency_ms=self.target_latency_ms,
+            max_slippage_bps=self.max_slippage_bps,
         )
         count = len(self.costs)
         predicted = sum(p for p, _ in self.costs) / count if count else None

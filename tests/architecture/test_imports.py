@@ -18,6 +18,7 @@ SOCKET_ROOMS = (
     "trading_system.dashboard",
     "trading_system.monitoring.alerts",
     "trading_system.simulation.bybit_server",
+    "trading_system.simulation.okx_server",
     "trading_system.venues",
     "trading_system.watchdog",
 )
@@ -171,7 +172,7 @@ def test_project_imports_are_absolute_and_at_the_top(modules):
 
 
 def test_learners_are_imported_only_where_they_may_be(modules):
-    allowed = ("agents.models", "optimizers.costs.maker_taker")
+    allowed = ("agents.models", "optimizers.costs.fitting")
     for module in modules:
         if not any(is_inside(module.name, room) for room in allowed):
             assert roots_of(module.imported()) & {"sklearn", "lightgbm"} == set(), module.name

@@ -38,13 +38,15 @@ async def refused(call: Awaitable[Any], kind: type[Exception]) -> int:
 
 
 class CcxtRoom:
-    """Two REST clients (one per account) and one ccxt.pro client of the first account."""
+    """Two REST clients (one per account), one ccxt.pro client of the first, and OKX clients."""
 
     def __init__(self, venue: Ready, pacer: Pacer) -> None:
         self.venue = venue
         self._pacer = pacer
         self._links = itertools.count(1)
         self._clients: list[Any] = []
+        self._okx: Any = None
+        self._okx_pro: Any = None
 
     async def open(self) -> None:
         """Create the clients and load the markets through each library."""
@@ -88,6 +90,30 @@ class CcxtRoom:
         """Return a client with other credentials that already knows the markets."""
         client = self.client(kind, Account(key, secret), **options)
         client.set_markets_from_exchange(self.rest if kind is not ccxt.pro.bybit else self.pro)
+        return client
+
+    async def okx(self) -> Any:
+        """Return the room's REST client of OKX, its markets loaded."""
+        if self._okx is None:
+            self._okx = self._okx_client(ccxt.async_support.okx, self.venue.ws)
+            await self._okx.load_markets()
+        return self._okx
+
+    async def okx_pro(self, *, ws: str = "", **keys: str) -> Any:
+        """Return the room's ccxt.pro client of OKX; a new one for another host or with keys."""
+        if ws or keys:
+            client = self._okx_client(ccxt.pro.okx, ws or self.venue.ws, **keys)
+            client.set_markets_from_exchange(await self.okx_pro())
+            return client
+        if self._okx_pro is None:
+            self._okx_pro = self._okx_client(ccxt.pro.okx, self.venue.ws)
+            await self._okx_pro.load_markets()
+        return self._okx_pro
+
+    def _okx_client(self, kind: type[Any], ws: str, **keys: str) -> Any:
+        client = kind(keys | {"rateLimit": PAUSE_MS})
+        client.urls["api"] = {"rest": self.venue.rest, "ws": f"{ws}/ws/v5"}
+        self._clients.append(client)
         return client
 
     async def pace(self, operation: str, cost: int = 1, *, second: bool = False) -> None:

@@ -1,8 +1,8 @@
-"""Run every numbered case with the real Bybit clients against fresh embedded venues.
+"""Run every numbered case with the real Bybit and OKX clients against fresh embedded venues.
 
-The clients are pybit (``HTTP``, ``WebSocket``, ``WebSocketTrading``), ccxt and ccxt.pro, unmodified
-but for their host settings. Nothing is retried and nothing is run again: a case that fails, or is
-not executed, fails the whole command.
+The clients are pybit (``HTTP``, ``WebSocket``, ``WebSocketTrading``), ccxt and ccxt.pro for both
+exchanges, unmodified but for their host settings. Nothing is retried and nothing is run again: a
+case that fails, or is not executed, fails the whole command.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from threading import Timer
 from typing import Any
 
 import cases_ccxt  # noqa: F401 - importing registers the cases
+import cases_ccxt_okx  # noqa: F401 - as above
 import cases_ccxt_pro  # noqa: F401 - as above
 import cases_pybit_refused  # noqa: F401 - as above
 import cases_pybit_rest  # noqa: F401 - as above

@@ -14,9 +14,9 @@ from trading_system.domain.ports import HttpReply, HttpTiming
 from trading_system.runtime.backoff import Backoff
 from trading_system.runtime.clock import ManualClock
 from trading_system.venues.bybit.gateway import BybitGateway
-from trading_system.venues.bybit.link import LinkTiming
 from trading_system.venues.bybit.rest import BybitRest
 from trading_system.venues.bybit.signing import Signer
+from trading_system.venues.link import LinkTiming
 
 HOST = "http://venue.test"
 FAST = LinkTiming(

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Sequence
 from decimal import Decimal
 
-from trading_system.domain.errors import Outcome, VenueRejected, VenueUnavailable
+from trading_system.domain.errors import Outcome, VenueError, VenueRejected, VenueUnavailable
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import (
+    BatchOutcome,
     Fill,
     OrderAck,
     OrderIntent,
     OrderReport,
     OrderStatus,
+    PriceChange,
 )
 from trading_system.execution.engine import RECOVERY, ExecutionEngine
 from trading_system.execution.journal.store import IN_MEMORY, Journal
@@ -50,14 +53,20 @@ def unavailable(outcome: Outcome) -> VenueUnavailable:
 
 
 class FakeVenue:
-    """Accepts orders; ``failures`` are raised in turn, ``hidden`` makes an accepted one silent."""
+    """Accepts orders; ``failures`` are raised in turn, by a batch as verdicts of its items.
+
+    ``batch_failures`` are raised by whole batches in turn.
+    """
 
     def __init__(self) -> None:
         self.sent: list[OrderIntent] = []
         self.cancelled: list[str] = []
         self.open: list[OrderReport] = []
         self.stops: list[tuple[str, Decimal | None]] = []
+        self.amended: list[PriceChange] = []
+        self.batches: list[int] = []
         self.failures: deque[Exception | None] = deque()
+        self.batch_failures: deque[Exception | None] = deque()
         self.on_accept: list[object] = []
         self.known: dict[str, OrderReport] = {}
         self.fills: dict[str, list[Fill]] = {}
@@ -75,6 +84,40 @@ class FakeVenue:
         if self.auto_fill:
             self.fill(intent)
         return OrderAck(order_id=f"v-{intent.link_id}", link_id=intent.link_id)
+
+    async def submit_batch(
+        self, intents: Sequence[OrderIntent], *, timeout_s: float
+    ) -> list[BatchOutcome]:
+        self.sent += intents
+        self.begin_batch(intents)
+        return [self.verdict(intent.link_id) for intent in intents]
+
+    async def amend_batch(
+        self, changes: Sequence[PriceChange], *, timeout_s: float
+    ) -> list[BatchOutcome]:
+        self.amended += changes
+        self.begin_batch(changes)
+        return [self.verdict(change.link_id) for change in changes]
+
+    async def cancel_batch(
+        self, orders: Sequence[tuple[str, str]], *, timeout_s: float
+    ) -> list[BatchOutcome]:
+        self.cancelled += [link_id for _, link_id in orders]
+        self.begin_batch(orders)
+        return [self.verdict(link_id) for _, link_id in orders]
+
+    def begin_batch(self, items: Sequence[object]) -> None:
+        self.batches.append(len(items))
+        failure = self.batch_failures.popleft() if self.batch_failures else None
+        if failure is not None:
+            raise failure
+
+    def verdict(self, link_id: str) -> BatchOutcome:
+        failure = self.failures.popleft() if self.failures else None
+        if failure is None:
+            return BatchOutcome(link_id=link_id, order_id=f"v-{link_id}")
+        assert isinstance(failure, VenueError)
+        return BatchOutcome(link_id=link_id, error=failure)
 
     def fill(self, intent: OrderIntent) -> None:
         assert self.listener is not None
@@ -149,6 +192,7 @@ class Rig:
         self,
         *,
         rate: int = 5,
+        amend_rate: int = 1_000,
         journal: Journal | None = None,
         run_id: str = "0badcafe",
         venue: FakeVenue | None = None,
@@ -160,6 +204,9 @@ class Rig:
         self.losses = LossGuard(max_daily_loss_pct=Decimal(2), max_drawdown_pct=Decimal(5))
         self.clock_offset_ms: float | None = None
         self.order_rate = SlidingWindow(rate, window_s=1.0, clock=self.clock)
+        self.amend_rate = SlidingWindow(amend_rate, window_s=1.0, clock=self.clock)
+        self.booked: list[Fill] = []
+        self.funded: list[tuple[str, Decimal]] = []
         self.portfolio = Portfolio(Decimal(100_000))
         self.view = MarketView(mid=Decimal(50_000), age_s=0.1)
         self.random = random.Random(1)
@@ -183,6 +230,9 @@ class Rig:
             latency=StageLatency(),
             run_id=run_id,
             clock_offset_ms=lambda: self.clock_offset_ms,
+            amend_rate=self.amend_rate,
+            on_booked=self.booked.append,
+            on_funded=lambda symbol, amount: self.funded.append((symbol, amount)),
         )
         if journal is None:
             self.engine.holds.clear(RECOVERY)  # a first run has nothing to conclude

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
-from engine_rig import BTC, FakeVenue, report
+from engine_rig import BTC, FakeVenue, fill, report
 from live_rig import live_settings
 from stub_agents import VirtualLoop, in_virtual_time
 
@@ -19,11 +20,15 @@ from trading_system.config.settings import Settings
 from trading_system.domain.events import WalletReport
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import (
+    BatchOutcome,
     Fill,
     OrderAck,
     OrderIntent,
+    OrderReport,
     OrderStatus,
     PositionReport,
+    PriceChange,
+    Side,
 )
 from trading_system.domain.signals import Consensus, MarketFeatures, Opinion
 from trading_system.execution.journal.store import IN_MEMORY, Journal
@@ -34,6 +39,7 @@ from trading_system.live.session import TradingSession
 from trading_system.monitoring.health import Health
 from trading_system.monitoring.latency import StageLatency
 from trading_system.strategies.signals import Costs
+from trading_system.venues.bybit.market_rows import Candle
 from trading_system.venues.bybit.streams import StreamCallbacks
 
 SYMBOL = BTC.symbol
@@ -58,6 +64,8 @@ class AccountVenue(FakeVenue):
         self.ack_s = 0.001
         self.sent_by_stream = self.sent_by_rest = 0
         self.clock_readings = 0
+        self.resting: dict[str, OrderIntent] = {}
+        self.filled: dict[str, Decimal] = {}
 
     def check(self) -> None:
         if self.fails is not None:
@@ -77,11 +85,97 @@ class AccountVenue(FakeVenue):
             raise self.cancel_failure
         await super().cancel(symbol, link_id, timeout_s=timeout_s)
 
+    async def find_order(self, link_id: str) -> OrderReport | None:
+        intent = self.resting.get(link_id)
+        if intent is not None:
+            return report(intent, OrderStatus.NEW, Decimal(0))
+        return await super().find_order(link_id)
+
     async def cancel_all(self, symbol: str, *, timeout_s: float) -> None:
+        self.resting.clear()
         await super().cancel_all(symbol, timeout_s=timeout_s)
         assert self.listener is not None
         for order in self.listener.live_orders:
             self.listener.on_report(report(order.intent, OrderStatus.CANCELLED, Decimal(0)))
+
+    async def submit_batch(
+        self, intents: Sequence[OrderIntent], *, timeout_s: float
+    ) -> list[BatchOutcome]:
+        await asyncio.sleep(self.ack_s)
+        self.check()
+        self.sent_by_stream += 1
+        self.sent += intents
+        for intent in intents:
+            self.resting[intent.link_id] = intent
+            self.tell(intent, OrderStatus.NEW)
+        return [BatchOutcome(link_id=i.link_id, order_id=f"v-{i.link_id}") for i in intents]
+
+    async def amend_batch(
+        self, changes: Sequence[PriceChange], *, timeout_s: float
+    ) -> list[BatchOutcome]:
+        await asyncio.sleep(self.ack_s)
+        self.check()
+        self.amended += changes
+        for change in changes:
+            intent = replace(self.resting[change.link_id], price=change.price)
+            self.resting[change.link_id] = intent
+            self.tell(intent, OrderStatus.NEW)
+        return [BatchOutcome(link_id=c.link_id, order_id=f"v-{c.link_id}") for c in changes]
+
+    async def cancel_batch(
+        self, orders: Sequence[tuple[str, str]], *, timeout_s: float
+    ) -> list[BatchOutcome]:
+        await asyncio.sleep(self.ack_s)
+        if self.cancel_failure is not None:
+            raise self.cancel_failure
+        for _, link_id in orders:
+            self.cancelled.append(link_id)
+            intent = self.resting.pop(link_id, None)
+            if intent is not None:
+                self.tell(intent, OrderStatus.CANCELLED)
+        return [BatchOutcome(link_id=link_id) for _, link_id in orders]
+
+    def tell(self, intent: OrderIntent, status: OrderStatus) -> None:
+        assert self.listener is not None
+        filled = self.filled.get(intent.link_id, Decimal(0))
+        self.listener.on_report(report(intent, status, filled))
+
+    def take(self, side: Side) -> Fill:
+        """Let somebody trade against the best quote of ``side``."""
+        quotes = [i for i in self.resting.values() if i.side is side and i.price is not None]
+        intent = max(quotes, key=lambda i: (i.price or Decimal(0)) * side.sign)
+        del self.resting[intent.link_id]
+        assert intent.price is not None
+        value = intent.quantity * intent.price
+        made = replace(
+            fill(intent, intent.quantity, intent.price),
+            is_maker=True,
+            fee=value * Decimal("0.0002"),
+        )
+        self.filled[intent.link_id] = intent.quantity
+        before = self.held
+        self.held += intent.quantity * side.sign
+        if before * self.held <= 0:
+            self.stop = None
+        assert self.listener is not None
+        self.listener.on_fill(made)
+        self.tell(intent, OrderStatus.FILLED)
+        return made
+
+    async def klines(self, symbol: str, **_asked: object) -> list[Candle]:
+        self.check()
+        return [
+            Candle(
+                start_ms=60_000 * minute,
+                open=PRICE,
+                high=PRICE + 20,
+                low=PRICE - 20,
+                close=PRICE,
+                volume=Decimal(1),
+                turnover=PRICE,
+            )
+            for minute in range(200, 0, -1)
+        ]
 
     async def protect(self, symbol: str, stop_price: Decimal | None, *, timeout_s: float) -> None:
         self.check()

@@ -23,11 +23,13 @@ from optimizers.ai_signal_optimizer import AISignalOptimizer
 from trading_system.config.sections import RiskSettings, StrategySettings
 from trading_system.domain.errors import Outcome, VenueRejected
 from trading_system.domain.orders import (
+    BatchOutcome,
     Fill,
     OrderAck,
     OrderIntent,
     OrderReport,
     OrderStatus,
+    PriceChange,
     Side,
 )
 from trading_system.domain.parents import ParentOrder, ParentResult
@@ -73,6 +75,7 @@ BPS = 10_000.0
 NS_PER_S = 1_000_000_000
 TIMEOUT_S = 5.0
 IDLE_TURNS = 3
+MOST_ORDERS = 10
 BUSY_TURNS = 20
 
 STATES = {
@@ -124,6 +127,7 @@ class VenueDoor:
         self._reports: deque[Fill | OrderReport] = deque()
         self.orders: list[OrderIntent] = []
         self.stops: dict[str, Decimal | None] = {}
+        self.calls: list[tuple[str, int]] = []
 
     def deliver(self, engine: ExecutionEngine) -> None:
         """Hand over what happened since the last time, oldest first."""
@@ -170,6 +174,58 @@ class VenueDoor:
         except VenueReject as e:
             raise rejection(e, "protect") from e
         self.stops[symbol] = stop_price
+
+    async def submit_batch(
+        self, intents: Sequence[OrderIntent], *, timeout_s: float
+    ) -> list[BatchOutcome]:
+        assert len(intents) <= MOST_ORDERS
+        self.calls.append(("create", len(intents)))
+        outcomes = []
+        for intent in intents:
+            try:
+                ack = await self.submit(intent, timeout_s=timeout_s)
+            except VenueRejected as e:
+                outcomes.append(BatchOutcome(link_id=intent.link_id, error=e))
+            else:
+                outcomes.append(BatchOutcome(link_id=intent.link_id, order_id=ack.order_id))
+        return outcomes
+
+    async def amend_batch(
+        self, changes: Sequence[PriceChange], *, timeout_s: float
+    ) -> list[BatchOutcome]:
+        assert len(changes) <= MOST_ORDERS
+        self.calls.append(("amend", len(changes)))
+        outcomes = []
+        for change in changes:
+            try:
+                amended = self._exchange.amend(
+                    ACCOUNT,
+                    change.symbol,
+                    link_id=change.link_id,
+                    price=change.price,
+                    now_ms=self._venue.now_ms,
+                )
+            except VenueReject as e:
+                error = rejection(e, "amend")
+                outcomes.append(BatchOutcome(link_id=change.link_id, error=error))
+            else:
+                outcomes.append(BatchOutcome(link_id=change.link_id, order_id=amended.order_id))
+        return outcomes
+
+    async def cancel_batch(
+        self, orders: Sequence[tuple[str, str]], *, timeout_s: float
+    ) -> list[BatchOutcome]:
+        assert len(orders) <= MOST_ORDERS
+        self.calls.append(("cancel", len(orders)))
+        outcomes = []
+        for symbol, link_id in orders:
+            try:
+                await self.cancel(symbol, link_id, timeout_s=timeout_s)
+            except VenueRejected as e:
+                outcomes.append(BatchOutcome(link_id=link_id, error=e))
+            else:
+                outcomes.append(BatchOutcome(link_id=link_id))
+        return outcomes
 
     async def find_order(self, link_id: str) -> OrderReport | None:
         found = self._exchange.find_order(ACCOUNT, link_id=link_id)

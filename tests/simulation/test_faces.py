@@ -7,6 +7,7 @@ test, so that a new way to send an order cannot be forgotten here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import json
 import os
@@ -21,12 +22,15 @@ import aiohttp
 import pytest
 from live_rig import BTC, ETH, VenueReader, eventually, live_settings, reader_of, running
 
+import agents
 import optimizers
 import trading_system
+from agents.market_maker.maker import MarketMaker
 from optimizers.ai_signal_optimizer import AISignalOptimizer
 from optimizers.latency_optimizer import LatencyOptimizer
 from optimizers.market_microstructure_analyzer import MarketMicrostructureAnalyzer
 from optimizers.performance_optimizer import PerformanceOptimizer
+from optimizers.volatility_calculator import VolatilityCalculator
 from trading_system.api.address import read_address
 from trading_system.api.app import create_app
 from trading_system.api.server import control_api
@@ -34,7 +38,14 @@ from trading_system.bybit_client import BybitClient
 from trading_system.cli.main import app as cli_app
 from trading_system.config.settings import Settings
 from trading_system.domain.errors import OrderDenied, ValidationError
-from trading_system.domain.orders import OrderIntent, OrderType, Side, TimeInForce
+from trading_system.domain.orders import (
+    BatchOutcome,
+    OrderIntent,
+    OrderType,
+    PriceChange,
+    Side,
+    TimeInForce,
+)
 from trading_system.domain.parents import ExecutionStyle, ParentOrder
 from trading_system.domain.signals import Consensus
 from trading_system.enhanced_trading_engine import EnhancedTradingEngine
@@ -42,7 +53,9 @@ from trading_system.enhanced_trading_system import EnhancedTradingSystem
 from trading_system.execution.engine import ExecutionEngine
 from trading_system.execution.executor import Executor
 from trading_system.live.client import GatedClient
+from trading_system.live.quoting import QuotingDesk
 from trading_system.live.session import TradingSession
+from trading_system.risk.limits import TradingState
 from trading_system.strategies.trader import SignalTrader
 
 pytestmark = [pytest.mark.timeout(90), pytest.mark.xdist_group("processes")]
@@ -67,6 +80,20 @@ class Rig:
     def client(self) -> BybitClient:
         return self.system.bybit_client
 
+    def quote(self, quantity: str) -> OrderIntent:
+        """Return a bid far enough below the market to rest there."""
+        view = self.client.quote_view(ETH)
+        assert view is not None
+        return OrderIntent(
+            symbol=ETH,
+            side=Side.BUY,
+            order_type=OrderType.LIMIT,
+            quantity=Decimal(quantity),
+            price=(view.bid * Decimal("0.998")).quantize(Decimal("0.01")),
+            time_in_force=TimeInForce.POST_ONLY,
+            link_id=self.client.next_link_id(),
+        )
+
     def parent(self, quantity: str, style: ExecutionStyle = ExecutionStyle.MARKET) -> ParentOrder:
         return ParentOrder(
             symbol=ETH,
@@ -78,6 +105,12 @@ class Rig:
             time_limit_s=2.0,
             purpose="test",
         )
+
+
+async def batch_denial(attempt: Awaitable[list[BatchOutcome]]) -> str | None:
+    """Return the reason of the gate's refusal of the only order of a batch."""
+    (outcome,) = await attempt
+    return str(outcome.error) if outcome.error is not None else None
 
 
 Way = Callable[[Rig], Awaitable[str | None]]
@@ -122,6 +155,54 @@ async def _gated_order(rig: Rig) -> str | None:
         ETH, "Buy", quantity="0.12", order_type="Limit", price="1000"
     )
     return await denial(attempt)
+
+
+@way(BybitClient, "place_orders")
+async def _client_orders(rig: Rig) -> str | None:
+    return await batch_denial(rig.client.place_orders([rig.quote("0.31")]))
+
+
+@way(QuotingDesk, "place_orders")
+async def _desk_orders(rig: Rig) -> str | None:
+    return await batch_denial(rig.session.client.quoting.place_orders([rig.quote("0.32")]))
+
+
+@way(ExecutionEngine, "submit_batch")
+async def _engine_orders(rig: Rig) -> str | None:
+    attempt = rig.session.engine.submit_batch([rig.quote("0.33")], timeout_s=2.0)
+    return await batch_denial(attempt)
+
+
+@way(MarketMaker, "cycle")
+async def _cycle(rig: Rig) -> str | None:
+    return await _quoted(rig, MarketMaker.cycle)
+
+
+@way(MarketMaker, "guard")
+async def _guard(rig: Rig) -> str | None:
+    async def cycle_first(maker: MarketMaker) -> None:  # it looks after quotes that are there
+        await maker.cycle()
+        await maker.guard()
+
+    return await _quoted(rig, cycle_first)
+
+
+@way(MarketMaker, "run")
+async def _run(rig: Rig) -> str | None:
+    async def for_a_moment(maker: MarketMaker) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await maker.run()
+
+    return await _quoted(rig, for_a_moment)
+
+
+async def _quoted(rig: Rig, work: Callable[[MarketMaker], Awaitable[object]]) -> str | None:
+    maker = MarketMaker(rig.client, symbols=[ETH])  # as a user makes one
+    await work(maker)
+    stats = maker.collect_performance_stats()
+    await maker.wind_down()
+    return None if stats["requests"]["creates"] else f"{REFUSED}: nothing was asked for"
 
 
 @way(BybitClient, "execute_parent")
@@ -346,6 +427,20 @@ PAST_THE_GATE = {
 
 
 READS = {
+    "time_operation",
+    "optimize_update_interval",
+    "look_up_silent",
+    "resting",
+    "quote_view",
+    "may_open",
+    "maker_fee",
+    "get_volatility",
+    "get_price",
+    "get_performance_stats",
+    "get_cache_stats",
+    "get_atr",
+    "collect_performance_stats",
+    "cached_atr",
     "analyze_levels",
     "analyze_market_microstructure",
     "auth_headers",
@@ -394,6 +489,9 @@ READS = {
     "unprotected",
 }
 RUNS = {
+    "on_book_change",
+    "note_price",
+    "invalidate",
     "acquire_api_call",
     "benchmark_performance",
     "check_journal",
@@ -432,7 +530,10 @@ RUNS = {
     "stop_system",
     "take_over",
 }
-LESSENS = {"cancel", "cancel_all", "protect"}
+LESSENS = {
+    *("cancel", "cancel_all", "cancel_batch", "cancel_orders"),
+    *("protect", "pull", "wind_down"),
+}
 """Allowed in every state: they cannot open or enlarge a position."""
 LAST_RESORT = {
     ("EnhancedTradingEngine", "emergency_close_all_positions"),
@@ -441,6 +542,23 @@ LAST_RESORT = {
     ("ExecutionEngine", "close_position"),
 }
 """The kill switch itself: it closes positions while everything else is halted."""
+
+Change = Callable[[Rig, PriceChange], Awaitable[list[BatchOutcome]]]
+AMENDS: dict[tuple[str, str], Change] = {
+    ("BybitClient", "amend_orders"): lambda rig, change: rig.client.amend_orders([change]),
+    ("QuotingDesk", "amend_orders"): lambda rig, change: rig.session.client.quoting.amend_orders(
+        [change]
+    ),
+    ("ExecutionEngine", "amend_batch"): lambda rig, change: rig.session.engine.amend_batch(
+        [change], timeout_s=2.0
+    ),
+}
+"""Every public way to move an order that rests already."""
+ANALYSES = {
+    *("BookProcessor", "CostSimulator", "MakerTakerModel", "MarketImpactModel"),
+    *("OptimizedMarketImpact", "OptimizedSlippageModel", "SlippageModel"),
+}
+"""Faces that hold no key and no client: they compute from public market data."""
 
 FACES = (
     AISignalOptimizer,
@@ -451,10 +569,13 @@ FACES = (
     Executor,
     GatedClient,
     LatencyOptimizer,
+    MarketMaker,
     MarketMicrostructureAnalyzer,
     PerformanceOptimizer,
+    QuotingDesk,
     SignalTrader,
     TradingSession,
+    VolatilityCalculator,
 )
 
 
@@ -464,10 +585,21 @@ def test_every_public_method_of_every_face_is_known_to_send_orders_or_not() -> N
             if name.startswith("_"):
                 continue
             key = (face.__name__, name)
-            is_known = key in WAYS or key in LAST_RESORT or name in READS | RUNS | LESSENS
+            is_known = key in {*WAYS, *AMENDS, *LAST_RESORT} or name in READS | RUNS | LESSENS
             assert is_known, f"say here whether {face.__name__}.{name} can send an order"
     known = {face.__name__ for face in FACES}
-    assert known >= {*optimizers.__all__, *trading_system.__all__}
+    assert known | ANALYSES >= {*agents.__all__, *optimizers.__all__, *trading_system.__all__}
+
+
+def test_the_faces_that_only_compute_hold_nothing_that_could_send_an_order() -> None:
+    root = Path(trading_system.__file__).parent
+    folders = (root / "cost_simulator", root.parent / "optimizers" / "costs")
+    sources = [path for folder in folders for path in folder.rglob("*.py")]
+    assert sources
+    for path in sources:
+        text = path.read_text()
+        for name in ("ExecutionEngine", "GatedClient", "BybitGateway", "BybitClient", "Signer"):
+            assert name not in text, f"{path.name} names {name}"
 
 
 def test_every_listed_way_exists() -> None:
@@ -475,7 +607,7 @@ def test_every_listed_way_exists() -> None:
         (face.__name__, name) for face in FACES for name, _ in inspect.getmembers(face, callable)
     }
     assert {key for key in WAYS if key[0] not in {API, CLI}} <= methods
-    assert methods >= LAST_RESORT
+    assert methods >= {*LAST_RESORT, *AMENDS}
     names = {name for _, name in methods}
     assert names >= LESSENS | (READS - {"live_orders"}) | RUNS
 
@@ -571,6 +703,42 @@ async def test_while_free_the_same_ways_reach_the_venue(rig: Rig) -> None:
         ("SignalTrader", "request_exit"),
         ("SignalTrader", "consider"),
     }, silent
+
+
+async def test_a_resting_order_can_be_moved_only_while_trading_is_free(rig: Rig) -> None:
+    intent = rig.quote("0.1")
+    (placed,) = await rig.client.place_orders([intent])
+    assert placed.error is None
+    assert intent.price is not None
+    engine = rig.session.engine
+    await eventually(lambda: any(o.is_settled_in for o in engine.resting(ETH)))
+    for number, (key, change) in enumerate(AMENDS.items(), start=1):
+        price = intent.price - number
+        wanted = PriceChange(symbol=ETH, link_id=intent.link_id, price=price)
+        for state in (TradingState.HALTED, TradingState.REDUCING):
+            before = await trading_orders(rig.venue)
+            engine.holds.set("test", state, "a test")
+            assert await batch_denial(change(rig, wanted)) is not None, f"{key} was not refused"
+            assert await trading_orders(rig.venue) == before, f"{key} reached the venue"
+        engine.holds.clear("test")
+        assert await batch_denial(change(rig, wanted)) is None
+        await eventually(lambda: all(o.is_settled_in for o in engine.resting(ETH)))
+        row = (await rig.venue.orders())[placed.order_id]
+        assert Decimal(row["price"]) == price, f"{key} did not move it"
+
+
+async def test_a_market_maker_beside_a_halted_strategy_asks_for_nothing(tmp_path: Path) -> None:
+    settings = live_settings(tmp_path, strategy__name="market-maker", venue__limits="off")
+    async with running(settings) as system:
+        session, venue = system.desk.live_session(), reader_of(system.desk)
+        await eventually(lambda: len(session.engine.resting(ETH)) >= 2)
+        assert (await system.kill("test"))["confirmed"] is True
+        before, sent = await venue.orders(), session.engine.sent
+        await asyncio.sleep(2.5)
+        assert await venue.orders() == before
+        assert session.engine.sent == sent
+        await system.resume()
+        await eventually(lambda: len(session.engine.resting(ETH)) >= 2, what="quoting again")
 
 
 async def test_while_halted_the_last_resort_only_closes(rig: Rig) -> None:

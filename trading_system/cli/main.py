@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from trading_system.cli import control, output
+from trading_system.cli import control, cost, output
 from trading_system.cli.options import Environment, Json, part, settings_with
 from trading_system.cli.output import ExitCode, NotRunningError
 from trading_system.domain.errors import ConfigurationError, TradingSystemError
@@ -32,6 +32,7 @@ app = typer.Typer(
 
 benchmark = typer.Typer(help="Measure the way to the venue.", no_args_is_help=True)
 app.add_typer(benchmark, name="benchmark")
+app.add_typer(cost.app, name="cost")
 
 
 def main() -> None:
@@ -90,7 +91,9 @@ def start(
     no_dashboard: Annotated[
         bool, typer.Option("--no-dashboard", help="Accepted; this version has no dashboard.")
     ] = False,
-    strategy: Annotated[str | None, typer.Option(help="signals or none.")] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="signals, market-maker or none.")
+    ] = None,
     signal: Annotated[
         list[str] | None,
         typer.Option(help="Own signal agent as module:Class; may be repeated."),

@@ -311,10 +311,10 @@ class MarketMakerSettings(Section):
     )
     inventory_skew: Annotated[float, Field(ge=0, le=5)] = Field(
         default=1.0,
-        description="shift of the centre at full inventory, in half spreads, against the inventory",
+        description="atr only: shift of the centre at full inventory, in half spreads",
     )
-    risk_aversion: Annotated[float, Field(gt=0, le=1000)] = Field(
-        default=0.1,
+    risk_aversion: Annotated[float, Field(gt=0, le=100_000)] = Field(
+        default=100.0,
         description="avellaneda-stoikov only: aversion to inventory risk, per 1000 USDT",
     )
     arrival_decay_bps: Annotated[float, Field(gt=0, le=1000)] = Field(
@@ -380,6 +380,18 @@ class PerformanceSettings(Section):
         default=300.0,
         alias="performance_log_interval",
         description="time between two lines of performance figures in the log, seconds",
+    )
+    min_cache_hit_rate_pct: Annotated[float, Field(ge=0, le=100)] = Field(
+        default=50.0, description="below it, a longer life of the cache is recommended, percent"
+    )
+    max_refused_calls_pct: Annotated[float, Field(ge=0, le=100)] = Field(
+        default=20.0, description="above it, calling less often is recommended, percent"
+    )
+    max_slow_operations_pct: Annotated[float, Field(ge=0, le=100)] = Field(
+        default=5.0, description="above it, an operation's slow calls are reported, percent"
+    )
+    min_batch_fill_pct: Annotated[float, Field(ge=0, le=100)] = Field(
+        default=40.0, description="below it, smaller batches are recommended, percent"
     )
 
 

@@ -8,7 +8,6 @@ runs left open.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
@@ -17,14 +16,10 @@ import structlog
 from trading_system.domain.errors import (
     JournalError,
     OrderDenied,
-    Outcome,
-    VenueAuthError,
-    VenueError,
-    VenueRejected,
 )
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import (
-    OrderAck,
+    Fill,
     OrderIntent,
     OrderReport,
     OrderType,
@@ -34,13 +29,12 @@ from trading_system.domain.orders import (
 from trading_system.domain.ports import Clock, OrderGateway
 from trading_system.execution import recovery
 from trading_system.execution.brake import Brake
-from trading_system.execution.gate import OrderGate
 from trading_system.execution.journal.store import Journal
 from trading_system.execution.kill import KillOutcome, KillSwitch
 from trading_system.execution.lookup import OrderLookup
-from trading_system.execution.tracker import OrderTracker
-from trading_system.execution.tracking import TrackedOrder, TrackedStatus
-from trading_system.execution.transitions import OrderEvent
+from trading_system.execution.sender import OrderSender
+from trading_system.execution.tracker import ignore
+from trading_system.execution.tracking import TrackedStatus
 from trading_system.monitoring.latency import StageLatency
 from trading_system.risk.holds import Holds
 from trading_system.risk.limits import DenyReason, MarketView, RiskLimits, TradingState
@@ -55,11 +49,9 @@ RECOVERY = "recovery"
 """Source of the hold that is in force until :meth:`ExecutionEngine.recover` is done."""
 
 _LOG = structlog.get_logger(__name__)
-_ALREADY_EXISTS = frozenset({110072, 170141, 10014})
-_STALE_STAMP = 10002
 
 
-class ExecutionEngine(OrderTracker):
+class ExecutionEngine(OrderSender):
     """An :class:`OrderGateway` that gates, journals, tracks and settles.
 
     Parameters
@@ -94,6 +86,12 @@ class ExecutionEngine(OrderTracker):
         Shared holds; None makes new ones.
     clock_offset_ms : Callable[[], float | None] or None
         Distance of the own clock from the venue's, milliseconds; None where nothing measures it.
+    amend_rate : SlidingWindow or None
+        Limiter of price changes; None lets 1000 pass per second.
+    on_booked : Callable[[Fill], None]
+        Told of every fill that this run books, own or not, once.
+    on_funded : Callable[[str, Decimal], None]
+        Told of every funding settlement that this run books: symbol, amount received.
     """
 
     def __init__(
@@ -114,36 +112,38 @@ class ExecutionEngine(OrderTracker):
         request_life_s: float = 5.0,
         holds: Holds | None = None,
         clock_offset_ms: Callable[[], float | None] | None = None,
+        amend_rate: SlidingWindow | None = None,
+        on_booked: Callable[[Fill], None] = ignore,
+        on_funded: Callable[[str, Decimal], None] = ignore,
     ) -> None:
-        self.holds = holds if holds is not None else Holds()
         self.losses = losses
         super().__init__(
+            gateway=gateway,
             lookup=lookup,
-            portfolio=portfolio,
-            journal=journal,
-            brake=Brake(holds=self.holds, losses=losses, journal=journal, clock=clock),
-            clock=clock,
-            latency=latency,
-            request_life_s=request_life_s,
-        )
-        self._gateway = gateway
-        self._instruments = instruments
-        self._run_id = run_id
-        self._gate = OrderGate(
             instruments=instruments,
             limits=limits,
             order_rate=order_rate,
+            amend_rate=amend_rate,
             portfolio=portfolio,
-            ledger=self._ledger,
+            journal=journal,
+            brake=Brake(
+                holds=holds if holds is not None else Holds(),
+                losses=losses,
+                journal=journal,
+                clock=clock,
+            ),
             market=market,
             clock=clock,
+            latency=latency,
+            request_life_s=request_life_s,
             clock_offset_ms=clock_offset_ms,
+            on_booked=on_booked,
+            on_funded=on_funded,
         )
+        self._run_id = run_id
         self._kill_switch = KillSwitch(self, instruments)
         self._sequence = 0
         self._has_begun = False
-        self.denied = self._gate.denied
-        self.sent = 0
         self.holds.set(RECOVERY, TradingState.HALTED, "earlier runs are not reconciled yet")
 
     @property
@@ -209,48 +209,6 @@ class ExecutionEngine(OrderTracker):
         return recovery.Recovery(
             outcomes=outcomes, fills=found, cancelled=cancelled, latched=latched
         )
-
-    async def submit(self, intent: OrderIntent, *, timeout_s: float) -> OrderAck:
-        """Gate and send ``intent``; a market order is sent as a collared immediate-or-cancel.
-
-        Raises
-        ------
-        OrderDenied
-            The gate refused, or the journal cannot be written; nothing was sent.
-        VenueRejected
-            The venue refused definitely; the order is final.
-        VenueError
-            The outcome is unknown; the order stays tracked until :meth:`resolve` settles it.
-        """
-        started_ns = self._clock.monotonic_ns()
-        intent = self._gate.admit(intent, state=self.holds.state)
-        self._latency.record("gate", self._clock.monotonic_ns() - started_ns)
-        try:
-            self._journal.write_intent(intent)
-        except JournalError as e:
-            self._brake.watch_journal()
-            self._gate.deny(DenyReason.JOURNAL, str(e))
-        return await self._send(intent, timeout_s=timeout_s)
-
-    async def cancel(self, symbol: str, link_id: str, *, timeout_s: float) -> None:
-        """Ask for the cancellation of one order; cancels always pass the gate.
-
-        A refusal concludes nothing: the order may have ended in any way, which stream or look-up
-        will tell.
-        """
-        order = self._ledger.get(link_id)
-        if order is not None:
-            self._apply(order, OrderEvent.CANCEL_SENT)
-        try:
-            await self._gateway.cancel(symbol, link_id, timeout_s=timeout_s)
-        except VenueError as e:
-            if order is not None and e.outcome is not Outcome.UNKNOWN:
-                self._apply(order, OrderEvent.CANCEL_FAILED, str(e))
-            raise
-
-    async def cancel_all(self, symbol: str, *, timeout_s: float) -> None:
-        """Ask for the cancellation of all orders of ``symbol``; always passes the gate."""
-        await self._gateway.cancel_all(symbol, timeout_s=timeout_s)
 
     async def protect(self, symbol: str, stop_price: Decimal | None, *, timeout_s: float) -> None:
         """Let a stop loss for the whole position rest at the venue; passes in every state.
@@ -349,34 +307,3 @@ class ExecutionEngine(OrderTracker):
             _LOG.error("closing without a journal", link_id=intent.link_id, error=str(e))
         await self._send(intent, timeout_s=timeout_s)
         await self.settle(intent.link_id, timeout_s=timeout_s)
-
-    async def _send(self, intent: OrderIntent, *, timeout_s: float) -> OrderAck:
-        order = TrackedOrder(intent=intent, sent_ns=self._clock.monotonic_ns())
-        self._ledger.add(order)
-        self.sent += 1
-        try:
-            ack = await self._gateway.submit(intent, timeout_s=timeout_s)
-        except asyncio.CancelledError:
-            self._apply(order, OrderEvent.ANSWER_LOST, "cancelled while waiting for the answer")
-            raise
-        except VenueError as e:
-            self._on_refusal(order, e)
-            raise
-        self._latency.record("ack", self._clock.monotonic_ns() - order.sent_ns)
-        order.order_id = order.order_id or ack.order_id
-        self._apply(order, OrderEvent.ACKNOWLEDGED)
-        return ack
-
-    def _on_refusal(self, order: TrackedOrder, error: VenueError) -> None:
-        is_known = isinstance(error, VenueRejected) and error.code in _ALREADY_EXISTS
-        if error.outcome is Outcome.UNKNOWN:
-            # An answer that did not come took at least this long: leaving it out would flatter.
-            self._latency.record("ack", self._clock.monotonic_ns() - order.sent_ns)
-        if is_known or error.outcome is Outcome.UNKNOWN:
-            _LOG.warning("order outcome unknown", link_id=order.intent.link_id, error=str(error))
-            self._apply(order, OrderEvent.ANSWER_LOST, str(error))
-        else:
-            self._apply(order, OrderEvent.REFUSED, str(error))
-        if isinstance(error, VenueAuthError) and error.code != _STALE_STAMP:
-            _LOG.error("halted: the venue refuses the key", error=str(error))
-            self.holds.set("auth", TradingState.HALTED, str(error))

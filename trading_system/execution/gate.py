@@ -9,20 +9,25 @@ from typing import NoReturn
 
 from trading_system.domain.errors import OrderDenied
 from trading_system.domain.instruments import Instrument
-from trading_system.domain.orders import OrderIntent, OrderType, TimeInForce
+from trading_system.domain.orders import OrderIntent, OrderType, PriceChange, TimeInForce
 from trading_system.domain.ports import Clock
 from trading_system.execution.ledger import OrderLedger
+from trading_system.execution.tracking import TrackedOrder, TrackedStatus
 from trading_system.risk.limits import (
     DenyReason,
     ExposureView,
     MarketView,
+    RestingChange,
     RiskLimits,
     TradingState,
     collar_price,
     decide,
+    decide_change,
 )
 from trading_system.risk.portfolio import Portfolio
 from trading_system.runtime.limiter import SlidingWindow
+
+_AMENDS = 1000
 
 
 class OrderGate:
@@ -36,6 +41,8 @@ class OrderGate:
         Hard caps.
     order_rate : SlidingWindow
         Limiter of new orders; a refused order costs no permit.
+    amend_rate : SlidingWindow or None
+        Limiter of price changes; likewise. None lets 1000 pass per second.
     portfolio : Portfolio
         Positions and their value.
     ledger : OrderLedger
@@ -59,10 +66,12 @@ class OrderGate:
         market: Callable[[str], MarketView],
         clock: Clock,
         clock_offset_ms: Callable[[], float | None] | None,
+        amend_rate: SlidingWindow | None = None,
     ) -> None:
         self._instruments = instruments
         self._limits = limits
         self._order_rate = order_rate
+        self._amend_rate = amend_rate or SlidingWindow(_AMENDS, window_s=1.0, clock=clock)
         self._portfolio = portfolio
         self._ledger = ledger
         self._market = market
@@ -100,6 +109,37 @@ class OrderGate:
         assert market.mid is not None
         return self._collared(intent, instrument, market.mid)
 
+    def admit_change(self, change: PriceChange, *, state: TradingState) -> TrackedOrder:
+        """Return the order that may be moved.
+
+        Raises
+        ------
+        OrderDenied
+            With the first broken rule.
+        """
+        order = self._amendable(change)
+        moved = replace(order.intent, price=change.price)
+        assert order.standing_price is not None
+        _, counted = self._ledger.counted(change.link_id)
+        decision = decide_change(
+            RestingChange(
+                intent=moved,
+                open_quantity=order.open_quantity,
+                former_price=order.standing_price,
+                counted_notional=counted,
+            ),
+            state=state,
+            limits=self._limits,
+            instrument=self._instruments[change.symbol],
+            market=self._market(change.symbol),
+            exposure=self._exposure_of_change(moved),
+        )
+        if decision.reason is not None:
+            self.deny(decision.reason, decision.detail)
+        if change.price != order.standing_price and not self._amend_rate.try_acquire():
+            self.deny(DenyReason.AMEND_RATE, "too many price changes in the last second")
+        return order
+
     def closing(self, intent: OrderIntent) -> OrderIntent:
         """Return what the kill switch sends to close a position: no limit may keep it from that.
 
@@ -121,8 +161,36 @@ class OrderGate:
         OrderDenied
             Always.
         """
+        raise self.refusal(reason, detail)
+
+    def refusal(self, reason: DenyReason, detail: str) -> OrderDenied:
+        """Count a refusal and return it."""
         self.denied[reason.value] = self.denied.get(reason.value, 0) + 1
-        raise OrderDenied(reason.value, detail)
+        return OrderDenied(reason.value, detail)
+
+    def _amendable(self, change: PriceChange) -> TrackedOrder:
+        order = self._ledger.get(change.link_id)
+        if order is None or order.intent.symbol != change.symbol:
+            self.deny(DenyReason.NOT_AMENDABLE, f"{change.link_id} is no own {change.symbol} order")
+        if order.status is not TrackedStatus.OPEN or not order.open_quantity:
+            self.deny(DenyReason.NOT_AMENDABLE, f"{change.link_id} is {order.status.value}")
+        if order.amendment is not None:
+            self.deny(DenyReason.NOT_AMENDABLE, f"{change.link_id} is being amended")
+        if order.standing_price is None or change.symbol not in self._instruments:
+            self.deny(DenyReason.NOT_AMENDABLE, f"{change.link_id} has no price to change")
+        return order
+
+    def _exposure_of_change(self, moved: OrderIntent) -> ExposureView:
+        # Neither the number of orders nor a twin matters: no order is added.
+        ledger, measure = self._ledger, self._clock_offset_ms
+        return ExposureView(
+            position_quantity=self._portfolio.position(moved.symbol).quantity,
+            open_symbol_quantity=ledger.open_quantity(moved.symbol),
+            gross_notional=self._portfolio.gross_notional(),
+            open_order_notional=ledger.open_notional,
+            opposite_price=ledger.opposite_price(moved),
+            clock_offset_ms=measure() if measure is not None else None,
+        )
 
     def exposure(self, intent: OrderIntent) -> ExposureView:
         """Return what is at risk before ``intent``."""

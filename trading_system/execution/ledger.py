@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import deque
 from decimal import Decimal
 
-from trading_system.domain.orders import OrderIntent
+from trading_system.domain.orders import OrderIntent, TimeInForce
 from trading_system.execution.tracking import TrackedOrder, TrackedStatus
 
 _ZERO = Decimal(0)
+_NOTHING = (_ZERO, _ZERO)
+_RESTING = frozenset({TimeInForce.GTC, TimeInForce.POST_ONLY})
 _KEEP_ENDED = 10_000
 _NS_PER_S = 1_000_000_000
 
@@ -16,7 +18,8 @@ _NS_PER_S = 1_000_000_000
 class OrderLedger:
     """Orders by link id, with the exposure of those at work kept up to date by :meth:`update`.
 
-    Only opening orders count as exposure, each at its full open quantity; an exit frees risk.
+    Only opening orders count as exposure, each at its full open quantity and at the highest price
+    at which it may rest; an exit frees risk.
     """
 
     def __init__(self) -> None:
@@ -24,7 +27,7 @@ class OrderLedger:
         self._live: dict[str, TrackedOrder] = {}
         self._live_of: dict[str, dict[str, TrackedOrder]] = {}
         self._ended: deque[str] = deque()
-        self._counted: dict[str, Decimal] = {}
+        self._counted: dict[str, tuple[Decimal, Decimal]] = {}
         self._open_quantity: dict[str, Decimal] = {}
         self.open_notional = _ZERO
         self.outcomes = dict.fromkeys(TrackedStatus, 0)
@@ -67,25 +70,45 @@ class OrderLedger:
         if link_id not in self._live:
             return False
         is_settled = order.settled.is_set()
-        if not intent.reduce_only and intent.price is not None:
+        if not intent.reduce_only and order.highest_price is not None:
             quantity = _ZERO if is_settled else order.open_quantity
-            change = quantity - self._counted.get(link_id, _ZERO)
-            self._counted[link_id] = quantity
-            self._open_quantity[intent.symbol] = self.open_quantity(intent.symbol) + change
-            self.open_notional += change * intent.price
+            self._count(order, quantity, quantity * order.highest_price)
         if is_settled:
             self._end(order)
         return is_settled
+
+    def discard(self, order: TrackedOrder) -> None:
+        """Forget an order of which no byte was sent and nothing was written."""
+        link_id = order.intent.link_id
+        self._count(order, _ZERO, _ZERO)
+        del self._orders[link_id]
+        self._leave(order)
+
+    def counted(self, link_id: str) -> tuple[Decimal, Decimal]:
+        """Return what an order counts now: quantity (base) and value (quote currency)."""
+        return self._counted.get(link_id, _NOTHING)
+
+    def resting(self, symbol: str) -> tuple[TrackedOrder, ...]:
+        """Return the opening orders of ``symbol`` that may be in the book, oldest first."""
+        return tuple(
+            order
+            for order in self._live_of.get(symbol, {}).values()
+            if order.intent.time_in_force in _RESTING
+            and order.price is not None
+            and not order.intent.reduce_only
+            and not order.status.is_final
+            and order.open_quantity
+        )
 
     def opposite_price(self, intent: OrderIntent) -> Decimal | None:
         """Return the best price of the orders at work against which ``intent`` could trade."""
         best: Decimal | None = None
         for order in self._live_of.get(intent.symbol, {}).values():
-            other = order.intent
-            if other.side is intent.side or other.price is None or order.status.is_final:
+            price = order.closest_price
+            if order.intent.side is intent.side or price is None or order.status.is_final:
                 continue
-            if best is None or (best - other.price) * intent.side.sign > 0:
-                best = other.price
+            if best is None or (best - price) * intent.side.sign > 0:
+                best = price
         return best
 
     def has_twin(self, intent: OrderIntent, *, now_ns: int, window_s: float) -> bool:
@@ -95,16 +118,27 @@ class OrderLedger:
             order.sent_ns >= oldest_ns
             and order.intent.side is intent.side
             and order.intent.quantity == intent.quantity
-            and intent.price in {None, order.intent.price}
+            and (intent.price is None or order.may_rest_at(intent.price))
             and not order.intent.reduce_only
             for order in self._live_of.get(intent.symbol, {}).values()
         )
 
-    def _end(self, order: TrackedOrder) -> None:
+    def _count(self, order: TrackedOrder, quantity: Decimal, notional: Decimal) -> None:
+        link_id, symbol = order.intent.link_id, order.intent.symbol
+        before, valued = self._counted.get(link_id, _NOTHING)
+        self._counted[link_id] = (quantity, notional)
+        self._open_quantity[symbol] = self.open_quantity(symbol) + quantity - before
+        self.open_notional += notional - valued
+
+    def _leave(self, order: TrackedOrder) -> None:
         link_id = order.intent.link_id
         del self._live[link_id]
         del self._live_of[order.intent.symbol][link_id]
         self._counted.pop(link_id, None)
+
+    def _end(self, order: TrackedOrder) -> None:
+        link_id = order.intent.link_id
+        self._leave(order)
         self.outcomes[order.status] += 1
         if len(self._ended) == _KEEP_ENDED:
             del self._orders[self._ended.popleft()]

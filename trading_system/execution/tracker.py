@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from decimal import Decimal
 
 import structlog
@@ -13,7 +14,7 @@ from trading_system.domain.errors import (
     InvariantViolated,
     VenueError,
 )
-from trading_system.domain.orders import Fill, OrderReport
+from trading_system.domain.orders import Fill, OrderReport, PriceChange, RestingOrder
 from trading_system.domain.ports import Clock
 from trading_system.execution.brake import Brake
 from trading_system.execution.journal.records import (
@@ -25,7 +26,12 @@ from trading_system.execution.journal.records import (
 from trading_system.execution.journal.store import Journal
 from trading_system.execution.ledger import OrderLedger
 from trading_system.execution.lookup import OrderLookup
-from trading_system.execution.tracking import TrackedOrder, TrackedStatus, report_event
+from trading_system.execution.tracking import (
+    Amendment,
+    TrackedOrder,
+    TrackedStatus,
+    report_event,
+)
 from trading_system.execution.transitions import OrderEvent
 from trading_system.monitoring.latency import StageLatency
 from trading_system.risk.limits import TradingState
@@ -37,6 +43,10 @@ _LOOKUP_MARGIN_S = 1.0
 _HISTORY_LAG_S = 60.0
 _SILENCE_S = 2.0
 _NS_PER_S = 1_000_000_000
+
+
+def ignore(*_told: object) -> None:
+    """Listen to nothing."""
 
 
 class OrderTracker:
@@ -61,6 +71,10 @@ class OrderTracker:
         Receives the stage ``fill``.
     request_life_s : float
         Seconds after which a request that the venue has not seen can no longer take effect.
+    on_booked : Callable[[Fill], None]
+        Told of every fill that was booked, own or not, once.
+    on_funded : Callable[[str, Decimal], None]
+        Told of every funding settlement that was booked: symbol, amount received.
     """
 
     def __init__(
@@ -73,6 +87,8 @@ class OrderTracker:
         clock: Clock,
         latency: StageLatency,
         request_life_s: float,
+        on_booked: Callable[[Fill], None] = ignore,
+        on_funded: Callable[[str, Decimal], None] = ignore,
     ) -> None:
         self._lookup = lookup
         self._portfolio = portfolio
@@ -81,6 +97,8 @@ class OrderTracker:
         self._clock = clock
         self._latency = latency
         self._request_life_s = request_life_s
+        self._on_booked = on_booked
+        self._on_funded = on_funded
         self._ledger = OrderLedger()
         self._own: dict[str, Decimal] = {}
         self._is_recovering = False
@@ -102,6 +120,23 @@ class OrderTracker:
     def unknown_orders(self) -> int:
         """Orders whose request may or may not have reached the venue."""
         return sum(o.status is TrackedStatus.UNKNOWN for o in self._ledger.live)
+
+    def resting(self, symbol: str) -> tuple[RestingOrder, ...]:
+        """Return the own opening orders that are, or may be, in the book of ``symbol``."""
+        found = []
+        for order in self._ledger.resting(symbol):
+            assert order.price is not None
+            found.append(
+                RestingOrder(
+                    link_id=order.intent.link_id,
+                    symbol=symbol,
+                    side=order.intent.side,
+                    price=order.price,
+                    open_quantity=order.open_quantity,
+                    is_settled_in=order.is_settled_in,
+                )
+            )
+        return tuple(found)
 
     def own_quantity(self, symbol: str) -> Decimal:
         """Return the part of the position that this run's orders opened, signed."""
@@ -147,18 +182,23 @@ class OrderTracker:
         """Ask the venue for one order; an absence past the request's life settles it.
 
         A request that the venue has not processed dies with its receive window, so "not found"
-        is final only after that. An order that the venue had taken and knows no more (it lost its
-        memory) can fill no more either. Failed requests settle nothing and are logged.
+        is final only after that; likewise an order that then still rests, or rests at its old
+        price, will not be cancelled or amended by it any more. An order that the venue had taken
+        and knows no more (it lost its memory) can fill no more either. Failed requests settle
+        nothing and are logged.
         """
         link_id = order.intent.link_id
         life_s = self._request_life_s + _LOOKUP_MARGIN_S
-        age_s = (self._clock.monotonic_ns() - order.sent_ns) / _NS_PER_S
+        began_ns, amendment = self._clock.monotonic_ns(), order.amendment
+        age_s = (began_ns - order.sent_ns) / _NS_PER_S
         try:
-            is_listed, is_traded = await self._query(link_id)
+            report, is_traded = await self._query(link_id)
         except (VenueError, CorruptDataError) as e:
             _LOG.warning("look-up failed", link_id=link_id, error=str(e))
             return
-        if is_listed or age_s <= life_s or order.status.is_final:
+        if report is not None and began_ns - order.asked_ns > life_s * _NS_PER_S:
+            self._conclude_requests(order, report, amendment)
+        if report is not None or age_s <= life_s or order.status.is_final:
             return  # a final order still owes the fills that were reported
         if is_traded:
             self._conclude_from_fills(order, age_s)
@@ -170,13 +210,32 @@ class OrderTracker:
 
     async def refresh(self, link_id: str) -> bool:
         """Look one order up and apply what the venue says; return whether it was found."""
-        return any(await self._query(link_id))
+        report, is_traded = await self._query(link_id)
+        return report is not None or is_traded
+
+    async def look_up_silent(self, *, silence_s: float = _SILENCE_S) -> int:
+        """Look up every order that owes an answer for longer; return how many; call it regularly.
+
+        Orders of unknown outcome, being cancelled, being amended, and final ones whose fills have
+        not all arrived; a failed look-up is tried again by the next call.
+        """
+        now_ns = self._clock.monotonic_ns()
+        silent = [
+            order
+            for order in self._ledger.live
+            if order.is_in_doubt and now_ns - order.asked_ns >= silence_s * _NS_PER_S
+        ]
+        for order in silent:
+            await self.look_up(order)
+        return len(silent)
 
     async def resolve(self, link_id: str) -> TrackedOrder:
-        """Settle an order of unknown outcome by look-ups; it is never sent again."""
+        """Conclude an unknown outcome, or price, of an order by look-ups; nothing is sent again."""
         order = self._known(link_id)
         attempt = 0
-        while order.status is TrackedStatus.UNKNOWN:
+        while order.status is TrackedStatus.UNKNOWN or (
+            order.amendment is not None and not order.status.is_final
+        ):
             await asyncio.sleep(_LOOKUP_DELAYS_S[min(attempt, len(_LOOKUP_DELAYS_S) - 1)])
             attempt += 1
             await self.look_up(order)
@@ -188,11 +247,14 @@ class OrderTracker:
         if order is None:
             self.foreign_reports += 1
             return
+        amendment = order.amendment
         try:
             has_changed = order.apply_report(report)
         except InvariantViolated as e:
             self._alarm(e)
             raise
+        if order.amendment is not amendment:
+            self._note(order, OrderEvent.AMENDED, f"to {order.standing_price}")
         self._follow(order, report_event(report) if has_changed else None)
 
     def on_fill(self, fill: Fill) -> None:
@@ -213,16 +275,21 @@ class OrderTracker:
             return
         self._journal.note_fill(fill)
         self._brake.watch_journal()
-        self._count(fill)
+        try:
+            self._count(fill)
+        finally:
+            if not self._is_recovering:
+                self._on_booked(fill)
 
     def on_funding(self, symbol: str, amount: Decimal, exec_id: str) -> None:
         """Record and book one funding settlement once; a positive amount was received."""
         if self._portfolio.book_funding(symbol, amount, exec_id):
             self._journal.note_funding(Funding(symbol=symbol, amount=amount, exec_id=exec_id))
             self._brake.watch_journal()
+            self._on_funded(symbol, amount)
 
-    async def _query(self, link_id: str) -> tuple[bool, bool]:
-        """Apply what the venue says of an order; return whether it lists it and knows fills."""
+    async def _query(self, link_id: str) -> tuple[OrderReport | None, bool]:
+        """Apply what the venue says of an order; return its report and whether it knows fills."""
         report = await self._lookup.find_order(link_id)
         # Executions prove an order too: a venue's order history may lag behind them.
         fills = await self._lookup.executions(link_id)
@@ -230,7 +297,16 @@ class OrderTracker:
             self.on_fill(fill)
         if report is not None:
             self.on_report(report)
-        return report is not None, bool(fills)
+        return report, bool(fills)
+
+    def _conclude_requests(
+        self, order: TrackedOrder, report: OrderReport, amendment: Amendment | None
+    ) -> None:
+        # The requests about the order were dead before the venue was asked.
+        if amendment is not None and order.confirms_standing(report):
+            self._drop_amendment(order, amendment, "the venue never took it")
+        if order.status is TrackedStatus.PENDING_CANCEL and not report.status.is_final:
+            self._apply(order, OrderEvent.CANCEL_FAILED, "the venue never took the cancellation")
 
     def _conclude_from_fills(self, order: TrackedOrder, age_s: float) -> None:
         # Executions without an order: the order history lags, or has been cleared long ago.
@@ -244,8 +320,10 @@ class OrderTracker:
         link_id = found.intent.link_id
         fills = [fill for fill in recorded if fill.link_id == link_id]
         age_ns = max(0, self._clock.utc_ns() - found.utc_ns)
+        story = self._journal.price_story(link_id)
         was_confirmed = bool(fills) or any(
-            change.status is not TrackedStatus.UNKNOWN for change in self._journal.changes(link_id)
+            isinstance(told, StateChange) and told.status is not TrackedStatus.UNKNOWN
+            for _, told in story
         )
         order = TrackedOrder(
             intent=found.intent,
@@ -254,8 +332,21 @@ class OrderTracker:
         )
         for fill in fills:
             order.apply_fill(fill, now_ns=order.sent_ns)
+        for utc_ns, told in story:
+            self._retell(order, told, age_ns=max(0, self._clock.utc_ns() - utc_ns))
         self._ledger.add(order)
         return order
+
+    def _retell(self, order: TrackedOrder, told: PriceChange | StateChange, *, age_ns: int) -> None:
+        """Repeat one recorded step of an order's price."""
+        amendment = order.amendment
+        if isinstance(told, PriceChange):
+            order.asked_ns = self._clock.monotonic_ns() - age_ns
+            order.amendment = Amendment(told.price, order.asked_ns)
+        elif told.event is OrderEvent.AMEND_FAILED:
+            order.amendment = None
+        elif told.event is OrderEvent.AMENDED and amendment is not None:
+            order.standing_price, order.amendment = amendment.price, None
 
     def _count(self, fill: Fill) -> None:
         order = self._ledger.get(fill.link_id)
@@ -301,12 +392,7 @@ class OrderTracker:
         """Record what became of an order, and count it anew."""
         link_id = order.intent.link_id
         if event is not None:
-            self._journal.note_change(
-                link_id,
-                StateChange(
-                    event=event, status=order.status, order_id=order.order_id, reason=order.reason
-                ),
-            )
+            self._note(order, event, order.reason)
         if self._ledger.update(order):
             self._journal.note_settled(
                 link_id,
@@ -317,6 +403,20 @@ class OrderTracker:
                 ),
             )
         self._brake.watch_journal()
+
+    def _drop_amendment(self, order: TrackedOrder, amendment: Amendment, reason: str) -> None:
+        """Conclude that the old price stands, unless something else was concluded meanwhile."""
+        if order.amendment is not amendment:
+            return
+        order.amendment = None
+        self._note(order, OrderEvent.AMEND_FAILED, reason)
+        self._follow(order, None)
+
+    def _note(self, order: TrackedOrder, event: OrderEvent, reason: str) -> None:
+        self._journal.note_change(
+            order.intent.link_id,
+            StateChange(event=event, status=order.status, order_id=order.order_id, reason=reason),
+        )
 
     def _alarm(self, error: InvariantViolated) -> None:
         _LOG.error("halted: an invariant is violated", error=str(error))

@@ -36,7 +36,8 @@ class OrderEvent(Enum):
     never sent; ``ANSWER_LOST`` no usable reply came; ``REPORTED_*`` the venue said so on the
     stream or in a look-up; ``CANCEL_SENT`` and ``CANCEL_FAILED`` belong to the request to cancel;
     ``NEVER_REACHED`` the venue does not know an unconfirmed order whose request can live no more;
-    ``FORGOTTEN`` the venue knows an order no more that it had confirmed.
+    ``FORGOTTEN`` the venue knows an order no more that it had confirmed. ``AMENDED`` and
+    ``AMEND_FAILED`` conclude a request for another price; they change no status.
     """
 
     ACKNOWLEDGED = "acknowledged"
@@ -50,6 +51,8 @@ class OrderEvent(Enum):
     CANCEL_FAILED = "cancel_failed"
     NEVER_REACHED = "never_reached"
     FORGOTTEN = "forgotten"
+    AMENDED = "amended"
+    AMEND_FAILED = "amend_failed"
 
 
 _FINAL = frozenset({TrackedStatus.FILLED, TrackedStatus.CANCELLED, TrackedStatus.REJECTED})

@@ -21,6 +21,7 @@ from trading_system.execution.engine import ExecutionEngine
 from trading_system.execution.executor import Executor
 from trading_system.execution.tracking import TrackedOrder
 from trading_system.live.feed import MarketFeed
+from trading_system.live.quoting import QuotingDesk
 from trading_system.venues.bybit.gateway import BybitGateway
 from trading_system.venues.bybit.reading import BybitReads
 
@@ -128,6 +129,8 @@ class GatedClient:
         Deadline of one order request, seconds.
     after_fill : Callable
         Awaited with the symbol after an order that traded: rests a protective stop.
+    quoting : QuotingDesk
+        Views and batches of a market maker, through the same gate.
     """
 
     def __init__(
@@ -139,7 +142,9 @@ class GatedClient:
         feed: MarketFeed,
         timeout_s: float,
         after_fill: Callable[[str], Awaitable[None]],
+        quoting: QuotingDesk,
     ) -> None:
+        self.quoting = quoting
         self._after_fill = after_fill
         self._gateway = gateway
         self._engine = engine

@@ -61,6 +61,8 @@ def _evidence(desk: TradingDesk, session: TradingSession) -> HealthEvidence:
     answering, expected, has_quorum = _panel_evidence(session)
     has_trade_socket = traffic.trade_is_up is not None
     parts = ALL_PARTS if has_trade_socket else ALL_PARTS - {Part.TRADE_SOCKET}
+    if session.making is not None:  # it works no parent orders, by which quality is judged
+        parts -= {Part.EXECUTION_QUALITY}
     return HealthEvidence(
         parts=parts,
         books_expected=len(session.instruments),
@@ -127,7 +129,7 @@ def snapshot_of(desk: TradingDesk, health: Health) -> SystemSnapshot:
         success_rate_pct=trader.success_rate_pct() if trader else None,
         win_rate_pct=round(100.0 * won / closed, 2) if closed else None,
         slippage_bps=trader.slippage_bps() if trader else None,
-        fees_bps=trader.fees_bps() if trader else None,
+        fees_bps=_fees_bps(session),
         pnl_quote=format(portfolio.pnl, "f") if portfolio else None,
         stages=latency.summary(),
         signal_p95_ms=milliseconds(signal.p95_us),
@@ -154,6 +156,7 @@ def snapshot_of(desk: TradingDesk, health: Health) -> SystemSnapshot:
         loop=session.loop_lag.summary() if session else None,
         execution=_execution(desk),
         position_own=_own_positions(session),
+        market_maker=session.making.figures() if session and session.making else None,
     )
 
 
@@ -170,6 +173,13 @@ def _order_counts(session: TradingSession | None) -> OrderCounts:
         denied=sum(session.engine.denied.values()),
         signal_driven=session.trader.counts.signal_orders,
     )
+
+
+def _fees_bps(session: TradingSession | None) -> float | None:
+    """Return fees over traded value: of quotes and exits under a market maker, else of parents."""
+    if session is None:
+        return None
+    return session.trader.fees_bps() if session.making is None else session.making.fees_bps()
 
 
 def _closed_trades(session: TradingSession | None) -> tuple[int, int]:

@@ -35,6 +35,7 @@ def optimizers_of(
             client,
             target_latency_ms=settings.targets.order_execution_time_ms,
             max_slippage_bps=settings.strategy.max_slippage_bps,
+            settings=settings.performance,
             analyzer=analyzer,
             clock=clock,
         ),

@@ -8,7 +8,6 @@ order: decisions, parents at work, resting orders, connections.
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from typing import Any
@@ -26,7 +25,7 @@ from trading_system.domain.errors import (
     VenueError,
     VenueUnavailable,
 )
-from trading_system.domain.orders import OrderIntent, Side
+from trading_system.domain.orders import Fill, OrderIntent, Side
 from trading_system.domain.parents import ParentOrder, ParentResult
 from trading_system.domain.ports import Clock
 from trading_system.domain.signals import Consensus, MarketFeatures
@@ -35,10 +34,13 @@ from trading_system.execution.executor import Executor
 from trading_system.execution.journal.store import Journal
 from trading_system.live.account import AccountFeed, Reconciler, own_part
 from trading_system.live.client import GatedClient
+from trading_system.live.collector import tame_collector
 from trading_system.live.connection import Account, Traffic, VenueConnection
 from trading_system.live.feed import MarketFeed
+from trading_system.live.market_making import MarketMaking, market_making_of
 from trading_system.live.optimizers import optimizers_of
 from trading_system.live.outage import OutageWatch
+from trading_system.live.quoting import QuotingDesk
 from trading_system.market import kernels
 from trading_system.market.book import BookWalk
 from trading_system.monitoring.loop_lag import LoopLag
@@ -47,6 +49,7 @@ from trading_system.risk.losses import LossGuard
 from trading_system.risk.portfolio import Portfolio
 from trading_system.runtime.limiter import SlidingWindow
 from trading_system.strategies.trader import SignalTrader
+from trading_system.venues.bybit.reading import BybitReads
 from trading_system.venues.bybit.streams import StreamCallbacks
 
 _LOG = structlog.get_logger(__name__)
@@ -54,6 +57,7 @@ _READY_S = 20.0
 _POLL_S = 0.02
 _DRAIN_S = 10.0
 _FLATTEN_S = 15.0
+_FLATTEN_ATTEMPTS = 3
 _COMPARE_EVERY_S = 5.0
 _MARK_EVERY_S = 0.5
 _PROBE_EVERY_S = 5.0
@@ -61,7 +65,6 @@ _CLOCK_EVERY_ROUNDS = 12
 _SETTLE_S = 12.0
 _SETTLE_PAUSE_S = 0.3
 _NS_PER_S = 1_000_000_000
-_COLLECT_AFTER = (10_000, 50, 1_000)
 _STARTING = "start"
 _STALE = "stale-book"
 
@@ -111,6 +114,8 @@ class TradingSession:
         self.clock_offset_ms = account.clock_offset_ms
         self.last_frames_per_second: float | None = None
         self._release_collector: Callable[[], None] = _nothing
+        self._is_ending = False
+        self.making: MarketMaking | None = None
         self.answers: dict[str, dict[str, Any]] = {}
         self.loop_lag = LoopLag(clock=clock)
         self.portfolio = Portfolio(account.wallet.wallet_balance)
@@ -146,6 +151,7 @@ class TradingSession:
             feed=self.feed,
             timeout_s=self._timeout_s,
             after_fill=self._protect_now,
+            quoting=self._quoting(account),
         )
         self.optimizers = optimizers_of(
             self.client, transport=connection.transport, settings=settings, clock=clock
@@ -160,6 +166,8 @@ class TradingSession:
             spawn=self._spawn_parent,
         )
         self.trader.is_accepting = settings.strategy.name == "signals"
+        if settings.strategy.name == "market-maker":
+            self.making = self._market_making()
         self.outage = OutageWatch(
             self.engine.holds, recover=self._catch_up, spawn=spawn, clock=clock
         )
@@ -181,6 +189,29 @@ class TradingSession:
             on_resync=self.feed.reset_topic,
         )
 
+    def _quoting(self, account: Account) -> QuotingDesk:
+        return QuotingDesk(
+            engine=self.engine,
+            feed=self.feed,
+            portfolio=self.portfolio,
+            costs=account.costs,
+            candles=BybitReads(self._gateway, timeout_s=self._timeout_s).get_kline_data,
+            may_open=self.may_open,
+            clock=self._clock,
+            timeout_s=self._timeout_s,
+        )
+
+    def _market_making(self) -> MarketMaking:
+        return market_making_of(
+            self.client.quoting,
+            engine=self.engine,
+            feed=self.feed,
+            portfolio=self.portfolio,
+            instruments=self.instruments,
+            settings=self._settings,
+            clock=self._clock,
+        )
+
     def _engine(self, risk: RiskSettings, run_id: str) -> ExecutionEngine:
         return ExecutionEngine(
             gateway=self._gateway,
@@ -194,6 +225,9 @@ class TradingSession:
                 max_book_age_s=risk.stale_book_s,
             ),
             order_rate=SlidingWindow(risk.max_orders_per_second, window_s=1.0, clock=self._clock),
+            amend_rate=SlidingWindow(risk.max_amends_per_second, window_s=1.0, clock=self._clock),
+            on_booked=self._on_booked,
+            on_funded=self._on_funded,
             portfolio=self.portfolio,
             journal=self.journal,
             losses=LossGuard(
@@ -211,6 +245,22 @@ class TradingSession:
     def traffic(self) -> Traffic:
         """How the connection to the venue is doing; the connection itself is nobody else's."""
         return self._connection.traffic()
+
+    @property
+    def is_trading(self) -> bool:
+        """Whether a strategy may begin trades: signals are accepted, or the market maker quotes."""
+        if self.making is None:
+            return self.trader.is_active
+        return not self._is_ending and self.trader.paused_because is None
+
+    def may_open(self) -> bool:
+        """Return whether positions may be opened now: nothing holds, pauses or ends the session."""
+        return (
+            self.engine.state is TradingState.ACTIVE
+            and self.private.is_up
+            and self.trader.paused_because is None
+            and not self._is_ending
+        )
 
     async def start(self, *, is_fresh_account: bool) -> None:
         """Reconcile with the venue, connect the streams and wait for the books.
@@ -244,12 +294,14 @@ class TradingSession:
                     quantity=str(position.quantity),
                 )
             self.engine.take_over(position.symbol, own)
+        if self.making is not None:
+            self.making.adopt()
         if self._connection.trade is not None:
             self._spawn("trade-stream", self._connection.trade.run())
         self._spawn("private-stream", self.private.run())
         self._spawn("public-stream", self.public.run())
         await self._ready()
-        self._release_collector = _tame_collector()
+        self._release_collector = tame_collector()
         self._spawn("compare", self._compare_forever())
         self._spawn("marks", self._mark_forever())
         self._spawn("loop-lag", self.loop_lag.run())
@@ -259,6 +311,8 @@ class TradingSession:
             if panel.has_async:
                 self._spawn(f"agents-{symbol}", panel.serve())
         self.engine.holds.clear(_STARTING)
+        if self.making is not None:
+            self.making.start(self._spawn)
 
     async def _ready(self) -> None:
         wanted = len(self.instruments)
@@ -270,6 +324,21 @@ class TradingSession:
 
     def _decide(self, features: MarketFeatures, consensus: Consensus | None) -> None:
         self.trader.consider(features, consensus, may_enter=self.private.is_up)
+        if self.making is not None:
+            self.making.on_market(features.symbol)
+        prices = self.feed.best_prices(features.symbol)
+        if prices.bid is not None and prices.ask is not None:
+            self.optimizers.performance.note_price(
+                features.symbol, float(prices.bid), float(prices.ask)
+            )
+
+    def _on_booked(self, fill: Fill) -> None:
+        if self.making is not None:
+            self.making.on_booked(fill)
+
+    def _on_funded(self, symbol: str, amount: Decimal) -> None:
+        if self.making is not None:
+            self.making.on_funded(symbol, amount)
 
     def _spawn_parent(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
         self._spawn(name, coroutine)
@@ -291,9 +360,14 @@ class TradingSession:
 
     async def _protect_now(self, symbol: str) -> None:
         """Rest a stop for what is open, as for the strategy's own trades."""
-        for wanted, stop in self.trader.unprotected(self.reconciler.venue_stops).items():
+        for wanted, stop in self._unprotected().items():
             if wanted == symbol:
                 await self.protect(symbol, stop)
+
+    def _unprotected(self) -> dict[str, Decimal]:
+        """Return the stop that each own position without one at the venue should get."""
+        keeper = self.trader.unprotected if self.making is None else self.making.stops.missing
+        return keeper(self.reconciler.venue_stops)
 
     def own_quantity(self, symbol: str) -> Decimal:
         """Return the part of the position that this system opened, signed."""
@@ -331,7 +405,7 @@ class TradingSession:
             if not is_answered or rounds % _CLOCK_EVERY_ROUNDS == 0:
                 await self._synchronise_clock()
             self.engine.check_journal()
-            for symbol, stop in self.trader.unprotected(self.reconciler.venue_stops).items():
+            for symbol, stop in self._unprotected().items():
                 await self.protect(symbol, stop)
 
     async def _synchronise_clock(self) -> None:
@@ -347,6 +421,8 @@ class TradingSession:
             for symbol, state in self.feed.symbols.items():
                 if state.ticker is not None and state.ticker.mark_price is not None:
                     self.portfolio.mark(symbol, state.ticker.mark_price)
+                    if self.making is not None:
+                        self.making.on_mark(symbol, state.ticker.mark_price)
             self.engine.check_losses()
             self._check_books()
             await asyncio.sleep(_MARK_EVERY_S)
@@ -376,16 +452,26 @@ class TradingSession:
     # --- the end ------------------------------------------------------------------------------
 
     async def drain(self) -> None:
-        """Start no new parents, give those at work a bounded time, and flatten if asked to."""
+        """Start no new trades, pull quotes, give parents a bounded time, flatten if asked to."""
         self.last_frames_per_second = self.feed.frames_per_second()
+        self._is_ending = True
         trader = self.trader
         trader.stop_accepting()
         self.executor.request_stop()
+        if self.making is not None:
+            await self.making.wind_down()
         if not await _becomes_true(lambda: not trader.busy_symbols, within_s=_DRAIN_S):
             _LOG.warning("parents still at work", symbols=sorted(trader.busy_symbols))
         if self._settings.strategy.flatten_on_stop:
-            for symbol in self.instruments:
-                trader.request_exit(symbol)
+            await self._flatten()
+
+    async def _flatten(self) -> None:
+        """Close the own positions; again where a late fill or a thin book left something."""
+        trader = self.trader
+        for _ in range(_FLATTEN_ATTEMPTS):
+            begun = [symbol for symbol in self.instruments if trader.request_exit(symbol)]
+            if not begun:
+                return
             await _becomes_true(lambda: not trader.busy_symbols, within_s=_FLATTEN_S)
 
     async def stop(self) -> None:
@@ -394,6 +480,7 @@ class TradingSession:
         Orders that somebody else placed in the same account are left alone, and so are the stops
         that protect open positions.
         """
+        self._is_ending = True
         engine = self.engine
         async with asyncio.TaskGroup() as group:
             for order in engine.live_orders:
@@ -422,23 +509,6 @@ class TradingSession:
             await self.engine.cancel(intent.symbol, intent.link_id, timeout_s=self._timeout_s)
         except VenueError as e:  # final already, or unreachable: the look-ups below tell
             _LOG.info("cancel had no effect", link_id=intent.link_id, error=str(e))
-
-
-def _tame_collector() -> Callable[[], None]:
-    """Keep the garbage collector off the tick path: what lives now lives on, later scans are rare.
-
-    Measured in ``benchmarks``, row ``gc``. Returns what undoes it.
-    """
-    before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_COLLECT_AFTER)
-
-    def release() -> None:
-        gc.unfreeze()
-        gc.set_threshold(*before)
-
-    return release
 
 
 def _nothing() -> None:

@@ -83,7 +83,8 @@ class SystemSnapshot:
     ``win_rate_pct`` counts trades closed with profit after fees over trades closed. ``holds`` are
     the reasons why trading is not ACTIVE. ``drawdown_pct`` is the fall from the equity peak, not
     negative; ``daily_pnl_pct`` is the change since midnight UTC, both of equity. ``loop`` is the
-    summary of :class:`~trading_system.monitoring.loop_lag.LoopLag`.
+    summary of :class:`~trading_system.monitoring.loop_lag.LoopLag`; ``market_maker`` are the figures
+    of a market maker, None under another strategy.
     """
 
     state: str
@@ -127,6 +128,7 @@ class SystemSnapshot:
     loop: dict[str, Any] | None = None
     execution: dict[str, Any] = field(default_factory=dict)
     position_own: dict[str, str] = field(default_factory=dict)
+    market_maker: dict[str, Any] | None = None
 
 
 def status_of(snapshot: SystemSnapshot) -> dict[str, Any]:
@@ -190,6 +192,7 @@ def status_of(snapshot: SystemSnapshot) -> dict[str, Any]:
         "agents": [_agent(agent) for agent in snapshot.agents],
         "event_loop": None if snapshot.loop is None else dict(snapshot.loop),
         "pnl_quote": snapshot.pnl_quote,
+        "market_maker": None if snapshot.market_maker is None else dict(snapshot.market_maker),
         "edge": {"market": snapshot.market, **snapshot.cost_rule},
         "position": {
             "local": snapshot.position_local,

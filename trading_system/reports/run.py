@@ -19,6 +19,7 @@ REPORT_KEYS: Final = (
     "slippage_bps",
     "fees_bps",
     "pnl_quote",
+    "market_maker",
     "equity",
     "drawdown_pct",
     "daily_pnl_pct",
@@ -52,11 +53,12 @@ def report_rows(status: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         ("fills", str(status["fills"])),
         ("exits", str(status["exits"])),
-        ("success rate", figure(status["success_rate_pct"], "%")),
+        ("success rate", _success(status)),
         ("win rate", figure(status["win_rate_pct"], "% (after fees, no target)")),
         ("slippage", figure(status["slippage_bps"], "bps against arrival mid, + is cost")),
         ("fees", figure(status["fees_bps"], "bps of traded value")),
         ("profit and loss", figure(status["pnl_quote"], "USDT")),
+        *_making(status["market_maker"]),
         ("equity", _equity(status)),
         ("trading state", _holds(status["holds"])),
         ("position", f"local {status['position']['local']}, venue {status['position']['venue']}"),
@@ -125,6 +127,41 @@ def figure(value: object, unit: str) -> str:
         return "not measured"
     text = f"{value:,.2f}" if isinstance(value, float) else str(value)
     return f"{text} {unit}".rstrip()
+
+
+def _success(status: dict[str, Any]) -> str:
+    rate = status["success_rate_pct"]
+    if rate is None and status["market_maker"] is not None:
+        return "n/a: quotes are no parent orders, so its target counts as missed"
+    return figure(rate, "%")
+
+
+def _making(figures: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Return the rows of a market maker, none under another strategy."""
+    if figures is None:
+        return []
+    quotes, requests, pnl = figures["quotes"], figures["requests"], figures["pnl"]
+    kinds = ", ".join(f"{requests[kind]} {kind}" for kind in ("creates", "amends", "cancels"))
+    inventory = ", ".join(f"{s} {q}" for s, q in figures["inventory"].items()) or "flat"
+    return [
+        (
+            "quoting",
+            f"{figures['cycles']} cycles, {quotes['resting']} quotes resting, next cycle in "
+            f"{figures['interval']:.1f} s",
+        ),
+        ("quote requests", f"{requests['calls']} calls: {kinds}"),
+        ("inventory", inventory),
+        ("filled as maker", figure(figures["maker_share_pct"], "% of traded value")),
+        (
+            "its origin",
+            f"spread {pnl['spread_capture']}, inventory {pnl['inventory']}, fees -{pnl['fees']}, "
+            f"funding {pnl['funding']}: {pnl['total']} USDT",
+        ),
+        (
+            "against equity",
+            f"{pnl['equity_change']} USDT change, {pnl['difference']} not explained",
+        ),
+    ]
 
 
 def _orders(orders: dict[str, int]) -> str:

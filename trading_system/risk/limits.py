@@ -46,6 +46,8 @@ class DenyReason(Enum):
     SELF_CROSS = "self_cross"
     CLOCK_OFFSET = "clock_offset"
     JOURNAL = "journal"
+    NOT_AMENDABLE = "not_amendable"
+    AMEND_RATE = "amend_rate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +144,28 @@ def _deny(reason: DenyReason, detail: str) -> RiskDecision:
     return RiskDecision(reason=reason, detail=detail)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestingChange:
+    """A price change as the gate sees it.
+
+    Parameters
+    ----------
+    intent : OrderIntent
+        The order with its new price and its whole quantity.
+    open_quantity : Decimal
+        What may still fill, base currency.
+    former_price : Decimal
+        Where it rests now, quote currency: until the change is confirmed both prices count.
+    counted_notional : Decimal
+        What the order counts in the exposure now, quote currency.
+    """
+
+    intent: OrderIntent
+    open_quantity: Decimal
+    former_price: Decimal
+    counted_notional: Decimal
+
+
 def collar_price(
     limits: RiskLimits, instrument: Instrument, *, side: Side, mid: Decimal
 ) -> Decimal:
@@ -174,6 +198,33 @@ def decide(
         or _check_market(intent, limits, instrument, market)
         or _check_conduct(intent, limits, exposure)
         or _check_exposure(intent, limits, market, exposure)
+        or _ALLOW
+    )
+
+
+def decide_change(
+    change: RestingChange,
+    *,
+    state: TradingState,
+    limits: RiskLimits,
+    instrument: Instrument,
+    market: MarketView,
+    exposure: ExposureView,
+) -> RiskDecision:
+    """Return whether a resting order may be moved to another price; the first broken rule is named.
+
+    A price change makes nothing safer that a cancel would not, so it passes in ``ACTIVE`` only.
+    The rate is checked by the caller after this, so that a refused change costs no token.
+    """
+    if state is not TradingState.ACTIVE:
+        reason = DenyReason.HALTED if state is TradingState.HALTED else DenyReason.REDUCING
+        return _deny(reason, f"no price changes while {state.value}")
+    intent = change.intent
+    return (
+        _check_form(intent, instrument)
+        or _check_market(intent, limits, instrument, market)
+        or _check_conduct(intent, limits, exposure)
+        or _check_changed_exposure(change, limits, market, exposure)
         or _ALLOW
     )
 
@@ -279,22 +330,57 @@ def _check_exposure(
             )
         return None
     notional = intent.quantity * max(intent.price or market.mid, market.mid)
+    return _check_caps(
+        intent,
+        limits,
+        notional=notional,
+        # The worst case: every open order of the symbol fills in the direction of this one.
+        position=market.mid
+        * abs(held + intent.side.sign * (intent.quantity + exposure.open_symbol_quantity)),
+        gross=exposure.gross_notional + exposure.open_order_notional + notional,
+    )
+
+
+def _check_changed_exposure(
+    change: RestingChange, limits: RiskLimits, market: MarketView, exposure: ExposureView
+) -> RiskDecision | None:
+    assert market.mid is not None
+    intent, held = change.intent, exposure.position_quantity
+    assert intent.price is not None
+    if intent.reduce_only:
+        return None  # it is counted as no exposure and the venue lets it only shrink the position
+    notional = change.open_quantity * max(intent.price, change.former_price, market.mid)
+    others = exposure.open_order_notional - change.counted_notional
+    return _check_caps(
+        intent,
+        limits,
+        notional=notional,
+        # The open quantity of the symbol contains this order's own.
+        position=market.mid * abs(held + intent.side.sign * exposure.open_symbol_quantity),
+        gross=exposure.gross_notional + others + notional,
+    )
+
+
+def _check_caps(
+    intent: OrderIntent,
+    limits: RiskLimits,
+    *,
+    notional: Decimal,
+    position: Decimal,
+    gross: Decimal,
+) -> RiskDecision | None:
     if notional > limits.max_order_notional:
         return _deny(
             DenyReason.ORDER_NOTIONAL, f"order value {notional} above {limits.max_order_notional}"
         )
-    # The worst case: every open order of the symbol fills in the direction of this one.
-    reach = abs(held + intent.side.sign * (intent.quantity + exposure.open_symbol_quantity))
-    position = reach * market.mid
     if position > limits.max_position_notional:
         return _deny(
             DenyReason.POSITION_NOTIONAL,
             f"{intent.symbol} position could reach {position}, above "
             f"{limits.max_position_notional}",
         )
-    total = exposure.gross_notional + exposure.open_order_notional + notional
-    if total > limits.max_gross_notional:
+    if gross > limits.max_gross_notional:
         return _deny(
-            DenyReason.GROSS_NOTIONAL, f"gross value {total} above {limits.max_gross_notional}"
+            DenyReason.GROSS_NOTIONAL, f"gross value {gross} above {limits.max_gross_notional}"
         )
     return None

@@ -103,7 +103,7 @@ class Portfolio:
         self.duplicate_fills = 0
         self.conflicting_fills = 0
         self.peak_equity = start_cash
-        self._unvalued: set[str] = set()
+        self._unvalued: dict[str, tuple[Decimal, Decimal]] = {}
         self._brought_in = _ZERO
 
     def position(self, symbol: str) -> Position:
@@ -128,7 +128,7 @@ class Portfolio:
             raise InvariantViolated(f"cannot adopt a {symbol} position over booked fills")
         position.quantity = quantity
         position.entry_value = abs(quantity) * entry_price
-        self._unvalued.add(symbol)
+        self._unvalued[symbol] = (quantity, entry_price)
 
     def book_fill(self, fill: Fill) -> Decimal | None:
         """Book ``fill`` once and return the realised profit before fees; None for a duplicate.
@@ -202,10 +202,12 @@ class Portfolio:
     def mark(self, symbol: str, price: Decimal) -> None:
         """Note the newest mark price of ``symbol`` and update the equity peak."""
         self._marks[symbol] = price
-        if symbol in self._unvalued:
-            # The open profit that an adopted position brought along is not this run's.
-            self._unvalued.discard(symbol)
-            brought_in = self.position(symbol).unrealised(price)
+        adopted = self._unvalued.pop(symbol, None)
+        if adopted is not None:
+            # The open profit that an adopted position brought along is not this run's; what this
+            # run filled since then is.
+            quantity, entry_price = adopted
+            brought_in = quantity * price - quantity * entry_price
             self._brought_in += brought_in
             self.peak_equity += brought_in
         self.peak_equity = max(self.peak_equity, self.equity)

@@ -14,7 +14,7 @@ import pytest
 from engine_rig import fill
 
 from trading_system.domain.errors import ConfigurationError, JournalError, ValidationError
-from trading_system.domain.orders import OrderIntent, OrderType, Side
+from trading_system.domain.orders import OrderIntent, OrderType, PriceChange, Side
 from trading_system.execution.journal import store
 from trading_system.execution.journal.records import (
     Funding,
@@ -31,6 +31,7 @@ from trading_system.risk.losses import LossState
 from trading_system.runtime.clock import ManualClock
 
 CLOCK = ManualClock()
+CHANGE = PriceChange(symbol="BTCUSDT", link_id="ts-0badcafe-1", price=Decimal("50000.20"))
 END = Settlement(status=TrackedStatus.FILLED, booked_quantity=Decimal("0.1"), reason="")
 
 
@@ -139,12 +140,12 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
         opened(tmp_path / "j")
 
 
-@pytest.mark.parametrize("statement", ["PRAGMA user_version = 2", "CREATE TABLE other (x)"])
+@pytest.mark.parametrize("statement", ["PRAGMA user_version = 3", "CREATE TABLE other (x)"])
 def test_another_format_is_refused(tmp_path: Path, statement: str) -> None:
     other = sqlite3.connect(tmp_path / "j")
     other.execute(statement)
     other.close()
-    with pytest.raises(ConfigurationError, match="this program writes 1"):
+    with pytest.raises(ConfigurationError, match="this program writes 2"):
         opened(tmp_path / "j")
 
 
@@ -301,10 +302,76 @@ def test_the_time_an_intent_takes_is_measured() -> None:
     assert journal.intent_latency.percentiles().samples == 1
 
 
+def test_the_fills_of_an_account_begin_with_it() -> None:
+    journal = opened()
+    first, second, third = (
+        fill(intent(), Decimal("0.01"), Decimal(50_000), number=number) for number in range(3)
+    )
+    journal.begin_run("00000001")
+    journal.note_fill(first)
+    journal.begin_run("00000002", is_fresh_account=True)
+    journal.note_fill(second)
+    journal.begin_run("00000003")
+    journal.note_fill(third)
+    assert journal.account_fills() == [second, third]
+
+
+def test_a_batch_of_intents_is_one_commit() -> None:
+    journal = opened()
+    intents = [intent(f"ts-0badcafe-{number}") for number in range(10)]
+    commits: list[str] = []
+    journal._connection.set_trace_callback(commits.append)
+    journal.write_intents(intents)
+    assert sum(statement == "COMMIT" for statement in commits) == 1
+    assert [found.intent for found in journal.unsettled_intents()] == intents
+    assert (journal.verify(), journal.intent_latency.percentiles().samples) == (None, 10)
+
+
+def test_a_batch_that_cannot_be_written_leaves_no_part_and_the_chain_goes_on(
+    tmp_path: Path,
+) -> None:
+    with opened(tmp_path / "j") as journal:
+        journal.write_intent(intent("ts-0"))
+        pages = journal._connection.execute("PRAGMA page_count").fetchone()[0]
+        limit_pages(journal, pages)
+        with pytest.raises(JournalError):
+            journal.write_intents([intent(f"ts-{number}") for number in range(1, 100)])
+        assert journal.rows == 1
+        limit_pages(journal, 10_000)
+        journal.write_intents([intent("ts-1"), intent("ts-2")])
+    with opened(tmp_path / "j") as journal:
+        assert [found.intent.link_id for found in journal.unsettled_intents()] == (
+            ["ts-0", "ts-1", "ts-2"]
+        )
+
+
+def test_no_batch_is_written_while_earlier_rows_wait() -> None:
+    journal = opened()
+    journal._connection.execute("PRAGMA query_only = 1")
+    journal.note_settled("ts-0badcafe-1", END)
+    with pytest.raises(JournalError):
+        journal.write_price_changes([CHANGE, CHANGE])
+    journal._connection.execute("PRAGMA query_only = 0")
+    journal.write_price_changes([CHANGE, CHANGE])
+    assert [told for _, told in journal.price_story(CHANGE.link_id)] == [CHANGE, CHANGE]
+    assert (journal.rows, journal.verify()) == (3, None)
+
+
+def test_a_journal_of_the_first_format_is_read_on(tmp_path: Path) -> None:
+    with opened(tmp_path / "j") as journal:
+        journal.write_intent(intent())
+        journal._connection.execute("PRAGMA user_version = 1")
+    with opened(tmp_path / "j") as journal:
+        journal.write_price_changes([CHANGE])
+    with opened(tmp_path / "j") as journal:
+        assert [found.intent for found in journal.unsettled_intents()] == [intent()]
+        assert [told for _, told in journal.price_story(CHANGE.link_id)] == [CHANGE]
+
+
 _WRITER = """
 import sys
 from decimal import Decimal
-from trading_system.domain.orders import OrderIntent, OrderType, Side
+from trading_system.domain.orders import OrderIntent, OrderType, PriceChange, Side
 from trading_system.execution.journal.store import Journal
 from trading_system.runtime.clock import SystemClock
 journal = Journal.open(sys.argv[1], clock=SystemClock())

@@ -76,6 +76,7 @@ DOCUMENTED = {
     "agents",
     "compliance_state",
     "event_loop",
+    "market_maker",
 }
 COMPONENTS = {
     "latency_optimizer": {"active", "queue_size", "avg_latency_ms"},
@@ -148,3 +149,9 @@ def test_all_targets_met_reads_as_the_guides_do() -> None:
     assert all(status["performance_compliance"].values())
     assert status["compliance_targets"][-1]["measured"] == 12.0
     assert status["system_health"]["total_pnl"] == 1.5
+
+
+def test_a_market_makers_figures_are_null_under_another_strategy() -> None:
+    assert status_of(NEW_SNAPSHOT)["market_maker"] is None
+    figures = {"cycles": 3}
+    assert status_of(replace(FULL, market_maker=figures))["market_maker"] == figures

@@ -9,6 +9,7 @@ from paper_client import PaperClient
 
 from optimizers.market_microstructure_analyzer import MarketMicrostructureAnalyzer
 from optimizers.performance_optimizer import PerformanceOptimizer
+from trading_system.config.sections import PerformanceSettings
 from trading_system.domain.errors import (
     CorruptDataError,
     DeadlineExceeded,
@@ -190,7 +191,7 @@ async def test_programming_errors_and_broken_invariants_are_raised() -> None:
     rig.client.failure = InvariantViolated("stop")
     with pytest.raises(InvariantViolated):
         await rig.buy()
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match="max_slippage_bps must be positive"):
         PerformanceOptimizer(rig.client, max_slippage_bps=0.0)
 
 
@@ -261,6 +262,121 @@ async def test_calls_are_spaced_per_operation() -> None:
         assert optimizer.rate_limit_api_call(f"operation-{i}")
 
 
+async def test_a_stream_keeps_the_price_cache_full_without_a_call() -> None:
+    rig = Rig()
+    rig.optimizer.note_price("ETHUSDT", 3399.0, 3401.0, 12.5)
+    cached_ticker = rig.optimizer.get_cached_price("ETHUSDT")
+    assert cached_ticker == {
+        "symbol": "ETHUSDT",
+        "bid": 3399.0,
+        "ask": 3401.0,
+        "mid": 3400.0,
+        "ts": 12.5,
+    }
+    assert await rig.optimizer.get_price("ETHUSDT") == cached_ticker
+    assert rig.client.book_requests == []
+    assert rig.optimizer.get_performance_stats()["cache_hit_rates"]["price"] == 100.0
+    assert not rig.optimizer.note_price("ETHUSDT", 3401.0, 3399.0)
+    assert rig.optimizer.get_cached_price("ETHUSDT") is None
+
+
+async def test_a_missing_price_is_read_once_for_all_who_ask() -> None:
+    rig = Rig()
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(rig.optimizer.get_price("ETHUSDT")) for _ in range(5)]
+    assert {task.result()["mid"] for task in tasks} == {3400.0}
+    assert len(rig.client.book_requests) == 1
+    tasks[0].result()["mid"] = 0.0  # what one caller does to its answer is nobody else's
+    assert rig.optimizer.get_cached_price("ETHUSDT") == tasks[1].result()
+    rig.clock.advance(0.1)
+    await rig.optimizer.get_price("ETHUSDT")
+    assert len(rig.client.book_requests) == 2
+
+
+async def test_statistics_count_what_was_done() -> None:
+    rig = Rig()
+    optimizer = rig.optimizer
+    for _ in range(4):
+        await optimizer.get_order_book("ETHUSDT")
+    await optimizer.get_microstructure("ETHUSDT")
+    with optimizer.time_operation("place_order"):
+        rig.clock.advance(1.5)
+    optimizer.get_cached_price("ETHUSDT")
+    assert optimizer.rate_limit_api_call("get_ticker")
+    assert not optimizer.rate_limit_api_call("get_ticker")
+    stats = optimizer.get_performance_stats()
+    assert stats["api_call_count"] == 3
+    assert stats["api_calls"] == {"get_order_book": 1, "get_microstructure": 1, "place_order": 1}
+    assert stats["slow_operations"] == {"place_order": 1}
+    assert stats["newest_slow_operations"][0]["duration_s"] == 1.5
+    assert stats["operation_averages"]["place_order"] == 1.5
+    assert stats["cache_hit_rates"] == {"price": 0.0, "order_book": 75.0, "microstructure": 0.0}
+    assert stats["spacing"] == {"granted": 1, "refused": 1}
+    assert json.loads(json.dumps(stats, allow_nan=False)) == stats
+
+
+def test_statistics_have_every_key_from_the_start() -> None:
+    stats = Rig().optimizer.get_performance_stats()
+    assert stats == {
+        "api_call_count": 0,
+        "api_calls": {},
+        "slow_operations": {},
+        "newest_slow_operations": [],
+        "failed_operations": {},
+        "cache_hit_rates": {"price": None, "order_book": None, "microstructure": None},
+        "operation_averages": {},
+        "operation_p95": {},
+        "operation_counts": {},
+        "spacing": {"granted": 0, "refused": 0},
+        "batches": {"sent": 0, "orders": 0, "fill_pct": None},
+    }
+
+
+async def test_a_failed_read_is_counted_and_timed() -> None:
+    rig = Rig()
+    rig.client.asks = ()
+    with pytest.raises(CorruptDataError):
+        await rig.optimizer.get_order_book("ETHUSDT")
+    stats = rig.optimizer.get_performance_stats()
+    assert stats["failed_operations"] == {"get_order_book": 1}
+    assert stats["api_call_count"] == 1
+
+
+@pytest.mark.parametrize("enable_caching", [True, False])
+async def test_caching_off_is_a_full_bypass_by_the_counted_calls(enable_caching: bool) -> None:
+    rig = Rig(enable_caching=enable_caching)
+    optimizer = rig.optimizer
+    assert optimizer.note_price("BTCUSDT", 1.0, 2.0) is enable_caching
+    for _ in range(5):
+        await optimizer.get_price("ETHUSDT")
+        await optimizer.get_order_book("ETHUSDT")
+        await optimizer.get_microstructure("ETHUSDT")
+    calls = {"get_order_book": 2, "get_microstructure": 1}  # of a price and of a book
+    if not enable_caching:
+        calls = {"get_order_book": 10, "get_microstructure": 5}
+    stats = optimizer.get_performance_stats()
+    assert stats["api_calls"] == calls
+    assert len(rig.client.book_requests) == sum(calls.values()) == stats["api_call_count"]
+    assert (optimizer.get_cached_price("BTCUSDT") is not None) is enable_caching
+    assert len(optimizer.price_cache) == 2 * enable_caching
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"price_cache_ttl": 0.0}, {"batch_size": 0}, {"no_such_value": 1}, {"batch_timeout": -1.0}],
+)
+def test_a_wrong_value_of_the_guide_is_refused_by_name(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        Rig(**wrong)
+
+
+def test_single_values_change_given_settings() -> None:
+    settings = PerformanceSettings(price_cache_ttl_s=7.0, batch_size=3)
+    optimizer = Rig(settings=settings, batch_size=4).optimizer
+    assert (optimizer.price_cache_ttl, optimizer.batch_size) == (7.0, 4)
+    assert Rig(settings=settings).optimizer.batch_size == 3
+
+
 async def test_seven_orders_set_out_as_five_and_two() -> None:
     rig = Rig(batch_timeout=0.01)
     async with asyncio.TaskGroup() as group:
@@ -317,6 +433,21 @@ async def test_monitoring_warns_beyond_one_and_a_half_times_a_limit() -> None:
     await rig.optimizer.cleanup()
     assert not rig.optimizer.is_monitoring
     assert len(rig.optimizer.price_cache) == 0
+
+
+async def test_a_parent_planned_elsewhere_is_judged_like_an_own_one() -> None:
+    rig = Rig()
+    await rig.buy(1.0)
+    result, answer = await rig.optimizer.execute_parent(rig.client.parents[0])
+    assert result is not None
+    assert answer["success"]
+    assert rig.optimizer.get_performance_summary()["total_executions"] == 2
+    rig.client.failure = OrderDenied("halted", "trading is halted")
+    result, answer = await rig.optimizer.execute_parent(rig.client.parents[0])
+    assert (result, answer["error"]) == (None, "halted: trading is halted")
+    rig.client.failure = InvariantViolated("stop")
+    with pytest.raises(InvariantViolated):
+        await rig.optimizer.execute_parent(rig.client.parents[0])
 
 
 async def test_an_analyzer_may_be_shared() -> None:

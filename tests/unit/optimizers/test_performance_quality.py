@@ -8,11 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizers.execution.batching import Batcher
+from optimizers.execution.operations import OperationTimer
 from optimizers.execution.quality import performance_summary, quality_score
 from optimizers.execution.recommendations import MeasuredFigures, recommendations
 from optimizers.execution.records import ExecutionRecords
 from optimizers.execution.results import ExecutionMetrics
+from optimizers.execution.statistics import BatchFigures
+from trading_system.config.sections import PerformanceSettings
 from trading_system.domain.errors import DeadlineExceeded, ValidationError
+from trading_system.runtime.cache import CacheStatistics
+from trading_system.runtime.clock import ManualClock
 
 latencies = st.floats(0, 1e7)
 slippages = st.floats(-1e4, 1e4)
@@ -95,6 +100,26 @@ def test_records_are_bounded() -> None:
     assert records.summary()["cost_calibration"]["avg_predicted_bps"] == 1.5
 
 
+def lookups(hits: int, count: int = 100) -> CacheStatistics:
+    return CacheStatistics(
+        hits=hits,
+        misses=count - hits,
+        shared=0,
+        evictions=0,
+        expirations=0,
+        invalidations=0,
+        size=1,
+        capacity=2,
+    )
+
+
+def timed(name: str, *, slow: int, count: int = 20) -> OperationTimer:
+    timer = OperationTimer({"ticker": 0.5, "order": 1.0}, clock=ManualClock())
+    for index in range(count):
+        timer.record(name, 2_000_000_000 if index < slow else 1_000_000, has_failed=False)
+    return timer
+
+
 def advice(**changes: object) -> list[str]:
     slippage = changes.pop("slippage", 1.0)
     latency = changes.pop("latency", 100.0)
@@ -109,8 +134,11 @@ def advice(**changes: object) -> list[str]:
             "quality_metrics": {"avg_score": quality},
         },
         "fill_rate": 1.0,
-        "cache_lookups": 100,
-        "cache_hits": 90,
+        "price_cache": lookups(90),
+        "book_cache": lookups(90),
+        "operations": {},
+        "batches": BatchFigures(sent=10, orders=50, size=5),
+        "performance": PerformanceSettings(),
         "calls_granted": 100,
         "calls_refused": 0,
         "target_latency_ms": 500.0,
@@ -127,8 +155,14 @@ def advice(**changes: object) -> list[str]:
         ({"fill_rate": 0.5}, "mean fill rate is 50.0 %"),
         ({"quality": 60.0}, "mean quality score is 60.0"),
         ({"failed": 10}, "33 % ended without a fill"),
-        ({"cache_hits": 10}, "10 % of price look-ups"),
-        ({"calls_refused": 100}, "50 % of calls came too soon"),
+        ({"price_cache": lookups(10)}, "raise price_cache_ttl: 10 % of price look-ups"),
+        ({"book_cache": lookups(20)}, "raise order_book_cache_ttl: 20 % of order_book look-ups"),
+        ({"calls_refused": 100}, "50 % of calls came sooner than min_api_interval"),
+        ({"operations": timed("get_ticker", slow=2).figures}, "get_ticker: 10 % took longer"),
+        (
+            {"batches": BatchFigures(sent=10, orders=10, size=5)},
+            "lower batch_size or send directly: batches leave 20 % full",
+        ),
     ],
 )
 def test_each_measured_figure_triggers_its_own_advice(
@@ -138,9 +172,37 @@ def test_each_measured_figure_triggers_its_own_advice(
     assert said in sentence
 
 
+@pytest.mark.parametrize(
+    ("changes", "key", "value"),
+    [
+        ({"price_cache": lookups(10)}, "min_cache_hit_rate_pct", 5.0),
+        ({"calls_refused": 100}, "max_refused_calls_pct", 60.0),
+        ({"operations": timed("get_ticker", slow=2).figures}, "max_slow_operations_pct", 15.0),
+        ({"batches": BatchFigures(sent=10, orders=10, size=5)}, "min_batch_fill_pct", 10.0),
+    ],
+)
+def test_the_thresholds_of_advice_come_from_the_settings(
+    changes: dict[str, object], key: str, value: float
+) -> None:
+    assert len(advice(**changes)) == 1
+    assert advice(**changes, performance=PerformanceSettings.model_validate({key: value})) == []
+
+
+def test_only_the_three_slowest_operations_are_named() -> None:
+    figures = {
+        name: timed(name, slow=slow).figures[name]
+        for slow, name in enumerate(("get_a", "get_b", "get_c", "get_d"), start=2)
+    }
+    said = advice(operations=figures)
+    assert [text.split(":")[0][-5:] for text in said] == ["get_d", "get_c", "get_b"]
+
+
 def test_there_is_no_advice_without_cause_or_figures() -> None:
     assert advice() == []
-    assert advice(cache_lookups=3, cache_hits=0, calls_granted=0, calls_refused=3) == []
+    few = lookups(0, count=19)
+    assert advice(price_cache=few, book_cache=few, calls_granted=0, calls_refused=3) == []
+    assert advice(operations=timed("get_ticker", slow=5, count=5).figures) == []
+    assert advice(batches=BatchFigures(sent=9, orders=9, size=5)) == []
 
 
 @pytest.mark.parametrize(("size", "timeout_s"), [(0, 1.0), (1, -1.0)])

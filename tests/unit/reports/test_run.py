@@ -36,6 +36,7 @@ STATUS: dict[str, Any] = {
     "slippage_bps": 0.42,
     "fees_bps": 5.5,
     "pnl_quote": "12.5",
+    "market_maker": None,
     "equity": "100012.5",
     "drawdown_pct": 0.01,
     "daily_pnl_pct": 0.02,
@@ -145,3 +146,45 @@ def test_figures_carry_units_or_honest_words() -> None:
     assert figure(1234.5, "bps") == "1,234.50 bps"
     assert figure("7", "") == "7"
     assert figure(None, "bps") == "not measured"
+
+
+MAKING: dict[str, Any] = {
+    "quotes": {"resting": 12},
+    "cycles": 30,
+    "requests": {"calls": 9, "creates": 12, "amends": 8, "cancels": 1},
+    "inventory": {"BTCUSDT": "0.01"},
+    "interval": 2.0,
+    "maker_share_pct": 100.0,
+    "pnl": {
+        "spread_capture": "3.10",
+        "inventory": "-1.00",
+        "fees": "0.60",
+        "funding": "0",
+        "total": "1.50",
+        "equity_change": "1.50",
+        "difference": "0.00",
+    },
+}
+
+
+def test_a_market_makers_profit_is_shown_with_its_origin() -> None:
+    rows = dict(report_rows({**STATUS, "market_maker": MAKING, "success_rate_pct": None}))
+    assert rows["quoting"] == "30 cycles, 12 quotes resting, next cycle in 2.0 s"
+    assert rows["quote requests"] == "9 calls: 12 creates, 8 amends, 1 cancels"
+    assert rows["inventory"] == "BTCUSDT 0.01"
+    assert rows["filled as maker"] == "100.00 % of traded value"
+    assert rows["its origin"].endswith("fees -0.60, funding 0: 1.50 USDT")
+    assert rows["against equity"] == "1.50 USDT change, 0.00 not explained"
+
+
+def test_without_parent_orders_the_success_rate_says_that_its_target_is_missed() -> None:
+    rows = dict(report_rows({**STATUS, "market_maker": MAKING, "success_rate_pct": None}))
+    assert rows["success rate"].startswith("n/a")
+    flat = {**MAKING, "inventory": {}, "maker_share_pct": None}
+    rows = dict(report_rows({**STATUS, "market_maker": flat}))  # it closed its inventory
+    assert (rows["success rate"], rows["inventory"]) == ("83.30 %", "flat")
+    assert rows["filled as maker"] == "not measured"
+
+
+def test_another_strategy_has_no_rows_of_a_market_maker() -> None:
+    assert "quoting" not in shown()

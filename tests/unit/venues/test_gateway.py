@@ -12,7 +12,7 @@ from trading_system.domain.errors import (
     VenueRejected,
     VenueUnavailable,
 )
-from trading_system.domain.orders import OrderIntent, OrderType, Side
+from trading_system.domain.orders import OrderIntent, OrderType, PriceChange, Side
 from trading_system.runtime.clock import ManualClock
 from trading_system.venues.bybit.gateway import private_topics
 from trading_system.venues.bybit.refusals import no_key, not_sent, unknown
@@ -20,6 +20,7 @@ from trading_system.venues.bybit.wire import Answer
 
 CREATE, CANCEL = "/v5/order/create", "/v5/order/cancel"
 STOP = "/v5/position/trading-stop"
+CHANGE = PriceChange(symbol="A", link_id="lk-1", price=Decimal("1E+1"))
 CREATED = {"orderId": "o-1", "orderLinkId": "lk-1"}
 
 
@@ -106,6 +107,7 @@ async def test_nothing_else_is_sent_a_second_time(failure):
         (lambda c: c.protect("A", Decimal(1), timeout_s=1), STOP, 1),
         (lambda c: c.cancel_batch([("A", "x")], timeout_s=1), "/v5/order/cancel-batch", 1),
         (lambda c: c.submit_batch([intent()], timeout_s=1), "/v5/order/create-batch", 2),
+        (lambda c: c.amend_batch([CHANGE], timeout_s=1), "/v5/order/amend-batch", 2),
         (
             lambda c: c.submit_batch([intent(reduce_only=True)], timeout_s=1),
             "/v5/order/create-batch",
@@ -242,6 +244,40 @@ async def test_a_batch_whose_answer_cannot_be_read_is_unknown_as_a_whole(answer)
     client = gateway(FakeTransport(), trade=FakeChannel(answer))
     items = await client.submit_batch([intent()], timeout_s=1)
     assert [item.error.outcome for item in items] == [Outcome.UNKNOWN]
+
+
+async def test_a_batch_of_amendments_carries_new_prices_only():
+    answer = accepted(b'{"list":[{"orderId":"o-1"}]}', b'{"list":[{"code":0}]}')
+    channel = FakeChannel(answer)
+    (outcome,) = await gateway(FakeTransport(), trade=channel).amend_batch([CHANGE], timeout_s=1)
+    row = {"symbol": "A", "orderLinkId": "lk-1", "price": "10"}
+    assert channel.sent == [("order.amend-batch", {"category": "linear", "request": [row]})]
+    assert (outcome.link_id, outcome.order_id, outcome.error) == ("lk-1", "o-1", None)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "is_done"),
+    [
+        (10001, "order not modified: no value differs", True),
+        (10001, "The order remains unchanged as the parameters match", True),
+        (10001, "params error: price", False),
+        (110001, "order not exists or too late to cancel", False),
+    ],
+)
+async def test_an_amendment_that_changes_nothing_is_done(code, text, is_done):
+    extra = f'{{"list":[{{"code":{code},"msg":"{text}"}}]}}'.encode()
+    client = gateway(
+        FakeTransport().answer("/v5/order/amend", refused(code, text)),
+        trade=FakeChannel(accepted(b'{"list":[{"orderId":""}]}', extra)),
+    )
+    (outcome,) = await client.amend_batch([CHANGE], timeout_s=1)
+    assert (outcome.error is None) is is_done
+    client = gateway(FakeTransport().answer("/v5/order/amend", refused(code, text)))
+    if is_done:
+        assert (await client.amend("A", "lk-1", price=Decimal(1), timeout_s=1)).order_id == ""
+    else:
+        with pytest.raises(VenueRejected):
+            await client.amend("A", "lk-1", price=Decimal(1), timeout_s=1)
 
 
 async def test_an_empty_batch_sends_nothing():

@@ -16,8 +16,8 @@ from trading_system.domain.errors import (
 )
 from trading_system.runtime.backoff import Backoff
 from trading_system.runtime.clock import ManualClock, SystemClock
-from trading_system.venues.bybit.link import LinkState, LinkTiming
 from trading_system.venues.bybit.streams import BybitStream, StreamCallbacks
+from trading_system.venues.link import LinkState, LinkTiming
 
 ORDER = '{"topic":"order","data":[]}'
 BOOK = "orderbook.50.ABCUSDT"

@@ -12,8 +12,8 @@ from trading_system.domain.errors import (
     VenueUnavailable,
 )
 from trading_system.runtime.clock import ManualClock, SystemClock
-from trading_system.venues.bybit.link import LinkState
 from trading_system.venues.bybit.trade_stream import BybitTradeStream
+from trading_system.venues.link import LinkState
 
 BODY = {"category": "linear", "symbol": "ABCUSDT", "orderLinkId": "x"}
 

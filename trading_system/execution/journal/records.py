@@ -32,6 +32,7 @@ class RowKind(IntEnum):
     FUNDING = 6
     LATCH = 7
     LIMITS = 8
+    AMEND = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

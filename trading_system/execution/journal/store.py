@@ -24,7 +24,7 @@ import contextlib
 import os
 import sqlite3
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,7 +32,7 @@ from typing import Self
 import structlog
 
 from trading_system.domain.errors import ConfigurationError, JournalError, ValidationError
-from trading_system.domain.orders import Fill, OrderIntent
+from trading_system.domain.orders import Fill, OrderIntent, PriceChange
 from trading_system.domain.ports import Clock
 from trading_system.execution.journal.records import (
     FIRST_DIGEST,
@@ -52,14 +52,15 @@ from trading_system.monitoring.latency import LatencyRing
 from trading_system.risk.limits import TradingState
 from trading_system.risk.losses import LossState
 
-SCHEMA_VERSION = 1
-"""Format of the file, in ``PRAGMA user_version``."""
+SCHEMA_VERSION = 2
+"""Format of the file, in ``PRAGMA user_version``; 2 added price changes to 1, which is read on."""
 
 IN_MEMORY = ":memory:"
 """A path that keeps the journal in memory, for tests and simulation."""
 
 _LOG = structlog.get_logger(__name__)
 _APPLICATION_ID = 0x54534A31
+_READABLE = (1, SCHEMA_VERSION)
 _LOCK_WAIT_S = 0.2
 _CHECKPOINT_ROWS = 2000
 _MAX_BACKLOG = 10_000
@@ -192,11 +193,31 @@ class Journal:
         JournalError
             If it cannot be written now, or earlier rows could not; it must not be sent then.
         """
+        self.write_intents([intent])
+
+    def write_intents(self, intents: Sequence[OrderIntent]) -> None:
+        """Record intents in one commit, all or none, before the first byte of any is sent.
+
+        Raises
+        ------
+        JournalError
+            If they cannot be written now, or earlier rows could not; none must be sent then.
+        """
         started_ns = self._clock.monotonic_ns()
-        if not self.retry():
-            raise JournalError(self.failure or "the journal cannot be written")
-        self._write(self._row(RowKind.INTENT, intent.link_id, intent))
-        self.intent_latency.record(self._clock.monotonic_ns() - started_ns)
+        self._write_all([self._row(RowKind.INTENT, one.link_id, one) for one in intents])
+        taken_ns = self._clock.monotonic_ns() - started_ns
+        for _ in intents:
+            self.intent_latency.record(taken_ns // len(intents))
+
+    def write_price_changes(self, changes: Sequence[PriceChange]) -> None:
+        """Record requests for other prices in one commit, all or none, before they are sent.
+
+        Raises
+        ------
+        JournalError
+            If they cannot be written now, or earlier rows could not; none must be sent then.
+        """
+        self._write_all([self._row(RowKind.AMEND, one.link_id, one) for one in changes])
 
     def note_change(self, link_id: str, change: StateChange) -> None:
         """Record a change of an order's status."""
@@ -240,8 +261,7 @@ class Journal:
         if not self.retry():
             return False
         try:
-            # A commit that changes a page needs the same room and the same rights as a row.
-            self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            self._touch()
         except sqlite3.Error as e:
             self._fail(e)
             return False
@@ -293,7 +313,23 @@ class Journal:
 
     def changes(self, link_id: str) -> list[StateChange]:
         """Return the recorded changes of one order, oldest first."""
-        return [decode(r.payload, StateChange) for r in self._of(RowKind.EVENT) if r.key == link_id]
+        return [decode(row.payload, StateChange) for row in self._of(RowKind.EVENT, link_id)]
+
+    def price_story(self, link_id: str) -> list[tuple[int, PriceChange | StateChange]]:
+        """Return the price changes and status changes of one order with their UTC nanoseconds."""
+        rows = self._connection.execute(
+            f"{_SELECT} WHERE kind IN (?, ?) AND key = ? ORDER BY number",
+            (RowKind.EVENT, RowKind.AMEND, link_id),
+        )
+        return [
+            (
+                utc_ns,
+                decode(payload, PriceChange)
+                if kind == RowKind.AMEND
+                else decode(payload, StateChange),
+            )
+            for _, kind, _, _, utc_ns, payload, _ in rows
+        ]
 
     def runs(self) -> list[str]:
         """Return the ids of all runs, oldest first."""
@@ -324,6 +360,30 @@ class Journal:
             self._fail(e)
             raise JournalError(f"the journal cannot be written: {e}") from e
 
+    def _write_all(self, rows: Sequence[Row]) -> None:
+        if not self.retry():
+            raise JournalError(self.failure or "the journal cannot be written")
+        if len(rows) == 1:
+            self._write(rows[0])
+            return
+        former = (self._number, self._digest, self._since_checkpoint)
+        try:
+            self._connection.execute("BEGIN")
+            for row in rows:
+                self._append(row)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as e:
+            self._number, self._digest, self._since_checkpoint = former
+            self._roll_back()
+            self._fail(e)
+            raise JournalError(f"the journal cannot be written: {e}") from e
+
+    def _roll_back(self) -> None:
+        # A full disk may have ended the transaction already. If it cannot be ended at all, the next
+        # row fails too, and trading stays held.
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("ROLLBACK")
+
     def _note(self, row: Row, *, is_durable: bool = False) -> None:
         # What has happened must not be lost because the disk is full: it waits, in order.
         if len(self._backlog) >= _MAX_BACKLOG:
@@ -350,6 +410,10 @@ class Journal:
         self._number, self._digest = number, chained
         self._since_checkpoint += 1
 
+    def _touch(self) -> None:
+        # A commit that changes a page needs the same room and the same rights as a row.
+        self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
     def _checkpoint(self) -> None:
         # Here, at the end of an order, and not where an intent waits to be sent.
         if self._since_checkpoint < _CHECKPOINT_ROWS:
@@ -357,6 +421,8 @@ class Journal:
         self._since_checkpoint = 0
         try:
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            # The first commit into an emptied log waits for the disk: no intent shall be it.
+            self._touch()
         except sqlite3.Error as e:
             self._fail(e)
 
@@ -446,8 +512,10 @@ def _check_format(cursor: sqlite3.Cursor, path: Path | str) -> None:
         cursor.execute(_CREATE)
         cursor.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         cursor.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    elif (application, version) != (_APPLICATION_ID, SCHEMA_VERSION):
+    elif application != _APPLICATION_ID or version not in _READABLE:
         raise ConfigurationError(
             f"the journal {path} has format {version}, this program writes {SCHEMA_VERSION}; "
             "move it away to begin a new one"
         )
+    elif version != SCHEMA_VERSION:
+        cursor.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

@@ -29,6 +29,8 @@ class ServerOptions:
     profile : {"full", "demo"}
         ``demo`` leaves out what Bybit's demo environment does not have, first of all the trade
         WebSocket.
+    okx_checksums : {"zero", "real"}
+        Whether OKX's ``books`` stream carries checksums, or the constant 0 that OKX sends now.
     history_lag_ms : int
         How long a closed order is missing in ``order/history``.
     pump_interval_ms : float
@@ -50,6 +52,7 @@ class ServerOptions:
     ack_delay_ms: float = 2.0
     latency: Literal["none", "colocated", "regional", "retail"] = "none"
     profile: Literal["full", "demo"] = "full"
+    okx_checksums: Literal["zero", "real"] = "zero"
     seed: int = 0
     history_lag_ms: int = 0
     pump_interval_ms: float = 5.0
@@ -74,5 +77,7 @@ class ServerOptions:
             raise ConfigurationError(f"latency must be one of {known}, was {self.latency!r}")
         if self.profile not in {"full", "demo"}:
             raise ConfigurationError(f"profile must be full or demo, was {self.profile!r}")
+        if self.okx_checksums not in {"zero", "real"}:
+            raise ConfigurationError(f"okx_checksums must be zero or real: {self.okx_checksums!r}")
         if not 0 < self.pump_interval_ms <= 1000:
             raise ConfigurationError(f"pump_interval_ms must be 0..1000: {self.pump_interval_ms}")

@@ -1,4 +1,4 @@
-"""The venue on loopback: one port for REST and the WebSocket channels."""
+"""The venue on loopback: one port for all of Bybit V5, and for OKX's public market data."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from trading_system.simulation.bybit_server.session import Session
 from trading_system.simulation.bybit_server.streams import Channel, PrivateChannel, PublicChannel
 from trading_system.simulation.bybit_server.trade_stream import TradeChannel
 from trading_system.simulation.latency import latency_of
+from trading_system.simulation.okx_server.side import LISTENING_S, OkxSide
 from trading_system.simulation.venue import SimulatedVenue
 
 _LOGGER = logging.getLogger(__name__)
@@ -99,6 +100,12 @@ class BybitServer:
             options=options,
             now_ms=self._now_ms,
         )
+        self._okx = OkxSide(
+            venue,
+            clock=clock,
+            is_limited=options.limits == "documented",
+            has_checksums=options.okx_checksums == "real",
+        )
         self._context = self._running()
         venue.add_listener(self._private)
 
@@ -134,6 +141,7 @@ class BybitServer:
         now_ms = self._now_ms()
         self._pace.advance(now_ms)
         self._public.pump(now_ms)
+        self._okx.pump()
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
@@ -196,7 +204,10 @@ class BybitServer:
         make = self._channel_of(path)
         if make is None or request.headers.get("Upgrade", "").lower() != "websocket":
             return await self._answer(request)
-        return await self._converse(request, query, make)
+        if not self._okx.admits(path, request.remote or ""):
+            raise web.HTTPTooManyRequests
+        idle_s = LISTENING_S if self._okx.serves_stream(path) else self._idle_s(query)
+        return await self._converse(request, make, idle_s=idle_s)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         # A connection's requests follow each other, so nothing overtakes on the way.
@@ -204,12 +215,19 @@ class BybitServer:
         if way_s:
             await asyncio.sleep(way_s)
         try:
-            response = await self._rest.handle(request)
+            is_okx = self._okx.serves_rest(request.raw_path)
+            response = self._answer_okx(request) if is_okx else await self._rest.handle(request)
         except TimeoutError as e:
             raise web.HTTPRequestTimeout from e
         if way_s:
             await asyncio.sleep(way_s)
         return response
+
+    def _answer_okx(self, request: web.BaseRequest) -> web.Response:
+        status, body = self._okx.answer(request.method, request.raw_path)
+        return web.Response(
+            body=body, status=status, content_type="application/json", charset="utf-8"
+        )
 
     def _channel_of(self, path: str) -> Callable[[Session], Channel] | None:
         if path in _PUBLIC_PATHS:
@@ -225,10 +243,11 @@ class BybitServer:
             return lambda session: TradeChannel(
                 session, self._desk, accounts=self._accounts, now_ms=self._now_ms
             )
-        return None
+        make = self._okx.channel_of(path)
+        return None if make is None else lambda session: make(session, partial(_end, session))
 
     async def _converse(
-        self, request: web.BaseRequest, query: str, make: Callable[[Session], Channel]
+        self, request: web.BaseRequest, make: Callable[[Session], Channel], *, idle_s: float
     ) -> web.StreamResponse:
         # Compression would cost a pass per client and frame; clients must accept its refusal.
         socket = web.WebSocketResponse(
@@ -248,7 +267,7 @@ class BybitServer:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(session.write(socket))
-                await _read(socket, session, channel, idle_s=self._idle_s(query))
+                await _read(socket, session, channel, idle_s=idle_s)
                 session.arrive_all()
                 session.finish()
         finally:
@@ -275,6 +294,11 @@ def _http_logger() -> logging.Logger:
 
 def _is_not_malformed(record: logging.LogRecord) -> bool:
     return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+
+
+def _end(session: Session, code: int, reason: str) -> None:
+    session.push(code.to_bytes(2, "big") + reason.encode(), kind=WSMsgType.CLOSE)
+    session.finish()
 
 
 def _receive(session: Session, channel: Channel, text: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -23,7 +22,7 @@ from trading_system.domain.errors import (
     VenueError,
     VenueRejected,
 )
-from trading_system.domain.orders import OrderAck, OrderIntent
+from trading_system.domain.orders import BatchOutcome, OrderAck, OrderIntent, PriceChange
 from trading_system.domain.ports import Clock
 from trading_system.venues.bybit import wire
 from trading_system.venues.bybit.account_queries import AccountQueries
@@ -39,6 +38,8 @@ from trading_system.venues.bybit.wire import MAX_BATCH, Answer
 _NS_PER_S = 1_000_000_000
 _BAD_PARAMETER = 10001
 _LEAST_S = 0.001
+# An amendment that changes nothing has the code of any bad parameter: only the text tells.
+_UNCHANGED_TEXTS = ("not modified", "remains unchanged")
 
 
 class OrderChannel(Protocol):
@@ -52,15 +53,6 @@ class OrderChannel(Protocol):
     async def request(self, operation: str, body: Mapping[str, Any], *, timeout_s: float) -> Answer:
         """Send one request; errors say through ``outcome`` what is known."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchItem:
-    """What became of one order of a batch; ``error`` is None if the venue accepted it."""
-
-    link_id: str
-    order_id: str
-    error: VenueError | None
 
 
 class _Created(msgspec.Struct, frozen=True):
@@ -127,6 +119,8 @@ class BybitGateway(AccountQueries):
     ) -> OrderAck:
         """Change total quantity, price or both of a resting order.
 
+        Terms that the order has already count as done.
+
         Raises
         ------
         ValidationError
@@ -139,7 +133,12 @@ class BybitGateway(AccountQueries):
             body["qty"] = format(quantity, "f")
         if price is not None:
             body["price"] = format(price, "f")
-        answer = await self._order("amend", body, timeout_s=timeout_s, priority=PRIORITY_ORDER)
+        try:
+            answer = await self._order("amend", body, timeout_s=timeout_s, priority=PRIORITY_ORDER)
+        except VenueRejected as e:
+            if _is_unchanged(e.code, str(e)):
+                return OrderAck(order_id="", link_id=link_id)
+            raise
         return _ack(answer, "order.amend", link_id)
 
     async def cancel(self, symbol: str, link_id: str, *, timeout_s: float) -> None:
@@ -159,7 +158,7 @@ class BybitGateway(AccountQueries):
 
     async def submit_batch(
         self, intents: Sequence[OrderIntent], *, timeout_s: float
-    ) -> list[BatchItem]:
+    ) -> list[BatchOutcome]:
         """Send orders ten at a time; each ends for itself.
 
         Parameters
@@ -172,9 +171,24 @@ class BybitGateway(AccountQueries):
         priority = PRIORITY_EXIT if is_exit else PRIORITY_ORDER
         return await self._batch("create-batch", bodies, timeout_s=timeout_s, priority=priority)
 
+    async def amend_batch(
+        self, changes: Sequence[PriceChange], *, timeout_s: float
+    ) -> list[BatchOutcome]:
+        """Move resting orders to new prices, ten at a time; one that is there already is done.
+
+        Parameters
+        ----------
+        timeout_s : float
+            Deadline of each request of up to ten orders, seconds.
+        """
+        bodies = [(change.link_id, wire.amend_body(change)) for change in changes]
+        return await self._batch(
+            "amend-batch", bodies, timeout_s=timeout_s, priority=PRIORITY_ORDER
+        )
+
     async def cancel_batch(
         self, orders: Sequence[tuple[str, str]], *, timeout_s: float
-    ) -> list[BatchItem]:
+    ) -> list[BatchOutcome]:
         """Ask for the cancellation of (symbol, link id) pairs, ten at a time."""
         bodies = [
             (link_id, {"category": "linear", "symbol": symbol, "orderLinkId": link_id})
@@ -259,8 +273,8 @@ class BybitGateway(AccountQueries):
         *,
         timeout_s: float,
         priority: int,
-    ) -> list[BatchItem]:
-        items: list[BatchItem] = []
+    ) -> list[BatchOutcome]:
+        items: list[BatchOutcome] = []
         for first in range(0, len(bodies), MAX_BATCH):
             part = bodies[first : first + MAX_BATCH]
             links = [link_id for link_id, _ in part]
@@ -275,7 +289,7 @@ class BybitGateway(AccountQueries):
                     priority=priority,
                 )
             except VenueError as e:
-                items += [BatchItem(link_id=link, order_id="", error=e) for link in links]
+                items += [BatchOutcome(link_id=link, order_id="", error=e) for link in links]
             else:
                 items += _batch_items(answer, f"order.{operation}", links)
         return items
@@ -294,7 +308,7 @@ def _ack(answer: Answer, operation: str, link_id: str) -> OrderAck:
     return OrderAck(order_id=created.orderId, link_id=created.orderLinkId or link_id)
 
 
-def _batch_items(answer: Answer, operation: str, links: Sequence[str]) -> list[BatchItem]:
+def _batch_items(answer: Answer, operation: str, links: Sequence[str]) -> list[BatchOutcome]:
     try:
         rows = wire.decode(answer.result, _CREATED_LIST, what="batch rows").rows
         verdicts = wire.decode(answer.extra, _VERDICTS, what="batch verdicts").rows
@@ -303,15 +317,26 @@ def _batch_items(answer: Answer, operation: str, links: Sequence[str]) -> list[B
     if not len(rows) == len(verdicts) == len(links):
         return _all_unknown("the batch's answer has another length", operation, links)
     return [
-        BatchItem(
+        BatchOutcome(
             link_id=link,
             order_id=row.orderId,
-            error=refusal(verdict.code, verdict.msg, operation=operation) if verdict.code else None,
+            error=_verdict_error(verdict, operation),
         )
         for link, row, verdict in zip(links, rows, verdicts, strict=True)
     ]
 
 
-def _all_unknown(text: str, operation: str, links: Sequence[str]) -> list[BatchItem]:
+def _verdict_error(verdict: _Verdict, operation: str) -> VenueError | None:
+    is_amendment = operation == "order.amend-batch"
+    if not verdict.code or (is_amendment and _is_unchanged(verdict.code, verdict.msg)):
+        return None
+    return refusal(verdict.code, verdict.msg, operation=operation)
+
+
+def _is_unchanged(code: int | None, text: str) -> bool:
+    return code == _BAD_PARAMETER and any(known in text.lower() for known in _UNCHANGED_TEXTS)
+
+
+def _all_unknown(text: str, operation: str, links: Sequence[str]) -> list[BatchOutcome]:
     error = unknown(text, operation=operation)
-    return [BatchItem(link_id=link, order_id="", error=error) for link in links]
+    return [BatchOutcome(link_id=link, order_id="", error=error) for link in links]

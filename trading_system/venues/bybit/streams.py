@@ -25,9 +25,10 @@ from trading_system.domain.errors import (
 from trading_system.domain.ports import Clock
 from trading_system.market.decode import peek_topic
 from trading_system.runtime.limiter import SlidingWindow
-from trading_system.venues.bybit.link import Link, LinkTiming, LinkView
+from trading_system.venues.bybit.heartbeat import HEARTBEAT
 from trading_system.venues.bybit.refusals import VENUE
 from trading_system.venues.bybit.signing import Signer
+from trading_system.venues.link import Link, LinkTiming, LinkView
 
 _LOG = structlog.get_logger(__name__)
 _NS_PER_MS = 1_000_000
@@ -114,7 +115,7 @@ class BybitStream(LinkView):
         self._signer = signer
         self._offset_ns = offset_ns
         self._control = msgspec.json.Decoder(_Control)
-        self._link = Link(url, self, clock=clock, jitter=jitter, timing=timing)
+        self._link = Link(url, self, clock=clock, jitter=jitter, heartbeat=HEARTBEAT, timing=timing)
         self._resync_rate = SlidingWindow(
             _RESYNCS_PER_WINDOW, window_s=_RESYNC_WINDOW_S, clock=clock
         )

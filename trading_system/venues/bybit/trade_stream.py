@@ -22,11 +22,12 @@ from trading_system.domain.errors import (
     VenueError,
 )
 from trading_system.domain.ports import Clock
-from trading_system.venues.bybit.link import Link, LinkTiming, LinkView
+from trading_system.venues.bybit.heartbeat import HEARTBEAT
 from trading_system.venues.bybit.quotas import QuotaTable, reset_in_s
 from trading_system.venues.bybit.refusals import NO_CHANGE_CODES, not_sent, refusal, unknown
 from trading_system.venues.bybit.signing import Signer
 from trading_system.venues.bybit.wire import MAX_BATCH, Answer
+from trading_system.venues.link import Link, LinkTiming, LinkView
 
 _NS_PER_MS = 1_000_000
 _AUTH_VALID_MS = 5_000
@@ -87,7 +88,7 @@ class BybitTradeStream(LinkView):
         self._on_sent = on_sent
         self._max_in_flight = max_in_flight
         self._decoder = msgspec.json.Decoder(_Reply)
-        self._link = Link(url, self, clock=clock, jitter=jitter, timing=timing)
+        self._link = Link(url, self, clock=clock, jitter=jitter, heartbeat=HEARTBEAT, timing=timing)
         self._waiting: dict[str, asyncio.Future[_Reply]] = {}
         self.quotas = QuotaTable()
         self.requests = 0

@@ -20,6 +20,7 @@ from trading_system.domain.orders import (
     OrderStatus,
     OrderType,
     PositionReport,
+    PriceChange,
     Side,
     TimeInForce,
 )
@@ -295,6 +296,16 @@ def order_body(intent: OrderIntent) -> dict[str, Any]:
     if intent.reduce_only:
         body["reduceOnly"] = True
     return body
+
+
+def amend_body(change: PriceChange) -> dict[str, Any]:
+    """Return the ``order/amend`` body of ``change``."""
+    return {
+        "category": "linear",
+        "symbol": change.symbol,
+        "orderLinkId": change.link_id,
+        "price": format(change.price, "f"),
+    }
 
 
 def instrument(row: dict[str, Any]) -> Instrument:

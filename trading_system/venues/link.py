@@ -1,8 +1,8 @@
 """One WebSocket that stays alive: connect, ping, watch, reconnect with jittered back-off.
 
-What travels over it is the business of a :class:`LinkUser`. Liveness is judged by one watchdog
-per connection: every ping must bring some traffic before the next ping is due, and by then
-log-in and subscription must be through.
+What travels over it is the business of a :class:`LinkUser`; how a venue is kept awake is said by
+its :class:`Heartbeat`. Liveness is judged by one watchdog per connection: a ping must bring some
+traffic in time, and log-in and subscription must be through by then.
 """
 
 from __future__ import annotations
@@ -17,16 +17,20 @@ from typing import Literal, Protocol
 import aiohttp
 import structlog
 
-from trading_system.domain.errors import CorruptDataError, VenueAuthError, VenueUnavailable
+from trading_system.domain.errors import (
+    CorruptDataError,
+    Outcome,
+    VenueAuthError,
+    VenueUnavailable,
+)
 from trading_system.domain.ports import Clock
 from trading_system.runtime.backoff import Backoff
-from trading_system.venues.bybit.refusals import not_sent, unknown
 
 _LOG = structlog.get_logger(__name__)
 _NS_PER_S = 1_000_000_000
 _MAX_FRAME_BYTES = 4 * 1024 * 1024
 _CLOSE_S = 2.0
-_PING = '{"op":"ping"}'
+_UNCONFIRMED = "log-in or subscription was not confirmed in time"
 _Socket = aiohttp.ClientWebSocketResponse[Literal[False]]  # frames as bytes
 
 
@@ -50,7 +54,11 @@ class LinkTiming:
     connect_s : float
         For opening a connection.
     ping_s : float
-        From one ping to the next; silence as long as this drops the connection.
+        From one ping to the next, or silence before a ping; see :class:`Heartbeat`. Log-in and
+        subscription must be through by the first one.
+    pong_s : float or None
+        From a ping to the first frame after it; silence as long as this drops the connection.
+        None: as long as ``ping_s``. A venue that is pinged on a beat is judged at the next ping.
     spacing_s : float
         Shortest time from one connection attempt to the next.
     stable_s : float
@@ -63,12 +71,34 @@ class LinkTiming:
 
     connect_s: float = 10.0
     ping_s: float = 10.0
+    pong_s: float | None = None
     spacing_s: float = 1.0
     stable_s: float = 30.0
     send_s: float = 5.0
     backoff: Backoff = field(
         default_factory=lambda: Backoff(first_s=0.4, max_s=15.0, attempts=100_000)
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """How a venue wants to be kept awake.
+
+    Parameters
+    ----------
+    venue : str
+        Name of the venue in every error.
+    ping : str or None
+        Text frame that asks for a sign of life.
+        None where there is nothing to ask: silence as long as ``ping_s`` drops the connection.
+        The answer is handed to the user like every frame; any frame is a sign of life.
+    is_after_silence : bool
+        Whether a ping is due only after ``ping_s`` without any frame; else it is sent on a beat.
+    """
+
+    venue: str
+    ping: str | None
+    is_after_silence: bool = False
 
 
 class LinkUser(Protocol):
@@ -108,6 +138,8 @@ class Link:
         Source of receive stamps.
     jitter : random.Random
         Source of the back-off's jitter.
+    heartbeat : Heartbeat
+        The venue's name and its way of being kept awake.
     timing : LinkTiming
         Patience.
     """
@@ -119,9 +151,11 @@ class Link:
         *,
         clock: Clock,
         jitter: random.Random,
+        heartbeat: Heartbeat,
         timing: LinkTiming | None = None,
     ) -> None:
         self._url = url
+        self._heartbeat = heartbeat
         self._user = user
         self._clock = clock
         self._jitter = jitter
@@ -165,7 +199,7 @@ class Link:
                         delays = self._delays()
                     delay_s = next(delays, None)
                     if delay_s is None:
-                        raise not_sent(f"gave up: {self.reason}", operation="stream.connect")
+                        raise self._not_sent(f"gave up: {self.reason}", operation="stream.connect")
                     self.state = LinkState.WAITING
                     await asyncio.sleep(max(delay_s, self._timing.spacing_s - lasted_s))
         finally:
@@ -186,7 +220,7 @@ class Link:
         """
         socket = self._socket
         if socket is None or socket.closed:
-            raise not_sent("there is no connection", operation="stream.send")
+            raise self._not_sent("there is no connection", operation="stream.send")
         try:
             if has_deadline:
                 await socket.send_str(text)
@@ -194,13 +228,23 @@ class Link:
             async with asyncio.timeout(self._timing.send_s):
                 await socket.send_str(text)
         except (aiohttp.ClientError, OSError) as e:
-            raise unknown(f"the socket failed: {e!r}", operation="stream.send") from e
+            raise VenueUnavailable(
+                f"the socket failed: {e!r}",
+                venue=self._heartbeat.venue,
+                operation="stream.send",
+                outcome=Outcome.UNKNOWN,
+            ) from e
 
     async def drop(self, reason: str) -> None:
         """Close the connection so that it is opened anew."""
         if self._socket is not None:
             self._drop_reason = reason
             await self._socket.close(code=aiohttp.WSCloseCode.GOING_AWAY)
+
+    def _not_sent(self, message: str, *, operation: str) -> VenueUnavailable:
+        return VenueUnavailable(
+            message, venue=self._heartbeat.venue, operation=operation, outcome=Outcome.NOT_SENT
+        )
 
     def _delays(self) -> Iterator[float]:
         return self._timing.backoff.delays(self._jitter)
@@ -250,17 +294,45 @@ class Link:
         return self._drop_reason or reason
 
     async def _watch(self, socket: _Socket) -> None:
+        ping = self._heartbeat.ping
+        if ping is None or self._heartbeat.is_after_silence:
+            reason = await self._watch_silence(socket, ping)
+        else:
+            reason = await self._ping_on_a_beat(socket, ping)
+        await self.drop(reason)
+
+    async def _ping_on_a_beat(self, socket: _Socket, ping: str) -> str:
         while True:
             frames = self.frames
-            await socket.send_str(_PING)
+            await socket.send_str(ping)
             await asyncio.sleep(self._timing.ping_s)
             if self.frames == frames:
-                await self.drop(f"silent for {self._timing.ping_s:g} s after a ping")
-            elif self.state is not LinkState.UP:
-                await self.drop("log-in or subscription was not confirmed in time")
+                return f"silent for {self._timing.ping_s:g} s after a ping"
+            if self.state is not LinkState.UP:
+                return _UNCONFIRMED
+
+    async def _watch_silence(self, socket: _Socket, ping: str | None) -> str:
+        opened_ns = self._clock.monotonic_ns()
+        ping_s = self._timing.ping_s
+        pong_s = ping_s if self._timing.pong_s is None else self._timing.pong_s
+        while True:
+            heard_ns = max(opened_ns, self.last_frame_ns or opened_ns)
+            wait_s = ping_s - self._since_s(heard_ns)
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+            elif ping is None:
+                return f"silent for {ping_s:g} s"
             else:
-                continue
-            return
+                frames = self.frames
+                await socket.send_str(ping)
+                await asyncio.sleep(pong_s)
+                if self.frames == frames:
+                    return f"silent for {pong_s:g} s after a ping"
+            if self.state is not LinkState.UP and self._since_s(opened_ns) > ping_s:
+                return _UNCONFIRMED
+
+    def _since_s(self, then_ns: int) -> float:
+        return (self._clock.monotonic_ns() - then_ns) / _NS_PER_S
 
     async def _receive(self, socket: _Socket) -> str:
         first = self._user.opened()

@@ -1,0 +1,222 @@
+"""Sends the steps of plans in batches and keeps count of what became of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+import structlog
+
+from agents.market_maker.plan import Step, batches
+from trading_system.config.sections import PerformanceSettings
+from trading_system.domain.errors import (
+    CorruptDataError,
+    DeadlineExceeded,
+    JournalError,
+    OrderDenied,
+    QueueFullError,
+    ValidationError,
+    VenueError,
+    VenueRateLimited,
+)
+from trading_system.domain.instruments import Instrument
+from trading_system.domain.orders import (
+    BatchOutcome,
+    OrderIntent,
+    OrderType,
+    PriceChange,
+    TimeInForce,
+)
+from trading_system.domain.ports import Clock, QuotingVenue
+from trading_system.runtime.deadline import within
+
+_LOG = structlog.get_logger(__name__)
+_DEADLINE_S: Final = 10.0
+_NS_PER_S: Final = 1_000_000_000
+
+CONTAINED: Final = (
+    VenueError,
+    OrderDenied,
+    DeadlineExceeded,
+    ValidationError,
+    CorruptDataError,
+    QueueFullError,
+    JournalError,
+)
+"""Errors after which the loop goes on; anything else is a bug or a threat to money."""
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class RequestCounts:
+    """Orders asked for, and the requests they went in."""
+
+    creates: int = 0
+    amends: int = 0
+    cancels: int = 0
+    calls: int = 0
+    slow: int = 0
+    denied: int = 0
+    failed: int = 0
+    denials: dict[str, int] = field(default_factory=dict)
+    last_error: str | None = None
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of the orders of one symbol in one step."""
+
+    accepted: int = 0
+    denied_by_rate: int = 0
+    failed: int = 0
+    retry_after_s: float = 0.0
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether everything was accepted."""
+        return not (self.denied_by_rate or self.failed)
+
+
+class Sender:
+    """Hands batches to the gated client, all batches of a step at the same time.
+
+    Parameters
+    ----------
+    exchange : QuotingVenue
+        The gated client.
+    settings : PerformanceSettings
+        ``batch_size`` and ``max_order_response_time``.
+    clock : Clock
+        Monotonic time.
+    """
+
+    def __init__(
+        self, exchange: QuotingVenue, *, settings: PerformanceSettings, clock: Clock
+    ) -> None:
+        self._exchange = exchange
+        self._batch_size = settings.batch_size
+        self._slow_ns = round(settings.max_order_response_time_s * _NS_PER_S)
+        self._clock = clock
+        self.counts = RequestCounts()
+
+    async def send(self, steps: Sequence[tuple[Instrument, Step]]) -> dict[str, Result]:
+        """Send one step per symbol and return the result of each symbol that had requests."""
+        results = {instrument.symbol: Result() for instrument, step in steps if step}
+        async with asyncio.TaskGroup() as group:
+            for cancels in batches(_cancels(steps), self._batch_size):
+                self.counts.cancels += len(cancels)
+                keys = {link_id: symbol for symbol, link_id in cancels}
+                group.create_task(
+                    self._call(self._exchange.cancel_orders, cancels, keys, results=results)
+                )
+            for amends in batches(_amends(steps), self._batch_size):
+                self.counts.amends += len(amends)
+                keys = {change.link_id: change.symbol for change in amends}
+                group.create_task(
+                    self._call(self._exchange.amend_orders, amends, keys, results=results)
+                )
+            for creates in batches(self._creates(steps), self._batch_size):
+                self.counts.creates += len(creates)
+                keys = {intent.link_id: intent.symbol for intent in creates}
+                group.create_task(
+                    self._call(self._exchange.place_orders, creates, keys, results=results)
+                )
+        return results
+
+    async def cancel(self, orders: Sequence[tuple[str, str]]) -> None:
+        """Ask for the cancellation of (symbol, link id) pairs; errors are counted."""
+        results = {symbol: Result() for symbol, _ in orders}
+        async with asyncio.TaskGroup() as group:
+            for cancels in batches(orders, self._batch_size):
+                self.counts.cancels += len(cancels)
+                keys = {link_id: symbol for symbol, link_id in cancels}
+                group.create_task(
+                    self._call(self._exchange.cancel_orders, cancels, keys, results=results)
+                )
+
+    def note(self, error: Exception) -> None:
+        """Count an error that was contained."""
+        if isinstance(error, OrderDenied):
+            self.counts.denied += 1
+            denials = self.counts.denials
+            denials[error.reason] = denials.get(error.reason, 0) + 1
+        else:
+            self.counts.failed += 1
+        self.counts.last_error = f"{type(error).__name__}: {error}"
+
+    async def _call(
+        self,
+        operation: Callable[[Sequence[T]], Awaitable[list[BatchOutcome]]],
+        batch: Sequence[T],
+        symbols: dict[str, str],
+        *,
+        results: dict[str, Result],
+    ) -> None:
+        self.counts.calls += 1
+        started_ns = self._clock.monotonic_ns()
+        try:
+            async with within(_DEADLINE_S, "a batch of quotes"):
+                outcomes = await operation(batch)
+        except CONTAINED as e:
+            outcomes = [BatchOutcome(link_id=link_id, error=e) for link_id in symbols]
+        self.counts.slow += self._clock.monotonic_ns() - started_ns > self._slow_ns
+        refused: dict[str, str] = {}
+        for outcome in outcomes:
+            result = results[symbols[outcome.link_id]]
+            error = outcome.error
+            if error is None:
+                result.accepted += 1
+                continue
+            self.note(error)
+            refused[type(error).__name__] = str(error)
+            if _is_rate(error):
+                result.denied_by_rate += 1
+            else:
+                result.failed += 1
+            if isinstance(error, VenueError) and error.retry_after_s is not None:
+                result.retry_after_s = max(result.retry_after_s, error.retry_after_s)
+        if refused:
+            _LOG.info("quotes were not accepted", orders=len(batch), errors=refused)
+
+    def _creates(self, steps: Iterable[tuple[Instrument, Step]]) -> list[OrderIntent]:
+        # The tiers nearest to the market first: they are the ones an order rate should go to.
+        wanted = [(quote.tier, quote, ins) for ins, step in steps for quote in step.creates]
+        return [
+            OrderIntent(
+                symbol=instrument.symbol,
+                side=quote.side,
+                order_type=OrderType.LIMIT,
+                quantity=instrument.lots_to_qty(quote.lots),
+                price=instrument.ticks_to_price(quote.ticks),
+                time_in_force=TimeInForce.POST_ONLY,
+                link_id=self._exchange.next_link_id(),
+            )
+            for _, quote, instrument in sorted(wanted, key=lambda entry: entry[0])
+        ]
+
+
+def _is_rate(error: Exception) -> bool:
+    # Nothing is wrong with such an order; it only came too soon.
+    return isinstance(error, VenueRateLimited) or (
+        isinstance(error, OrderDenied) and error.reason.endswith("_rate")
+    )
+
+
+def _cancels(steps: Iterable[tuple[Instrument, Step]]) -> list[tuple[str, str]]:
+    return [(instrument.symbol, link) for instrument, step in steps for link in step.cancels]
+
+
+def _amends(steps: Iterable[tuple[Instrument, Step]]) -> list[PriceChange]:
+    # As with new orders, an amend rate should go to the tiers nearest to the market.
+    moves = [(move.tier, move, instrument) for instrument, step in steps for move in step.amends]
+    return [
+        PriceChange(
+            symbol=instrument.symbol,
+            link_id=move.link_id,
+            price=instrument.ticks_to_price(move.ticks),
+        )
+        for _, move, instrument in sorted(moves, key=lambda entry: entry[0])
+    ]

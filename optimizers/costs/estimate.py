@@ -1,0 +1,421 @@
+"""What a trade will cost against one book: one pure function.
+
+``net_cost_bps`` is the sum of three parts, each in bps of the notional at the mid, nothing twice:
+
+slippage
+    Market order: mean price of the exact walk of the displayed book against the mid, half the
+    spread included. The walk *is* the immediate impact, so no temporary impact is added to it, and
+    the permanent part, which moves the price after the fill, does not change what was paid.
+market impact
+    Only what the displayed book cannot tell: the continuation of the walk by the square-root law
+    for an order that is larger than the book (flagged), 0 otherwise.
+fees
+    Rate times the value that is really traded, taker for what crosses, maker for what rests.
+
+A limit order takes what is within its price at once, like a market order of that size. The rest
+waits at the limit price over the horizon. With probability p it fills there as maker; otherwise it
+is completed as a taker at the end, against a book like the present one. The probability that the
+opposite best price, d away, comes to the limit is p_t = 2 (1 - Phi(d / (sigma sqrt(T)))). Where it
+does not come, a price without drift has run away by p_t d / (1 - p_t) on average; the share of that
+which an unfilled order pays is in slippage. Without a model p is p_t (a lower bound: queue fills at
+an untouched price are left out); a model gives p at the own best price, and it is scaled by the
+ratio of the touch probabilities for another price.
+
+The interval of a market order comes from the fitted quantiles of realised slippage; without a model
+it is the move of the mid during `LATENCY_S`. For a limit order it is that of the mixture of both
+outcomes.
+
+References
+----------
+Almgren and Chriss, Optimal execution of portfolio transactions, 2001 (schedule); reflection
+principle of Brownian motion (touch probability).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from optimizers.costs.almgren_chriss import (
+    ExecutionParameters,
+    ImpactFitError,
+    cost_variance,
+    expected_cost,
+    holdings,
+    schedule,
+)
+from optimizers.costs.calibration import PERMANENT_SHARE, book_slope, fit_parameters
+from optimizers.costs.figures import CostEstimate, CostInputs, ScheduleStep
+from optimizers.costs.maker_taker import MakerTakerModel
+from optimizers.costs.quantity import finite, positive
+from optimizers.costs.slippage import FEATURES, SlippageModel, slippage_row
+from optimizers.costs.walk import LARGEST_COST_BPS, TakerCost, levels_within, taker_cost
+from optimizers.microstructure.levels import SideDepth
+from trading_system.domain.errors import ValidationError
+from trading_system.domain.orders import OrderType
+
+LATENCY_S = 0.1
+"""Time between decision and arrival that the interval allows for, seconds."""
+
+_BPS = 10_000.0
+_NORMAL = NormalDist()
+_TAIL = _NORMAL.inv_cdf(0.9)
+_QUANTILES = (0.1, 0.5, 0.9)
+_BISECTIONS = 60
+_LARGEST_RATE = 0.1
+_LARGEST_VOLATILITY = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    # Expected parts in bps of the notional at the mid.
+    slippage: float
+    fees: float
+    impact: float
+    temporary: float
+    maker_share: float
+    is_extrapolated: bool
+    interval: tuple[float, float, float] | None = None
+
+    @property
+    def net(self) -> float:
+        return self.slippage + self.fees + self.impact
+
+
+def estimate(
+    inputs: CostInputs,
+    *,
+    maker: MakerTakerModel | None = None,
+    slippage: SlippageModel | None = None,
+) -> CostEstimate:
+    """Return the expected cost of one trade; see the module for what is counted where.
+
+    Parameters
+    ----------
+    maker : MakerTakerModel or None
+        Trained model of the maker share; None takes the touch probability.
+    slippage : SlippageModel or None
+        Model fitted on :data:`~optimizers.costs.slippage.FEATURES`; None takes volatility.
+
+    Raises
+    ------
+    ValidationError
+        If an input is no finite number, out of range or contradictory, or the order is too large
+        to be priced from this book.
+    UntrainedModelError
+        If a model is given that has no coefficients.
+    """
+    _check(inputs)
+    levels, quantity = inputs.levels, inputs.quantity
+    notional = positive(quantity * levels.mid, "notional")
+    if inputs.order_type is OrderType.MARKET:
+        parts = _market(inputs)
+        interval = _market_interval(inputs, parts, slippage)
+    else:
+        parts = _limit(inputs, maker)
+        interval = parts.interval or _around(parts.net, _latency_bps(inputs))
+    slope = book_slope(levels.consumed_by(inputs.side))
+    permanent = _permanent_bps(inputs, slope)
+    steps, note, cost, risk = _schedule(inputs, notional, slope=slope)
+    return CostEstimate(
+        mid=levels.mid,
+        notional=notional,
+        quantity=quantity,
+        fill_price=_price(inputs, parts.slippage + parts.impact),
+        slippage_bps=parts.slippage,
+        fees_bps=parts.fees,
+        market_impact_bps=parts.impact,
+        net_cost_bps=parts.net,
+        naive_sum_bps=parts.net + parts.temporary + permanent,
+        interval_bps=interval,
+        maker_probability=parts.maker_share,
+        temporary_impact_bps=parts.temporary,
+        permanent_impact_bps=permanent,
+        is_extrapolated=parts.is_extrapolated,
+        schedule=steps,
+        schedule_note=note,
+        schedule_cost_bps=cost,
+        schedule_risk_bps=risk,
+    )
+
+
+def touch_probability(distance: float, *, sigma: float, horizon_s: float) -> float:
+    """Return the probability that a driftless price moves by ``distance`` within the horizon.
+
+    Parameters
+    ----------
+    distance : float
+        Quote currency; 1 at or below 0.
+    sigma : float
+        Quote currency per square root of a second, positive.
+    horizon_s : float
+        Seconds; 0 gives 0 for a positive distance.
+    """
+    if distance <= 0.0:
+        return 1.0
+    reach = sigma * math.sqrt(horizon_s)
+    return math.erfc(distance / reach / math.sqrt(2.0)) if reach > 0.0 else 0.0
+
+
+def _market(inputs: CostInputs) -> _Parts:
+    cost = taker_cost(inputs.levels, inputs.side, quantity=inputs.quantity)
+    return _Parts(
+        slippage=cost.shown_bps,
+        fees=_fee_bps(inputs, cost.total_bps, rate=inputs.fees.taker),
+        impact=cost.beyond_bps,
+        temporary=cost.total_bps - cost.half_spread_bps,
+        maker_share=0.0,
+        is_extrapolated=cost.is_extrapolated,
+    )
+
+
+def _limit(inputs: CostInputs, maker: MakerTakerModel | None) -> _Parts:
+    limit = inputs.limit_price
+    assert limit is not None, "checked with the inputs"
+    depth = inputs.levels.consumed_by(inputs.side)
+    count = levels_within(depth, limit)
+    taken = min(depth.quantities[count - 1], inputs.quantity) if count else 0.0
+    crossing = _crossing(inputs, taken)
+    share = taken / inputs.quantity
+    if share >= 1.0:
+        return crossing
+    resting = _resting(inputs, depth, maker, taken=taken, count=count)
+    rest = 1.0 - share
+    net = share * crossing.net
+    assert resting.interval is not None, "a resting part has two outcomes"
+    low, median, high = (net + rest * value for value in resting.interval)
+    return _Parts(
+        slippage=share * crossing.slippage + rest * resting.slippage,
+        fees=share * crossing.fees + rest * resting.fees,
+        impact=rest * resting.impact,
+        temporary=share * crossing.temporary + rest * resting.temporary,
+        maker_share=rest * resting.maker_share,
+        is_extrapolated=resting.is_extrapolated,
+        interval=(low, median, high),
+    )
+
+
+def _crossing(inputs: CostInputs, taken: float) -> _Parts:
+    if taken <= 0.0:
+        return _Parts(
+            slippage=0.0,
+            fees=0.0,
+            impact=0.0,
+            temporary=0.0,
+            maker_share=0.0,
+            is_extrapolated=False,
+        )
+    cost = taker_cost(inputs.levels, inputs.side, quantity=taken)
+    return _Parts(
+        slippage=cost.shown_bps,
+        fees=_fee_bps(inputs, cost.shown_bps, rate=inputs.fees.taker),
+        impact=0.0,
+        temporary=cost.shown_bps - cost.half_spread_bps,
+        maker_share=0.0,
+        is_extrapolated=False,
+    )
+
+
+def _resting(
+    inputs: CostInputs,
+    depth: SideDepth,
+    maker: MakerTakerModel | None,
+    *,
+    taken: float,
+    count: int,
+) -> _Parts:
+    # Filled at the limit with probability p, else completed as a taker after the price ran away.
+    levels, limit = inputs.levels, inputs.limit_price
+    assert limit is not None, "checked with the inputs"
+    rest = inputs.quantity - taken
+    distance = _distance(depth, limit, count=count, spread=levels.spread)
+    touched = _touched(inputs, distance)
+    p = touched if maker is None else _maker_share(inputs, maker, rest=rest, distance=distance)
+    at_limit = depth.sign * (limit - levels.mid) / levels.mid * _BPS
+    done = taker_cost(levels, inputs.side, quantity=rest)
+    drift = _drift(p, touched) * distance / levels.mid * _BPS
+    maker_fee = _fee_bps(inputs, at_limit, rate=inputs.fees.maker)
+    taker_fee = _fee_bps(inputs, done.total_bps, rate=inputs.fees.taker)
+    ran_away = drift / (1.0 - p) if p < 1.0 else 0.0
+    return _Parts(
+        slippage=p * at_limit + (1.0 - p) * done.shown_bps + drift,
+        fees=p * maker_fee + (1.0 - p) * taker_fee,
+        impact=(1.0 - p) * done.beyond_bps,
+        temporary=(1.0 - p) * (done.total_bps - done.half_spread_bps),
+        maker_share=p,
+        is_extrapolated=done.is_extrapolated,
+        interval=_mixture(
+            p,
+            filled=at_limit + maker_fee,
+            completed=done.total_bps + ran_away + taker_fee,
+            narrow=_latency_bps(inputs),
+            wide=inputs.volatility * math.sqrt(inputs.horizon_s) * _BPS,
+        ),
+    )
+
+
+def _distance(depth: SideDepth, limit: float, *, count: int, spread: float) -> float:
+    # From the limit price to the best opposite price that is left; a spread where none is known.
+    if count < len(depth.prices):
+        return depth.sign * (depth.prices[count] - limit)
+    return spread
+
+
+def _touched(inputs: CostInputs, distance: float) -> float:
+    sigma = inputs.volatility * inputs.levels.mid
+    return touch_probability(distance, sigma=sigma, horizon_s=inputs.horizon_s)
+
+
+def _drift(p: float, touched: float) -> float:
+    # Mean move against the unfilled part, in distances: a price without drift gains on the paths
+    # that never touch what it loses on those that do. Fills beyond the touched ones are taken
+    # evenly from the paths that do not touch.
+    return p if p <= touched else (1.0 - p) * touched / (1.0 - touched)
+
+
+def _maker_share(
+    inputs: CostInputs, maker: MakerTakerModel, *, rest: float, distance: float
+) -> float:
+    levels = inputs.levels
+    joined = maker.predict_maker_probability(
+        levels.spread,
+        levels.bids.quantities[-1] + levels.asks.quantities[-1],
+        inputs.volatility,
+        rest,
+        levels.mid,
+    )
+    usual = _touched(inputs, levels.spread)
+    if usual <= 0.0:
+        return joined if distance <= levels.spread and inputs.horizon_s > 0.0 else 0.0
+    return min(joined * (_touched(inputs, distance) / usual), 1.0)
+
+
+def _market_interval(
+    inputs: CostInputs, parts: _Parts, slippage: SlippageModel | None
+) -> tuple[float, float, float]:
+    if slippage is None:
+        return _around(parts.net, _latency_bps(inputs))
+    if slippage.is_trained and slippage.names != FEATURES:
+        raise ValidationError(f"the slippage model is not fitted on {', '.join(FEATURES)}")
+    # The row wants the cost of the whole order; the split by where the book ends is not in it.
+    cost = TakerCost(parts.slippage, parts.impact, 0.0, is_extrapolated=parts.is_extrapolated)
+    row = slippage_row(
+        inputs.levels,
+        inputs.side,
+        quantity=inputs.quantity,
+        volatility=inputs.volatility,
+        cost=cost,
+    )
+    low, median, high = slippage.quantiles(row)
+    return (low + parts.fees, median + parts.fees, high + parts.fees)
+
+
+def _mixture(
+    p: float, *, filled: float, completed: float, narrow: float, wide: float
+) -> tuple[float, float, float]:
+    # Quantiles of two normal outcomes by bisection of their common distribution function.
+    spreads = (max(narrow, 1e-12), max(wide, narrow, 1e-12))
+    reach = 10.0 * spreads[1]
+    near, far = min(filled, completed) - reach, max(filled, completed) + reach
+
+    def below(x: float) -> float:
+        return p * _phi((x - filled) / spreads[0]) + (1.0 - p) * _phi((x - completed) / spreads[1])
+
+    found = []
+    for quantile in _QUANTILES:
+        low, high = near, far
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2.0
+            if below(middle) < quantile:
+                low = middle
+            else:
+                high = middle
+        found.append(high)
+    return (found[0], found[1], found[2])
+
+
+def _phi(x: float) -> float:
+    return 0.5 * math.erfc(-x / math.sqrt(2.0))
+
+
+def _around(centre: float, deviation: float) -> tuple[float, float, float]:
+    return (centre - _TAIL * deviation, centre, centre + _TAIL * deviation)
+
+
+def _latency_bps(inputs: CostInputs) -> float:
+    return inputs.volatility * math.sqrt(LATENCY_S) * _BPS
+
+
+def _permanent_bps(inputs: CostInputs, slope: float) -> float:
+    # Half of gamma X: the mean of a linear shift over the order.
+    shift = PERMANENT_SHARE * slope * inputs.quantity / inputs.levels.mid * _BPS
+    return min(shift, LARGEST_COST_BPS)
+
+
+def _schedule(
+    inputs: CostInputs, notional: float, *, slope: float
+) -> tuple[tuple[ScheduleStep, ...], str, float | None, float | None]:
+    try:
+        parameters = fit_parameters(
+            inputs.levels,
+            inputs.side,
+            volatility=inputs.volatility,
+            taker_rate=inputs.fees.taker,
+            horizon_s=inputs.horizon_s,
+            risk_aversion=inputs.risk_aversion,
+            slope=slope,
+        )
+    except ImpactFitError as e:
+        return (), str(e), None, None
+    trades = schedule(parameters, quantity=inputs.quantity)
+    cost = expected_cost(parameters, trades) / notional * _BPS
+    risk = math.sqrt(cost_variance(parameters, trades)) / notional * _BPS
+    if not (math.isfinite(cost) and math.isfinite(risk)):
+        return (), "the order is too large for linear impact", None, None
+    left = holdings(parameters, quantity=inputs.quantity)[1:]
+    steps = tuple(
+        ScheduleStep(start_s=i * parameters.tau, quantity=size, remaining=remaining)
+        for i, (size, remaining) in enumerate(zip(trades.tolist(), left.tolist(), strict=True))
+    )
+    return steps, _note(parameters), cost, risk
+
+
+def _note(parameters: ExecutionParameters) -> str:
+    if parameters.is_even:
+        return f"{parameters.steps} equal steps of {parameters.tau:g} s: no urgency"
+    return (
+        f"{parameters.steps} steps of {parameters.tau:g} s, half-life {parameters.half_life:.3g} s"
+    )
+
+
+def _fee_bps(inputs: CostInputs, cost_bps: float, *, rate: float) -> float:
+    # On the value that is traded, relative to the notional at the mid.
+    return rate * (_BPS + inputs.side.sign * cost_bps)
+
+
+def _price(inputs: CostInputs, cost_bps: float) -> float:
+    return inputs.levels.mid * (1.0 + inputs.side.sign * cost_bps / _BPS)
+
+
+def _check(inputs: CostInputs) -> None:
+    positive(inputs.quantity, "quantity")
+    if positive(inputs.volatility, "volatility") >= _LARGEST_VOLATILITY:
+        raise ValidationError(
+            f"volatility {inputs.volatility:g} is no fraction over one second below 1"
+        )
+    for name in ("horizon_s", "risk_aversion"):
+        if finite(getattr(inputs, name), name) < 0.0:
+            raise ValidationError(f"{name} must not be negative")
+    for name in ("maker", "taker"):
+        rate = finite(getattr(inputs.fees, name), f"{name} rate")
+        if abs(rate) > _LARGEST_RATE:
+            raise ValidationError(f"{name} rate {rate:g} is no fee: it is above {_LARGEST_RATE}")
+    if (inputs.limit_price is None) is (inputs.order_type is OrderType.LIMIT):
+        raise ValidationError("a limit order has a limit_price, a market order has none")
+    if inputs.limit_price is not None:
+        limit = positive(inputs.limit_price, "limit_price")
+        if abs(limit / inputs.levels.mid - 1.0) * _BPS >= LARGEST_COST_BPS:
+            raise ValidationError(
+                f"limit_price {limit:g} is too far from the mid {inputs.levels.mid:g}"
+            )

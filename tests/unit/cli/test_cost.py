@@ -1,0 +1,90 @@
+"""``cost estimate``: the numbers of the Python interface, and exit 2 for misuse."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from frozen_books import frozen_bybit
+
+from trading_system.config.settings import load_settings
+from trading_system.cost_simulator.simulator import CostSimulator
+
+Command = Callable[..., Awaitable[Any]]
+TRADE = ("cost", "estimate", "--side", "buy", "--quantity", "6", "--volatility-bps", "1")
+
+
+@pytest.fixture
+async def frozen(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    async with frozen_bybit() as (rest, ws):
+        monkeypatch.setenv("TRADING_BYBIT__REST_URL", rest)
+        monkeypatch.setenv("TRADING_BYBIT__WS_URL", ws)
+        yield
+
+
+async def test_the_command_prints_what_python_answers(command: Command, frozen: None) -> None:
+    done = await command(*TRADE, "--json")
+    async with CostSimulator(load_settings({})) as simulator:
+        expected = simulator.estimate(side="buy", quantity=6, volatility_bps=1)
+    answer = json.loads(done.out)
+    for passing in (answer, expected):
+        passing.pop("latency")
+        passing["book"].pop("age_ms")
+        passing["book"].pop("ticks_per_s")
+    assert (done.code, answer) == (0, expected)
+    assert answer["slippage_bps"] == pytest.approx(21.0 + 2 / 3, abs=1e-9)
+
+
+async def test_people_get_a_table_with_units(command: Command, frozen: None) -> None:
+    done = await command(*TRADE)
+    assert done.code == 0
+    assert "buy 6 BTCUSDT on bybit, market" in done.out
+    for text in ("21.667 bps", "quote", "0.0 % / 100.0 %", "tier VIP 0", "1.000 bps, given"):
+        assert text in done.out
+
+
+async def test_watch_ends_after_the_count_and_writes_one_document_each(
+    command: Command, frozen: None
+) -> None:
+    done = await command(*TRADE, "--watch", "--count", "2", "--json")
+    assert (done.code, len([json.loads(line) for line in done.out.splitlines()])) == (0, 2)
+    shown = await command(*TRADE, "--watch", "--count", "1")
+    assert (shown.code, "21.667 bps" in shown.out) == (0, True)
+
+
+async def test_volatility_that_cannot_be_measured_in_time_is_said(
+    command: Command, frozen: None
+) -> None:
+    done = await command("cost", "estimate", "--side", "sell", "--quantity", "1", "--wait", "0.2")
+    assert (done.code, done.out) == (4, "")
+    assert "0 of 10" in done.err
+    assert "volatility_bps" in done.err
+
+
+@pytest.mark.parametrize(
+    ("more", "word"),
+    [
+        (("--quantity", "-1"), "positive"),
+        (("--quantity", "nan"), "positive"),
+        (("--side", "hold"), "buy or sell"),
+        (("--order-type", "limit"), "no price"),
+        (("--price", "5"), "market order"),
+        (("--exchange", "kraken"), "bybit or okx"),
+        (("--count", "2"), "--watch"),
+        (("--instrument", "NOUSDT"), "BTCUSDT"),
+        (("--tier", "VIP 99"), "VIP 0"),
+    ],
+)
+async def test_misuse_is_exit_2_with_a_remedy(
+    command: Command, frozen: None, more: tuple[str, ...], word: str
+) -> None:
+    done = await command(*TRADE, *more)
+    assert (done.code, done.out) == (2, "")
+    assert word in done.err
+
+
+async def test_serve_wants_an_exchange_for_each_instrument(command: Command) -> None:
+    done = await command(
+        "cost", "serve", "--exchange", "okx", "--exchange", "bybit", "--instrument", "BTCUSDT"
+    )
+    assert (done.code, "one for each" in done.err) == (2, True)

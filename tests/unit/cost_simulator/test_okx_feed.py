@@ -1,0 +1,114 @@
+"""OKX's contracts become base currency; an emptied book is told as lost."""
+
+import json
+import random
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from trading_system.cost_simulator.feeds import Listeners, Tick
+from trading_system.cost_simulator.okx import OkxBookFeed
+from trading_system.runtime.clock import ManualClock
+from trading_system.venues.okx.hosts import OkxHosts
+from trading_system.venues.okx.instruments import OkxContract, OkxInstrument, OkxInstType
+
+SWAP = "BTC-USDT-SWAP"
+HOSTS = OkxHosts(rest="http://127.0.0.1:1", ws="ws://127.0.0.1:1")
+RULES = {
+    SWAP: OkxInstrument(
+        inst_id=SWAP,
+        inst_type=OkxInstType.SWAP,
+        base="BTC",
+        quote="USDT",
+        tick=Decimal("0.1"),
+        lot=Decimal("0.1"),
+        min_size=Decimal("0.1"),
+        contract_value=Decimal("0.01"),
+        contract=OkxContract.LINEAR,
+    ),
+    "BTC-USDT": OkxInstrument(
+        inst_id="BTC-USDT",
+        inst_type=OkxInstType.SPOT,
+        base="BTC",
+        quote="USDT",
+        tick=Decimal("0.1"),
+        lot=Decimal("0.0001"),
+        min_size=Decimal("0.0001"),
+    ),
+}
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.ticks: list[Tick] = []
+        self.lost: list[str] = []
+        self.feed = OkxBookFeed(
+            HOSTS, RULES, channel="books", clock=self.clock, jitter=random.Random(1)
+        )
+
+    def listen(self) -> None:
+        self.feed.listen(Listeners(on_tick=self.ticks.append, on_lost=self.lost.append))
+
+    def send(self, action: str, bids: Any, asks: Any, *, seq: int, before: int = -1) -> None:
+        row = {
+            "bids": [[price, size, "0", "1"] for price, size in bids],
+            "asks": [[price, size, "0", "1"] for price, size in asks],
+            "ts": "1700000000123",
+            "checksum": 0,
+            "prevSeqId": before,
+            "seqId": seq,
+        }
+        frame = {"arg": {"channel": "books", "instId": SWAP}, "action": action, "data": [row]}
+        text = json.dumps(frame, separators=(",", ":")).encode()
+        self.feed._feed.received(text, self.clock.monotonic_ns())
+
+
+@pytest.fixture
+def rig() -> Rig:
+    rig = Rig()
+    rig.listen()
+    rig.send("snapshot", [("99.9", "200")], [("100.1", "300")], seq=10)
+    return rig
+
+
+def test_contracts_are_turned_into_base_currency(rig: Rig) -> None:
+    view = rig.feed.view(SWAP)
+    assert view is not None
+    assert (list(view.bids), list(view.asks)) == ([(99.9, 2.0)], [(100.1, 3.0)])
+    assert (view.sequence, view.ts_exchange_ns) == (10, 1_700_000_000_123_000_000)
+    assert rig.ticks[0].mid == pytest.approx(100.0)
+    assert rig.feed.figures()["gaps"] == 0
+
+
+def test_an_update_is_another_version_and_the_same_book_is_not_built_twice(rig: Rig) -> None:
+    before, again = rig.feed.view(SWAP), rig.feed.view(SWAP)
+    rig.send("update", [("99.9", "100")], [], seq=11, before=10)
+    after = rig.feed.view(SWAP)
+    assert before is not None
+    assert again is not None
+    assert after is not None
+    assert before.bids is again.bids
+    assert after.version > before.version
+    assert list(after.bids) == [(99.9, 1.0)]
+
+
+def test_a_gap_empties_the_book_and_tells_the_listener(rig: Rig) -> None:
+    rig.send("update", [("99.9", "100")], [], seq=31, before=30)
+    assert rig.feed.view(SWAP) is None
+    assert rig.lost == [SWAP]
+
+
+def test_a_one_sided_book_is_no_book(rig: Rig) -> None:
+    rig.send("update", [], [("100.1", "0")], seq=11, before=10)
+    assert rig.feed.view(SWAP) is None
+
+
+def test_spot_and_swap_are_priced_as_what_they_are() -> None:
+    rig = Rig()
+    assert rig.feed.products == {SWAP: "perpetual", "BTC-USDT": "spot"}
+    assert rig.feed.exchange == "okx"
+    rig.send("snapshot", [("99.9", "200")], [("100.1", "300")], seq=10)
+    assert rig.feed.view(SWAP) is not None
+    assert rig.feed.view("BTC-USDT") is None

@@ -1,0 +1,269 @@
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from optimizers.costs import documents
+from optimizers.costs.documents import UntrainedModelError
+from optimizers.costs.estimate import estimate, touch_probability
+from optimizers.costs.figures import CostEstimate, CostInputs, FeeRates
+from optimizers.costs.maker_taker import FEATURES as MAKER_FEATURES
+from optimizers.costs.maker_taker import MakerTakerModel
+from optimizers.costs.slippage import FEATURES, SlippageModel
+from optimizers.microstructure.levels import BookLevels, read_levels
+from trading_system.domain.errors import ValidationError
+from trading_system.domain.orders import OrderType, Side
+
+FEES = FeeRates(maker=0.0002, taker=0.00055, tier="VIP 0", source="test", as_of="2026-01-01")
+
+
+def book(scale: float = 1.0) -> BookLevels:
+    return read_levels(
+        "X",
+        {
+            "bids": [(99.9, 5 * scale), (99.8, 10 * scale)],
+            "asks": [(100.1, 2 * scale), (100.2, 3 * scale), (100.5, 10 * scale)],
+        },
+    )
+
+
+def inputs(**changes: object) -> CostInputs:
+    plain = {
+        "levels": book(), "side": Side.BUY, "order_type": OrderType.MARKET, "quantity": 6.0,
+        "volatility": 1e-4, "fees": FEES,
+    }  # fmt: skip
+    if "limit_price" in changes:
+        plain["order_type"] = OrderType.LIMIT
+    return CostInputs(**{**plain, **changes})
+
+
+def certain(probability: float, folder: Path) -> MakerTakerModel:
+    four = [0.0] * 4
+    content = {"features": list(MAKER_FEATURES), "intercept": 0.0, "weights": four, "lows": four,
+               "highs": four, "constant": probability}  # fmt: skip
+    documents.write_model(folder, "maker_taker", content, facts={})
+    return MakerTakerModel.load(folder)
+
+
+def fitted() -> SlippageModel:
+    source = np.random.default_rng(1)
+    x = source.uniform(0, 60, (500, len(FEATURES)))
+    model = SlippageModel()
+    model.fit(x, x[:, 0] + source.normal(1.0, 2.0, 500))
+    return model
+
+
+def test_a_market_order_costs_what_hand_and_paper_say() -> None:
+    found = estimate(inputs())
+    price = (2 * 100.1 + 3 * 100.2 + 1 * 100.5) / 6
+    assert found.mid == 100.0
+    assert found.notional == 600.0
+    assert found.fill_price == pytest.approx(price, abs=1e-9)
+    assert found.slippage_bps == pytest.approx((price - 100) / 100 * 1e4, abs=1e-9)
+    assert found.fees_bps == pytest.approx(0.00055 * price * 6 / 600 * 1e4, abs=1e-9)
+    assert found.market_impact_bps == 0.0
+    assert found.maker_probability == 0.0
+
+
+def test_a_sell_is_walked_on_the_other_side() -> None:
+    found = estimate(inputs(side=Side.SELL))
+    price = (5 * 99.9 + 1 * 99.8) / 6
+    assert found.fill_price == pytest.approx(price, abs=1e-9)
+    assert found.slippage_bps == pytest.approx((100 - price) / 100 * 1e4, abs=1e-9)
+    assert found.fees_bps == pytest.approx(5.5 * price / 100, abs=1e-9)
+
+
+@pytest.mark.parametrize("quantity", [0.5, 6.0, 15.0, 80.0])
+@pytest.mark.parametrize("limit", [None, 99.0, 99.9, 100.15, 101.0])
+def test_net_is_its_components_exactly(quantity, limit) -> None:
+    changes = {} if limit is None else {"limit_price": limit}
+    found = estimate(inputs(quantity=quantity, **changes))
+    assert found.net_cost_bps == found.slippage_bps + found.fees_bps + found.market_impact_bps
+    assert found.naive_sum_bps == (
+        found.net_cost_bps + found.temporary_impact_bps + found.permanent_impact_bps
+    )
+
+
+def test_beyond_the_book_impact_is_added_and_flagged() -> None:
+    found = estimate(inputs(quantity=60.0))
+    assert found.is_extrapolated
+    assert found.market_impact_bps > 0.0
+    assert found.slippage_bps == pytest.approx(estimate(inputs(quantity=15.0)).slippage_bps)
+    assert not estimate(inputs(quantity=15.0)).is_extrapolated
+
+
+def test_thin_and_deep_books_and_both_sides_differ() -> None:
+    thin, deep = (estimate(inputs(levels=book(scale))) for scale in (0.5, 50.0))
+    assert thin.net_cost_bps > deep.net_cost_bps
+    assert estimate(inputs(side=Side.SELL)).net_cost_bps != estimate(inputs()).net_cost_bps
+
+
+def test_a_limit_order_that_crosses_whole_costs_what_a_market_order_does() -> None:
+    market, limit = estimate(inputs()), estimate(inputs(limit_price=100.5))
+    assert (limit.net_cost_bps, limit.fill_price) == (market.net_cost_bps, market.fill_price)
+    assert limit.interval_bps == market.interval_bps
+    assert limit.maker_probability == 0.0
+
+
+def test_a_sure_maker_fill_costs_its_distance_and_the_maker_fee(tmp_path: Path) -> None:
+    found = estimate(inputs(limit_price=99.9), maker=certain(1.0, tmp_path))
+    assert found.maker_probability == 1.0
+    assert found.slippage_bps == pytest.approx(-10.0, abs=1e-9)
+    assert found.fees_bps == pytest.approx(2.0 * 0.999, abs=1e-9)
+    assert found.fill_price == pytest.approx(99.9, abs=1e-9)
+
+
+def test_fees_are_weighted_by_the_maker_share(tmp_path: Path) -> None:
+    quiet = inputs(limit_price=99.9, volatility=1e-9)
+    found = estimate(quiet, maker=certain(0.25, tmp_path))
+    taker = estimate(inputs(volatility=1e-9))
+    assert found.maker_probability == 0.25
+    assert found.fees_bps == pytest.approx(0.25 * 1.998 + 0.75 * taker.fees_bps, abs=1e-9)
+    assert found.slippage_bps == pytest.approx(-2.5 + 0.75 * taker.slippage_bps, abs=1e-9)
+
+
+def test_an_order_that_never_fills_is_completed_as_a_taker(tmp_path: Path) -> None:
+    quiet = inputs(limit_price=99.0, volatility=1e-9)
+    for model in (None, certain(0.9, tmp_path)):
+        found = estimate(quiet, maker=model)
+        assert found.maker_probability == 0.0
+        assert found.net_cost_bps == pytest.approx(estimate(inputs(volatility=1e-9)).net_cost_bps)
+
+
+def test_without_a_horizon_nothing_can_rest(tmp_path: Path) -> None:
+    for model in (None, certain(0.9, tmp_path)):
+        assert estimate(inputs(limit_price=99.9, horizon_s=0.0), maker=model).maker_probability == 0
+
+
+def test_a_partly_crossing_order_takes_first_and_rests_then() -> None:
+    found = estimate(inputs(limit_price=100.15, horizon_s=1e6))
+    assert 0.0 < found.maker_probability < 4.0 / 6.0
+    assert found.interval_bps[0] <= found.interval_bps[1] <= found.interval_bps[2]
+
+
+def test_a_limit_beyond_the_book_rests_with_what_the_book_lacks() -> None:
+    found = estimate(inputs(quantity=20.0, limit_price=100.6))
+    assert 0.0 < found.maker_probability < 0.25
+
+
+def test_a_driftless_price_rewards_waiting_by_fees_and_impact_only() -> None:
+    # Optional stopping: what touched fills win against the mid is what the others lose.
+    one = read_levels("X", {"bids": [(99.0, 1e6)], "asks": [(101.0, 1e6)]})
+    free = dataclasses.replace(FEES, maker=0.0, taker=0.0)
+    found = estimate(inputs(levels=one, limit_price=98.0, volatility=1e-2, fees=free))
+    assert 0.1 < found.maker_probability < 0.9
+    assert found.net_cost_bps == pytest.approx(100.0, abs=1e-9)
+
+
+def test_a_nearer_price_fills_more_often(tmp_path: Path) -> None:
+    model = certain(0.4, tmp_path)
+    for chosen in (None, model):
+        shares = [
+            estimate(inputs(limit_price=price), maker=chosen).maker_probability
+            for price in (99.7, 99.8, 99.9, 100.0, 100.05)
+        ]
+        assert shares == sorted(shares)
+        assert shares[0] < shares[-1] <= 1.0
+
+
+def test_touch_probability_has_its_known_values() -> None:
+    assert touch_probability(2.0, sigma=1.0, horizon_s=4.0) == pytest.approx(0.31731, abs=5e-6)
+    assert touch_probability(0.0, sigma=1.0, horizon_s=0.0) == 1.0
+    assert touch_probability(1.0, sigma=1.0, horizon_s=0.0) == 0.0
+
+
+def test_without_a_model_the_interval_is_the_move_during_the_latency() -> None:
+    low, median, high = estimate(inputs()).interval_bps
+    assert median == estimate(inputs()).net_cost_bps
+    assert high - median == pytest.approx(1.2815515655 * math.sqrt(0.1), abs=1e-8)
+    assert median - low == pytest.approx(high - median)
+
+
+def test_a_fitted_model_gives_the_interval() -> None:
+    found = estimate(inputs(), slippage=fitted())
+    low, median, high = (value - found.fees_bps for value in found.interval_bps)
+    assert median == pytest.approx(found.slippage_bps + 1.0, abs=1.0)
+    assert low < median < high
+
+
+def test_the_interval_of_a_limit_order_is_that_of_both_outcomes(tmp_path: Path) -> None:
+    sure = estimate(inputs(limit_price=99.9), maker=certain(1.0, tmp_path))
+    low, median, high = sure.interval_bps
+    assert median == pytest.approx(sure.net_cost_bps, abs=1e-6)
+    assert high - low == pytest.approx(2 * 1.2815515655 * math.sqrt(0.1), abs=1e-6)
+    mixed = estimate(inputs(limit_price=99.9, volatility=1e-9), maker=certain(0.5, tmp_path))
+    assert mixed.interval_bps[0] < 0.0 < mixed.interval_bps[2]
+
+
+def test_untrained_or_other_models_are_refused() -> None:
+    with pytest.raises(UntrainedModelError):
+        estimate(inputs(), slippage=SlippageModel())
+    with pytest.raises(UntrainedModelError):
+        estimate(inputs(limit_price=99.9), maker=MakerTakerModel())
+    other = SlippageModel()
+    other.fit(np.arange(100.0)[:, None], np.arange(100.0), names=["x"])
+    with pytest.raises(ValidationError, match="not fitted on"):
+        estimate(inputs(), slippage=other)
+
+
+def test_the_schedule_trades_the_whole_order() -> None:
+    found = estimate(inputs(risk_aversion=1e-2))
+    assert len(found.schedule) == 12
+    assert [step.start_s for step in found.schedule] == [5.0 * i for i in range(12)]
+    assert math.fsum(step.quantity for step in found.schedule) == pytest.approx(6.0, rel=1e-12)
+    assert found.schedule[-1].remaining == 0.0
+    assert "half-life" in found.schedule_note
+    assert found.schedule_cost_bps > 0 < found.schedule_risk_bps
+
+
+def test_without_urgency_the_note_says_so() -> None:
+    assert "equal steps" in estimate(inputs(risk_aversion=0.0)).schedule_note
+
+
+def test_a_schedule_that_is_not_valid_is_left_out_with_the_reason() -> None:
+    one = read_levels("X", {"bids": [(99, 9)], "asks": [(101, 9)]})
+    asks = [(1.01e150, 1e10), (1.02e150, 1e10)]
+    vast = read_levels("X", {"bids": [(1e150, 1e10)], "asks": asks})
+    for found, reason in (
+        (estimate(inputs(horizon_s=0.0)), "horizon"),
+        (estimate(inputs(levels=one)), "one price"),
+        (estimate(inputs(levels=vast, risk_aversion=0.0, quantity=1e10)), "too large"),
+    ):
+        assert found.schedule == ()
+        assert reason in found.schedule_note
+        assert found.schedule_cost_bps is found.schedule_risk_bps is None
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -1.0])
+@pytest.mark.parametrize("name", ["quantity", "volatility", "horizon_s", "risk_aversion"])
+def test_hostile_numbers_are_refused(name, bad) -> None:
+    with pytest.raises(ValidationError, match=name):
+        estimate(inputs(**{name: bad}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"quantity": 0.0}, {"quantity": 1e308}, {"quantity": 1e9}, {"volatility": 0.0},
+        {"volatility": 1.0},
+        {"limit_price": 0.0}, {"limit_price": math.nan}, {"limit_price": 1e308},
+        {"limit_price": None}, {"order_type": OrderType.MARKET, "limit_price": 99.0},
+        {"fees": dataclasses.replace(FEES, maker=math.nan)},
+        {"fees": dataclasses.replace(FEES, taker=0.5)},
+    ],
+)  # fmt: skip
+def test_contradictory_or_impossible_inputs_are_refused(change) -> None:
+    with pytest.raises(ValidationError):
+        estimate(dataclasses.replace(inputs(), **{"order_type": OrderType.LIMIT, **change})
+                 if "limit_price" in change else inputs(**change))  # fmt: skip
+
+
+def test_every_figure_is_a_plain_finite_number() -> None:
+    found: CostEstimate = estimate(inputs(quantity=60.0), slippage=fitted())
+    plain = dataclasses.asdict(found)
+    values = [*plain["interval_bps"], *(v for v in plain.values() if isinstance(v, float))]
+    values += [number for step in plain["schedule"] for number in step.values()]
+    assert {type(value) for value in values} == {float}
+    assert all(map(math.isfinite, values))

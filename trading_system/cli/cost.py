@@ -1,0 +1,287 @@
+"""``trading-system cost``: what a trade would cost on live books, once, watched or served."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from trading_system.cli import output
+from trading_system.cli.options import Environment, Json, part, settings_with
+from trading_system.cli.output import ExitCode
+from trading_system.domain.errors import ConfigurationError, TradingSystemError, ValidationError
+
+app = typer.Typer(help="Price trades on live books; reads public data only.", no_args_is_help=True)
+
+_WATCH_S: Final = 0.25
+_SCHEDULE_ROWS: Final = 3
+
+Exchange = Annotated[str, typer.Option(help="okx or bybit.")]
+Figures = list[tuple[str, str]]
+
+
+@app.command()
+def estimate(
+    *,
+    side: Annotated[str, typer.Option(help="buy or sell.")],
+    quantity: Annotated[str, typer.Option(help="Positive number, in --unit.")],
+    exchange: Exchange = "bybit",
+    instrument: Annotated[
+        str, typer.Option(help="The exchange's own spelling: BTCUSDT, BTC-USDT-SWAP.")
+    ] = "BTCUSDT",
+    unit: Annotated[str, typer.Option(help="base, quote or usd.")] = "base",
+    order_type: Annotated[str, typer.Option(help="market or limit.")] = "market",
+    price: Annotated[str | None, typer.Option(help="Limit price, quote currency.")] = None,
+    volatility_bps: Annotated[
+        str | None, typer.Option(help="Of the mid over one second, bps; left out, measured.")
+    ] = None,
+    tier: Annotated[str | None, typer.Option(help="Fee tier; left out, the lowest.")] = None,
+    horizon: Annotated[str | None, typer.Option(help="Time to work the order, seconds.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on until Ctrl-C.")] = False,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="With --watch: end after this many estimates.")
+    ] = None,
+    wait: Annotated[
+        float, typer.Option(min=0.1, max=3600.0, help="Patience with book and volatility, s.")
+    ] = 30.0,
+    environment: Environment = None,
+    as_json: Json = False,
+) -> int:
+    """Print what one trade would cost on the live book of this moment."""
+    request = _checked(
+        {
+            "exchange": exchange,
+            "instrument": instrument,
+            "side": side,
+            "quantity": quantity,
+            "unit": unit,
+            "order_type": order_type,
+            "price": price,
+            "volatility_bps": volatility_bps,
+            "tier": tier,
+            "horizon_s": horizon,
+        }
+    )
+    if count is not None and not watch:
+        raise ConfigurationError("--count needs --watch")
+    settings = settings_with({"environment": environment})
+    output.configure_logs(_quiet(settings.log.level), form=settings.log.format)
+    show = _Screen(as_json=as_json)
+    work = _watched(settings, request, show, count) if watch else _once(settings, request, wait)
+    answer = _run(work)
+    if answer is not None:
+        show.once(answer)
+    return int(ExitCode.OK)
+
+
+@app.command()
+def serve(
+    *,
+    exchange: Annotated[
+        list[str] | None, typer.Option(help="okx or bybit; one for each --instrument.")
+    ] = None,
+    instrument: Annotated[
+        list[str] | None, typer.Option(help="The exchange's own spelling; may be repeated.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes a free one.")] = None,
+    environment: Environment = None,
+    as_json: Json = False,
+) -> int:
+    """Serve estimates over HTTP and WebSocket on loopback until SIGTERM or Ctrl-C."""
+    markets = _markets(exchange, instrument)
+    settings = settings_with({"environment": environment, "cost.port": port})
+    output.configure_logs(settings.log.level, form=settings.log.format)
+    _run(_served(settings, markets, as_json=as_json))
+    return int(ExitCode.OK)
+
+
+def _markets(exchanges: list[str] | None, instruments: list[str] | None) -> list[tuple[str, str]]:
+    if not exchanges and not instruments:
+        return [("bybit", "BTCUSDT"), ("okx", "BTC-USDT-SWAP")]
+    named, of = instruments or [], exchanges or []
+    if len(of) == 1:
+        of = of * max(len(named), 1)
+    if len(named) != len(of):
+        raise ConfigurationError(
+            f"{len(of)} --exchange and {len(named)} --instrument; give one --exchange for all, or "
+            "one for each --instrument"
+        )
+    return list(zip(of, named, strict=True))
+
+
+def _checked(values: dict[str, Any]) -> Any:  # noqa: ANN401 - EstimateRequest, loaded late
+    try:
+        return part("cost_simulator.requests").read_request(values)
+    except ValidationError as e:
+        raise ConfigurationError(str(e)) from e
+
+
+# A request that the venue's own figures refute (no such instrument, no such tier) is misuse too.
+def _run(work: Any) -> Any:  # noqa: ANN401 - the coroutine's own result
+    try:
+        return asyncio.run(work)
+    except ValidationError as e:
+        raise ConfigurationError(str(e)) from e
+
+
+# People who ask for one figure do not want the log of a start; warnings still show.
+def _quiet(level: str) -> str:
+    return "warning" if level == "info" else level
+
+
+async def _once(settings: Any, request: Any, wait_s: float) -> dict[str, Any]:  # noqa: ANN401 - loaded late
+    async with _simulator(settings, request) as simulator:
+        await simulator.wait_until_priceable(request, deadline_s=wait_s)
+        answer: dict[str, Any] = simulator.estimate(request)
+        return answer
+
+
+async def _watched(settings: Any, request: Any, show: _Screen, count: int | None) -> None:  # noqa: ANN401 - loaded late
+    shown = 0
+    async with _simulator(settings, request) as simulator:
+        updates = simulator.updates(request, min_interval_s=_WATCH_S)
+        with show:
+            async with aclosing(updates):
+                async for update in updates:
+                    show.update(update)
+                    shown += isinstance(update, dict)
+                    if shown == count:
+                        return
+
+
+@asynccontextmanager
+async def _simulator(settings: Any, request: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - loaded late
+    room = part("cost_simulator.simulator")
+    async with room.CostSimulator(settings, request.exchange, request.instrument) as simulator:
+        yield simulator
+
+
+async def _served(settings: Any, markets: list[tuple[str, str]], *, as_json: bool) -> None:  # noqa: ANN401 - loaded late
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    (exchange, instrument), *more = markets
+    simulator = part("cost_simulator.simulator").CostSimulator(
+        settings, exchange, instrument, markets=more, must_have_books=False
+    )
+    server = part("cost_simulator.server").cost_server
+    async with (
+        simulator,
+        server(simulator, host=settings.cost.host, port=settings.cost.port) as url,
+    ):
+        names = [f"{of} {name}" for of, name in simulator.names]
+        if as_json:
+            output.emit_json({"url": url, "ws": f"ws{url[4:]}/ws", "markets": names})
+        else:
+            output.note(f"costs of {', '.join(names)} at {url} (WebSocket /ws); Ctrl-C stops")
+        await simulator.serve_until(stop)
+
+
+class _Screen:
+    # Where estimates are shown: a table that is drawn anew, or one JSON document per estimate.
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._live: Live | None = None
+
+    def once(self, answer: dict[str, Any]) -> None:
+        if self._as_json:
+            output.emit_json(answer)
+        else:
+            output.emit_table(_title(answer), ("what", "figure"), _rows(answer))
+
+    def update(self, update: dict[str, Any] | TradingSystemError) -> None:
+        if self._as_json:
+            output.emit_json(_fault(update) if isinstance(update, TradingSystemError) else update)
+        elif self._live is not None:
+            self._live.update(_drawn(update))
+
+    def __enter__(self) -> _Screen:
+        if not self._as_json:
+            self._live = Live(console=Console(), auto_refresh=False, transient=False)
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, *details: Any) -> None:  # noqa: ANN401 - as the protocol has it
+        if self._live is not None:
+            self._live.__exit__(*details)
+
+
+def _fault(error: TradingSystemError) -> dict[str, str]:
+    described: dict[str, str] = part("cost_simulator.faults").described(error)
+    return described
+
+
+def _drawn(update: dict[str, Any] | TradingSystemError) -> Table | str:
+    if isinstance(update, TradingSystemError):
+        return f"no estimate: {update}"
+    table = Table("what", "figure", title=_title(update), title_justify="left")
+    for row in _rows(update):
+        table.add_row(*row)
+    return table
+
+
+def _title(answer: dict[str, Any]) -> str:
+    return (
+        f"{answer['side']} {answer['quantity_base']:.8g} {answer['instrument']} on "
+        f"{answer['exchange']}, {answer['order_type']}"
+    )
+
+
+def _rows(answer: dict[str, Any]) -> Figures:
+    fees, interval, book = answer["fees"], answer["interval"], answer["book"]
+    fill = answer["fill_price_quote"]
+    flag = " (beyond the displayed book)" if answer["is_extrapolated"] else ""
+    return [
+        ("mid", f"{answer['mid_price_quote']:,.10g} quote"),
+        ("notional", f"{answer['notional_quote']:,.2f} quote"),
+        ("expected fill price", "-" if fill is None else f"{fill:,.10g} quote"),
+        ("slippage", _money(answer, "slippage")),
+        ("fees", f"{_money(answer, 'fees')}, tier {fees['tier']} as of {fees['as_of']}"),
+        ("market impact", _money(answer, "market_impact") + flag),
+        ("net cost", _money(answer, "net_cost")),
+        ("net cost, 10 % to 90 %", f"{interval['p10_bps']:.3f} to {interval['p90_bps']:.3f} bps"),
+        ("naive sum", f"{answer['naive_sum_bps']:.3f} bps (counts impact twice)"),
+        ("maker / taker", f"{answer['maker_pct']:.1f} % / {answer['taker_pct']:.1f} %"),
+        ("volatility over 1 s", f"{answer['volatility_bps']:.3f} bps, {_source(answer)}"),
+        *_schedule_rows(answer["schedule"]),
+        ("book", f"{book['age_ms']:.0f} ms old, sequence {book['sequence']}"),
+        ("cost models", _microseconds(answer["latency"]["cost_models_us"])),
+        ("total pipeline", _microseconds(answer["latency"]["total_pipeline_us"])),
+    ]
+
+
+def _money(answer: dict[str, Any], name: str) -> str:
+    return f"{answer[f'{name}_bps']:.3f} bps = {answer[f'{name}_quote']:,.4f} quote"
+
+
+def _source(answer: dict[str, Any]) -> str:
+    samples = answer["volatility_samples"]
+    return "given" if samples is None else f"realised over {samples} s"
+
+
+def _schedule_rows(schedule: dict[str, Any]) -> Figures:
+    if not schedule["steps"]:
+        return [("schedule", f"none: {schedule['note']}")]
+    steps = schedule["steps"]
+    first = ", ".join(f"{step['quantity_base']:.4g}" for step in steps[:_SCHEDULE_ROWS])
+    rest = ", ..." if len(steps) > _SCHEDULE_ROWS else ""
+    rows = [
+        ("schedule", f"{len(steps)} steps over {schedule['horizon_s']:g} s: {first}{rest} base")
+    ]
+    if schedule["cost_bps"] is not None and schedule["risk_bps"] is not None:
+        figure = f"{schedule['cost_bps']:.3f} bps, risk {schedule['risk_bps']:.3f} bps"
+        rows.append(("scheduled cost", figure))
+    return rows
+
+
+def _microseconds(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:,.1f} us"

@@ -1,0 +1,175 @@
+"""OKX's public books as a book feed, sizes turned from contracts into base currency."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from trading_system.cost_simulator.faults import UnknownInstrumentError
+from trading_system.cost_simulator.feeds import BookView, Level, Listeners, Tick
+from trading_system.domain.errors import CorruptDataError, VenueRejected
+from trading_system.domain.ports import Clock
+from trading_system.venues.okx.feed import OkxPublicFeed
+from trading_system.venues.okx.hosts import OkxHosts
+from trading_system.venues.okx.instruments import OkxInstrument, OkxInstType
+from trading_system.venues.okx.rest import OkxPublicRest
+
+DEPTH: Final = 400
+_SHOWN_NAMES: Final = 8
+_PRODUCTS: Final = {OkxInstType.SPOT: "spot"}
+
+
+class OkxBookFeed:
+    """Books of several instruments over one connection.
+
+    Parameters
+    ----------
+    hosts : OkxHosts
+        Where the public stream is.
+    instruments : Mapping[str, OkxInstrument]
+        By OKX's name; supplies contract values.
+    channel : str
+        ``books`` or ``books5``.
+    clock : Clock
+        Receive stamps and stage times.
+    jitter : random.Random
+        Source of the back-off's jitter.
+    """
+
+    def __init__(
+        self,
+        hosts: OkxHosts,
+        instruments: Mapping[str, OkxInstrument],
+        *,
+        channel: str,
+        clock: Clock,
+        jitter: random.Random,
+    ) -> None:
+        self._clock = clock
+        self._instruments = dict(instruments)
+        self._listeners: Listeners | None = None
+        self._sides: dict[str, tuple[int, list[Level], list[Level]]] = {}
+        self._feed = OkxPublicFeed(
+            hosts.public,
+            instruments,
+            channel=channel,
+            clock=clock,
+            jitter=jitter,
+            on_change=self._on_change,
+        )
+
+    @property
+    def exchange(self) -> str:
+        """``okx``."""
+        return "okx"
+
+    @property
+    def products(self) -> dict[str, str]:
+        """Kind of each instrument; futures are charged like perpetuals."""
+        return {
+            name: _PRODUCTS.get(rules.inst_type, "perpetual")
+            for name, rules in self._instruments.items()
+        }
+
+    def listen(self, listeners: Listeners) -> None:
+        """Tell ``listeners`` from now on."""
+        self._listeners = listeners
+
+    async def run(self) -> None:
+        """Keep the connection alive until cancelled."""
+        await self._feed.run()
+
+    def view(self, instrument: str) -> BookView | None:
+        """Return the book, None while there is no trusted two-sided one."""
+        book = self._feed.book(instrument)
+        received_ns = book.received_ns
+        sides = self._sides_of(instrument, book.version) if book.is_ready else None
+        if sides is None or received_ns is None:
+            return None
+        bids, asks = sides
+        return BookView(
+            bids=bids,
+            asks=asks,
+            version=book.version,
+            sequence=book.seq_id,
+            ts_exchange_ns=book.ts_exchange_ns,
+            received_ns=received_ns,
+            confirmed_ns=received_ns,
+        )
+
+    def figures(self) -> dict[str, Any]:
+        """Return counters of the connection and its books."""
+        feed = self._feed
+        books = [feed.book(name) for name in self._instruments]
+        return {
+            "is_up": feed.is_up,
+            "frames": feed.frames,
+            "resyncs": feed.resyncs,
+            "connects": feed.connects,
+            "gaps": sum(book.gaps for book in books),
+            "crossed": sum(book.crossed for book in books),
+            "rejected": sum(book.rejected for book in books),
+            "checksum_failures": sum(book.checksum_failures for book in books),
+        }
+
+    def _sides_of(self, instrument: str, version: int) -> tuple[list[Level], list[Level]] | None:
+        known = self._sides.get(instrument)
+        if known is not None and known[0] == version:
+            return known[1], known[2]
+        sides = self._feed.depth(instrument, DEPTH)
+        if sides is None or not all(sides):
+            return None
+        self._sides[instrument] = (version, *sides)
+        return sides
+
+    def _on_change(self, instrument: str) -> None:
+        listeners, book = self._listeners, self._feed.book(instrument)
+        if listeners is None:
+            return
+        if not book.is_ready:
+            listeners.on_lost(instrument)
+            return
+        mid, received_ns = book.get_mid_price(), book.received_ns
+        if mid is None or received_ns is None:
+            return
+        listeners.on_tick(
+            Tick(
+                instrument=instrument,
+                mid=mid,
+                received_ns=received_ns,
+                decoded_ns=None,
+                applied_ns=self._clock.monotonic_ns(),
+            )
+        )
+
+
+async def read_instruments(
+    hosts: OkxHosts, wanted: Sequence[str], *, clock: Clock
+) -> dict[str, OkxInstrument]:
+    """Return the wanted instruments as OKX describes them.
+
+    Raises
+    ------
+    UnknownInstrumentError
+        If OKX does not offer one, or it does not trade now; the message names some that do.
+    VenueError
+        If OKX cannot be reached.
+    """
+    found: dict[str, OkxInstrument] = {}
+    async with OkxPublicRest(hosts, clock=clock) as rest:
+        for name in wanted:
+            try:
+                found[name] = await rest.instrument(name)
+            except (VenueRejected, CorruptDataError) as e:
+                raise await _unknown(rest, name) from e
+            if not found[name].is_live:
+                raise await _unknown(rest, name)
+    return found
+
+
+async def _unknown(rest: OkxPublicRest, name: str) -> UnknownInstrumentError:
+    listed = await rest.instruments(OkxInstType.SWAP)
+    offered = [inst_id for inst_id, rules in listed.items() if rules.is_live]
+    shown = ", ".join(offered[:_SHOWN_NAMES])
+    return UnknownInstrumentError(f"okx does not offer {name}; take one of {shown}")

@@ -1,0 +1,1 @@
+"""OKX V5 public market data: books, trades, tickers, instruments."""
