@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live_rig import live_settings
+from live_rig import eventually, live_settings, reader_of, running
 from virtual_desk import ACCOUNT, RUN_ID, STEP_MS, TIMEOUT_S, VenueDoor, VirtualLoop
 
 from agents.market_maker.maker import MarketMaker
@@ -27,6 +28,7 @@ from trading_system.bybit_client import BybitClient
 from trading_system.config.sections import RiskSettings
 from trading_system.config.settings import Settings
 from trading_system.domain.orders import Fill, OrderIntent, PriceChange, Side, TimeInForce
+from trading_system.enhanced_trading_system import EnhancedTradingSystem
 from trading_system.evaluation.sessions import START_MS, SyntheticPlan
 from trading_system.execution.engine import RECOVERY, ExecutionEngine
 from trading_system.execution.journal.store import IN_MEMORY, Journal
@@ -468,6 +470,36 @@ async def test_a_users_own_market_maker_goes_through_the_same_gate(tmp_path: Pat
         assert await maker.wind_down() is True
         assert client.resting_orders("ETHUSDT") == ()
     assert client.may_open() is False
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.xdist_group("processes")
+async def test_after_the_venue_died_both_sides_are_quoted_again_and_agree(tmp_path: Path) -> None:
+    settings = live_settings(tmp_path, strategy__name="market-maker", market_maker__tiers=1)
+    async with running(settings) as system:
+        session, venue = system.desk.live_session(), system.desk.venue
+        assert venue is not None
+
+        def is_quoting() -> bool:
+            orders = [o for symbol in session.instruments for o in session.engine.resting(symbol)]
+            return len(orders) == 4 and all(o.is_settled_in for o in orders)
+
+        await eventually(is_quoting, what="quoting")
+        assert venue.pid is not None
+        os.kill(venue.pid, signal.SIGKILL)
+        await eventually(lambda: not session.may_open(), what="the hold")
+        await eventually(session.may_open, within_s=30.0, what="the end of the outage")
+        await eventually(is_quoting, within_s=20.0, what="quoting again")
+        rows = [row for s in session.instruments for row in await open_rows(system, s)]
+        assert len([row for row in rows if not row["stopOrderType"]]) == 4
+    status = system.get_system_status()
+    assert status["position"]["local"] == status["position"]["venue"]
+    assert (status["own_open_orders"], status["orders"]["unknown"]) == (0, 0)
+    assert abs(Decimal(status["market_maker"]["pnl"]["difference"])) < CENT
+
+
+async def open_rows(system: EnhancedTradingSystem, symbol: str) -> list[dict[str, Any]]:
+    return await reader_of(system.desk).rows("/v5/order/realtime", symbol=symbol)
 
 
 @pytest.mark.timeout(120)

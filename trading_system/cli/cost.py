@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -20,6 +24,7 @@ from trading_system.domain.errors import ConfigurationError, TradingSystemError,
 
 app = typer.Typer(help="Price trades on live books; reads public data only.", no_args_is_help=True)
 
+_COMPILE_S: Final = 120.0
 _WATCH_S: Final = 0.25
 _SCHEDULE_ROWS: Final = 3
 
@@ -71,8 +76,9 @@ def estimate(
     )
     if count is not None and not watch:
         raise ConfigurationError("--count needs --watch")
-    settings = settings_with({"environment": environment})
+    settings = settings_with({"environment": environment}, only_reads=True)
     output.configure_logs(_quiet(settings.log.level), form=settings.log.format)
+    _keep_kernels(settings.data_dir)
     show = _Screen(as_json=as_json)
     work = _watched(settings, request, show, count) if watch else _once(settings, request, wait)
     answer = _run(work)
@@ -96,10 +102,26 @@ def serve(
 ) -> int:
     """Serve estimates over HTTP and WebSocket on loopback until SIGTERM or Ctrl-C."""
     markets = _markets(exchange, instrument)
-    settings = settings_with({"environment": environment, "cost.port": port})
+    settings = settings_with({"environment": environment, "cost.port": port}, only_reads=True)
     output.configure_logs(settings.log.level, form=settings.log.format)
+    _keep_kernels(settings.data_dir)
+    _compile_elsewhere()
     _run(_served(settings, markets, as_json=as_json))
     return int(ExitCode.OK)
+
+
+def _keep_kernels(data_dir: Path) -> None:
+    # Where the trading commands keep them too; numba reads this when it is first imported.
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(data_dir.absolute() / "kernels"))
+
+
+# Compiling leaves some 20 MiB behind for good, which a server need not carry.
+def _compile_elsewhere() -> None:
+    kept = Path(os.environ["NUMBA_CACHE_DIR"])
+    if not any(kept.rglob("*.nbc")):
+        command = [sys.executable, "-m", "trading_system.market.warm"]
+        with suppress(OSError, subprocess.TimeoutExpired):
+            subprocess.run(command, check=False, timeout=_COMPILE_S)  # noqa: S603 - our own module
 
 
 def _markets(exchanges: list[str] | None, instruments: list[str] | None) -> list[tuple[str, str]]:

@@ -91,9 +91,7 @@ def start(
     no_dashboard: Annotated[
         bool, typer.Option("--no-dashboard", help="Accepted; this version has no dashboard.")
     ] = False,
-    strategy: Annotated[
-        str | None, typer.Option(help="signals, market-maker or none.")
-    ] = None,
+    strategy: Annotated[str | None, typer.Option(help="signals, market-maker or none.")] = None,
     signal: Annotated[
         list[str] | None,
         typer.Option(help="Own signal agent as module:Class; may be repeated."),

@@ -16,8 +16,8 @@ def part(name: str) -> Any:  # noqa: ANN401 - a module
     return import_module(f"trading_system.{name}")
 
 
-def settings_with(given: dict[str, Any]) -> Any:  # noqa: ANN401 - Settings, loaded late
+def settings_with(given: dict[str, Any], *, only_reads: bool = False) -> Any:  # noqa: ANN401 - Settings, loaded late
     """Return the settings with the options that were given on the command line."""
     return part("config.settings").load_settings(
-        {key: value for key, value in given.items() if value is not None}
+        {key: value for key, value in given.items() if value is not None}, only_reads=only_reads
     )

@@ -295,7 +295,7 @@ class MarketMakerSettings(Section):
         default=2.0, description="distance from one tier to the next, bps of the mid"
     )
     atr_multiple: Annotated[float, Field(gt=0, le=10)] = Field(
-        default=0.25, description="atr only: half spread as a share of the ATR of one minute"
+        default=0.05, description="atr only: half spread as a share of the ATR of one minute"
     )
     atr_period: Annotated[int, Field(ge=2, le=200)] = Field(
         default=14, description="candles of the ATR"

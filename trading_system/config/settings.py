@@ -174,6 +174,7 @@ def load_settings(
     environ: Mapping[str, str] | None = None,
     dotenv_path: Path = Path(".env"),
     config_path: Path = Path("config.json"),
+    only_reads: bool = False,
 ) -> Settings:
     """Return the settings collected from all sources.
 
@@ -186,6 +187,9 @@ def load_settings(
         Environment variables; None takes those of the process.
     dotenv_path, config_path : Path
         Files that are read if they exist.
+    only_reads : bool
+        Whether nothing that is built from the settings can send an order: then mainnet needs no
+        confirmation.
 
     Raises
     ------
@@ -201,7 +205,7 @@ def load_settings(
     merged |= _from_variables(environ, source="environment")
     merged |= _from_arguments(arguments)
     settings = _validated(merged)
-    if settings.environment == "mainnet":
+    if settings.environment == "mainnet" and not only_reads:
         _require_confirmation({**dotenv, **environ})
     return settings
 

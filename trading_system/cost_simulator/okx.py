@@ -10,6 +10,7 @@ from trading_system.cost_simulator.faults import UnknownInstrumentError
 from trading_system.cost_simulator.feeds import BookView, Level, Listeners, Tick
 from trading_system.domain.errors import CorruptDataError, VenueRejected
 from trading_system.domain.ports import Clock
+from trading_system.venues.link import LinkTiming
 from trading_system.venues.okx.feed import OkxPublicFeed
 from trading_system.venues.okx.hosts import OkxHosts
 from trading_system.venues.okx.instruments import OkxInstrument, OkxInstType
@@ -17,6 +18,9 @@ from trading_system.venues.okx.rest import OkxPublicRest
 
 DEPTH: Final = 400
 _SHOWN_NAMES: Final = 8
+_KEEP_ALIVE_NS: Final = 65_000_000_000
+# A quiet stream is asked for a sign of life well before an estimate counts its book as stale.
+_TIMING: Final = LinkTiming(ping_s=2.0, pong_s=2.0)
 _PRODUCTS: Final = {OkxInstType.SPOT: "spot"}
 
 
@@ -57,6 +61,7 @@ class OkxBookFeed:
             clock=clock,
             jitter=jitter,
             on_change=self._on_change,
+            timing=_TIMING,
         )
 
     @property
@@ -95,7 +100,9 @@ class OkxBookFeed:
             sequence=book.seq_id,
             ts_exchange_ns=book.ts_exchange_ns,
             received_ns=received_ns,
-            confirmed_ns=received_ns,
+            confirmed_ns=confirmed_ns(
+                received_ns, heard_ns=self._feed.last_frame_ns if self._feed.is_up else None
+            ),
         )
 
     def figures(self) -> dict[str, Any]:
@@ -142,6 +149,24 @@ class OkxBookFeed:
                 applied_ns=self._clock.monotonic_ns(),
             )
         )
+
+
+def confirmed_ns(received_ns: int, *, heard_ns: int | None) -> int:
+    """Return when a book was last known to be right.
+
+    Anything heard on its connection vouches for a quiet book, because continuity is proved by
+    every message; but OKX itself confirms each book once a minute, and silence beyond that counts.
+
+    Parameters
+    ----------
+    received_ns : int
+        Newest message of the book, monotonic nanoseconds.
+    heard_ns : int or None
+        Newest frame of the connection that is up, None without one.
+    """
+    if heard_ns is None or heard_ns - received_ns > _KEEP_ALIVE_NS:
+        return received_ns
+    return max(received_ns, heard_ns)
 
 
 async def read_instruments(

@@ -38,12 +38,12 @@ _BPS = 10_000.0
 class Market:
     """One instrument of one exchange: where its book comes from and what is known of it."""
 
-    def __init__(self, feed: BookFeed, instrument: str, *, settings: CostSettings) -> None:
+    def __init__(self, feed: BookFeed, instrument: str, *, cost: CostSettings) -> None:
         self.feed = feed
         self.exchange = feed.exchange
         self.instrument = instrument
         self.product = feed.products[instrument]
-        self.volatility = RealisedVolatility(settings.volatility_window_s)
+        self.volatility = RealisedVolatility(cost.volatility_window_s)
         self.stages = stages.Stages()
         self.rate = stages.TickRate()
         self.watchers: set[asyncio.Event] = set()
@@ -133,7 +133,7 @@ class PriceDesk:
     ----------
     feeds : iterable of BookFeed
         One per exchange; each tells this desk of its ticks from now on.
-    settings : CostSettings
+    cost : CostSettings
         Horizon, risk aversion, patience with old books.
     tables : FeeTables
         Fee rates by exchange, product and tier.
@@ -147,13 +147,13 @@ class PriceDesk:
         self,
         feeds: Iterable[BookFeed],
         *,
-        settings: CostSettings,
+        cost: CostSettings,
         tables: FeeTables,
         maker: MakerTakerModel | None,
         slippage: SlippageModel | None,
         clock: Clock,
     ) -> None:
-        self._settings = settings
+        self._cost = cost
         self._tables = tables
         self._maker = None if maker is None else _TimedMaker(maker, clock)
         self._slippage = slippage
@@ -163,7 +163,7 @@ class PriceDesk:
         self.markets: dict[tuple[str, str], Market] = {}
         for feed in self.feeds:
             for instrument in feed.products:
-                market = Market(feed, instrument, settings=settings)
+                market = Market(feed, instrument, cost=cost)
                 self.markets[feed.exchange, instrument] = market
             feed.listen(Listeners(on_tick=partial(self._on_tick, feed), on_lost=self._loser(feed)))
 
@@ -229,7 +229,7 @@ class PriceDesk:
         view = self._trusted(market)
         volatility, samples = self._volatility(market, request, started_ns)
         fees = self._fees(market, request)
-        horizon_s = self._settings.horizon_s if request.horizon_s is None else request.horizon_s
+        horizon_s = self._cost.horizon_s if request.horizon_s is None else request.horizon_s
         levels = market.levels(view)
         ready_ns = self._clock.monotonic_ns()
         inputs = CostInputs(
@@ -241,7 +241,7 @@ class PriceDesk:
             fees=fees,
             limit_price=request.price,
             horizon_s=horizon_s,
-            risk_aversion=self._settings.risk_aversion,
+            risk_aversion=self._cost.risk_aversion,
         )
         maker = self._maker
         if maker is not None:
@@ -281,10 +281,10 @@ class PriceDesk:
                 f"there is no valid book of {name} now; wait for the feed, see its status"
             )
         age_s = (self._clock.monotonic_ns() - view.confirmed_ns) / _NS_PER_S
-        if age_s > self._settings.stale_after_s:
+        if age_s > self._cost.stale_after_s:
             raise BookUnavailableError(
                 f"the book of {name} is {age_s:.1f} s old, more than "
-                f"{self._settings.stale_after_s:g} s; wait for the feed, or raise "
+                f"{self._cost.stale_after_s:g} s; wait for the feed, or raise "
                 "TRADING_COST__STALE_AFTER_S"
             )
         return view

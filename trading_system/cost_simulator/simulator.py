@@ -77,7 +77,7 @@ class CostSimulator:
         feeds: Sequence[BookFeed] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self._settings = load_settings({}) if settings is None else settings
+        self._settings = load_settings({}, only_reads=True) if settings is None else settings
         self._names = checked_names([(exchange, instrument), *markets])
         self._must_have_books = must_have_books
         self._clock: Clock = SystemClock() if clock is None else clock
@@ -355,7 +355,7 @@ class CostSimulator:
             feeds = self._connection.feeds
         self._desk = PriceDesk(
             feeds,
-            settings=self._settings.cost,
+            cost=self._settings.cost,
             tables=tables,
             maker=MakerTakerModel.load_shipped(),
             slippage=SlippageModel.load_shipped(),

@@ -25,11 +25,10 @@ from trading_system.domain.errors import (
     VenueError,
     VenueUnavailable,
 )
-from trading_system.domain.orders import Fill, OrderIntent, Side
+from trading_system.domain.orders import Fill, Side
 from trading_system.domain.parents import ParentOrder, ParentResult
 from trading_system.domain.ports import Clock
 from trading_system.domain.signals import Consensus, MarketFeatures
-from trading_system.execution.engine import ExecutionEngine
 from trading_system.execution.executor import Executor
 from trading_system.execution.journal.store import Journal
 from trading_system.live.account import AccountFeed, Reconciler, own_part
@@ -37,17 +36,18 @@ from trading_system.live.client import GatedClient
 from trading_system.live.collector import tame_collector
 from trading_system.live.connection import Account, Traffic, VenueConnection
 from trading_system.live.feed import MarketFeed
+from trading_system.live.gated_engine import engine_of
 from trading_system.live.market_making import MarketMaking, market_making_of
 from trading_system.live.optimizers import optimizers_of
 from trading_system.live.outage import OutageWatch
 from trading_system.live.quoting import QuotingDesk
+from trading_system.live.settling import cancel_and_settle
+from trading_system.live.staleness import hold_while_stale
 from trading_system.market import kernels
 from trading_system.market.book import BookWalk
 from trading_system.monitoring.loop_lag import LoopLag
-from trading_system.risk.limits import RiskLimits, TradingState
-from trading_system.risk.losses import LossGuard
+from trading_system.risk.limits import TradingState
 from trading_system.risk.portfolio import Portfolio
-from trading_system.runtime.limiter import SlidingWindow
 from trading_system.strategies.trader import SignalTrader
 from trading_system.venues.bybit.reading import BybitReads
 from trading_system.venues.bybit.streams import StreamCallbacks
@@ -62,11 +62,7 @@ _COMPARE_EVERY_S = 5.0
 _MARK_EVERY_S = 0.5
 _PROBE_EVERY_S = 5.0
 _CLOCK_EVERY_ROUNDS = 12
-_SETTLE_S = 12.0
-_SETTLE_PAUSE_S = 0.3
-_NS_PER_S = 1_000_000_000
 _STARTING = "start"
-_STALE = "stale-book"
 
 Spawn = Callable[[str, Coroutine[Any, Any, None]], object]
 
@@ -103,9 +99,7 @@ class TradingSession:
         clock: Clock,
         spawn: Spawn,
     ) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._spawn = spawn
+        self._settings, self._clock, self._spawn = settings, clock, spawn
         self._timeout_s = settings.bybit.request_timeout_s
         self._connection = connection
         self._gateway, self.latency = connection.gateway, connection.latency
@@ -115,7 +109,6 @@ class TradingSession:
         self.last_frames_per_second: float | None = None
         self._release_collector: Callable[[], None] = _nothing
         self._is_ending = False
-        self.making: MarketMaking | None = None
         self.answers: dict[str, dict[str, Any]] = {}
         self.loop_lag = LoopLag(clock=clock)
         self.portfolio = Portfolio(account.wallet.wallet_balance)
@@ -131,7 +124,19 @@ class TradingSession:
             panel_of=self.signals.panel,
         )
         self.feed.offset_ns = connection.rest.offset_ns
-        self.engine = self._engine(settings.risk, run_id)
+        self.engine = engine_of(
+            settings,
+            connection,
+            account=account,
+            portfolio=self.portfolio,
+            journal=journal,
+            market=self.feed.market_view,
+            clock=clock,
+            run_id=run_id,
+            clock_offset_ms=lambda: self.clock_offset_ms,
+            on_booked=self._on_booked,
+            on_funded=self._on_funded,
+        )
         self.executor = Executor(
             engine=self.engine,
             instruments=self.instruments,
@@ -156,18 +161,8 @@ class TradingSession:
         self.optimizers = optimizers_of(
             self.client, transport=connection.transport, settings=settings, clock=clock
         )
-        self.trader = SignalTrader(
-            desk=self,
-            portfolio=self.portfolio,
-            instruments=self.instruments,
-            costs=account.costs,
-            rules=trading_rules(settings.strategy, settings.risk),
-            clock=clock,
-            spawn=self._spawn_parent,
-        )
-        self.trader.is_accepting = settings.strategy.name == "signals"
-        if settings.strategy.name == "market-maker":
-            self.making = self._market_making()
+        self.trader = self._signal_trader(account)
+        self.making = self._market_making() if settings.strategy.name == "market-maker" else None
         self.outage = OutageWatch(
             self.engine.holds, recover=self._catch_up, spawn=spawn, clock=clock
         )
@@ -201,6 +196,20 @@ class TradingSession:
             timeout_s=self._timeout_s,
         )
 
+    def _signal_trader(self, account: Account) -> SignalTrader:
+        strategy = self._settings.strategy
+        trader = SignalTrader(
+            desk=self,
+            portfolio=self.portfolio,
+            instruments=self.instruments,
+            costs=account.costs,
+            rules=trading_rules(strategy, self._settings.risk),
+            clock=self._clock,
+            spawn=self._spawn_parent,
+        )
+        trader.is_accepting = strategy.name == "signals"
+        return trader
+
     def _market_making(self) -> MarketMaking:
         return market_making_of(
             self.client.quoting,
@@ -210,35 +219,6 @@ class TradingSession:
             instruments=self.instruments,
             settings=self._settings,
             clock=self._clock,
-        )
-
-    def _engine(self, risk: RiskSettings, run_id: str) -> ExecutionEngine:
-        return ExecutionEngine(
-            gateway=self._gateway,
-            lookup=self._gateway,
-            instruments=self.instruments,
-            limits=RiskLimits(
-                collar_bps=risk.collar_bps,
-                max_order_notional=risk.max_order_notional,
-                max_position_notional=risk.max_position_notional,
-                max_gross_notional=risk.max_gross_notional,
-                max_book_age_s=risk.stale_book_s,
-            ),
-            order_rate=SlidingWindow(risk.max_orders_per_second, window_s=1.0, clock=self._clock),
-            amend_rate=SlidingWindow(risk.max_amends_per_second, window_s=1.0, clock=self._clock),
-            on_booked=self._on_booked,
-            on_funded=self._on_funded,
-            portfolio=self.portfolio,
-            journal=self.journal,
-            losses=LossGuard(
-                max_daily_loss_pct=risk.max_daily_loss_pct, max_drawdown_pct=risk.max_drawdown_pct
-            ),
-            market=self.feed.market_view,
-            clock=self._clock,
-            latency=self.latency,
-            run_id=run_id,
-            request_life_s=self._settings.bybit.recv_window_ms / 1_000,
-            clock_offset_ms=lambda: self.clock_offset_ms,
         )
 
     @property
@@ -424,20 +404,8 @@ class TradingSession:
                     if self.making is not None:
                         self.making.on_mark(symbol, state.ticker.mark_price)
             self.engine.check_losses()
-            self._check_books()
+            hold_while_stale(self.feed, self.engine.holds, limit_s=self._settings.risk.stale_book_s)
             await asyncio.sleep(_MARK_EVERY_S)
-
-    def _check_books(self) -> None:
-        """Say it when books are stale: the gate refuses orders on them anyway."""
-        holds, limit_s = self.engine.holds, self._settings.risk.stale_book_s
-        expected, fresh = len(self.instruments), self.feed.fresh_books(limit_s)
-        if fresh == expected:
-            holds.clear(_STALE)
-        elif holds.get(_STALE) is None:
-            state = TradingState.REDUCING if fresh else TradingState.HALTED
-            why = f"{expected - fresh} of {expected} books are older than {limit_s:g} s"
-            _LOG.error("trading held", reason=why)
-            holds.set(_STALE, state, why)
 
     async def _probe_forever(self) -> None:
         """Measure the request path while no order needs it, and keep it warm."""
@@ -481,34 +449,16 @@ class TradingSession:
         that protect open positions.
         """
         self._is_ending = True
-        engine = self.engine
-        async with asyncio.TaskGroup() as group:
-            for order in engine.live_orders:
-                link_id = order.intent.link_id
-                group.create_task(self._cancel(order.intent), name=f"cancel-{link_id}")
-        ends_ns = self._clock.monotonic_ns() + round(_SETTLE_S * _NS_PER_S)
-        while engine.live_orders:
-            for order in engine.live_orders:
-                await engine.look_up(order)
-            if self._clock.monotonic_ns() >= ends_ns:
-                break
-            await asyncio.sleep(_SETTLE_PAUSE_S)
+        left = await cancel_and_settle(self.engine, clock=self._clock, timeout_s=self._timeout_s)
         await self.signals.cleanup()
         self._release_collector()
-        if not engine.live_orders:
-            return
-        raise VenueUnavailable(
-            f"{len(engine.live_orders)} orders without a known outcome",
-            venue="bybit",
-            operation="stop",
-            outcome=Outcome.UNKNOWN,
-        )
-
-    async def _cancel(self, intent: OrderIntent) -> None:
-        try:
-            await self.engine.cancel(intent.symbol, intent.link_id, timeout_s=self._timeout_s)
-        except VenueError as e:  # final already, or unreachable: the look-ups below tell
-            _LOG.info("cancel had no effect", link_id=intent.link_id, error=str(e))
+        if left:
+            raise VenueUnavailable(
+                f"{left} orders without a known outcome",
+                venue="bybit",
+                operation="stop",
+                outcome=Outcome.UNKNOWN,
+            )
 
 
 def _nothing() -> None:

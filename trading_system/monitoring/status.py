@@ -83,8 +83,8 @@ class SystemSnapshot:
     ``win_rate_pct`` counts trades closed with profit after fees over trades closed. ``holds`` are
     the reasons why trading is not ACTIVE. ``drawdown_pct`` is the fall from the equity peak, not
     negative; ``daily_pnl_pct`` is the change since midnight UTC, both of equity. ``loop`` is the
-    summary of :class:`~trading_system.monitoring.loop_lag.LoopLag`; ``market_maker`` are the figures
-    of a market maker, None under another strategy.
+    summary of :class:`~trading_system.monitoring.loop_lag.LoopLag`; ``market_maker`` holds
+    the figures of a market maker, None under another strategy.
     """
 
     state: str
@@ -192,7 +192,6 @@ def status_of(snapshot: SystemSnapshot) -> dict[str, Any]:
         "agents": [_agent(agent) for agent in snapshot.agents],
         "event_loop": None if snapshot.loop is None else dict(snapshot.loop),
         "pnl_quote": snapshot.pnl_quote,
-        "market_maker": None if snapshot.market_maker is None else dict(snapshot.market_maker),
         "edge": {"market": snapshot.market, **snapshot.cost_rule},
         "position": {
             "local": snapshot.position_local,
@@ -213,6 +212,7 @@ def _account(snapshot: SystemSnapshot) -> dict[str, Any]:
         "drawdown_pct": snapshot.drawdown_pct,
         "daily_pnl_pct": snapshot.daily_pnl_pct,
         "protective_stops": snapshot.protective_stops,
+        "market_maker": None if snapshot.market_maker is None else dict(snapshot.market_maker),
     }
 
 

@@ -24,7 +24,7 @@ D = Decimal
 
 
 def maker(venue: FakeQuotingVenue, **more) -> MarketMaker:
-    settings = MarketMakerSettings(**more.pop("settings", {}))
+    settings = MarketMakerSettings(**{"atr_multiple": 0.25} | more.pop("settings", {}))
     symbols = tuple(venue.instruments)
 
     async def pause(_seconds: float) -> None:

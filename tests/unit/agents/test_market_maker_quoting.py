@@ -31,7 +31,11 @@ PAPER = {"risk_aversion": 0.1, "sigma": 2.0, "horizon_s": 1.0}
 
 
 def quoter(fee: float = 0.0002, *, venue: dict | None = None, **settings) -> Quoter:
-    return Quoter(instrument(**(venue or {})), MarketMakerSettings(**settings), maker_fee=fee)
+    return Quoter(
+        instrument(**(venue or {})),
+        MarketMakerSettings(**{"atr_multiple": 0.25} | settings),
+        maker_fee=fee,
+    )
 
 
 def ticks(quotes) -> list[int]:

@@ -216,6 +216,17 @@ def test_mainnet_needs_its_confirmation():
     assert load({"environment": "mainnet"}, environ=environ).environment == "mainnet"
 
 
+def test_what_only_reads_needs_no_confirmation_for_mainnet():
+    settings = load_settings(
+        {"environment": "mainnet"},
+        environ={},
+        dotenv_path=NOWHERE,
+        config_path=NOWHERE,
+        only_reads=True,
+    )
+    assert settings.environment == "mainnet"
+
+
 def test_dotenv_understands_quotes_comments_and_export(tmp_path):
     dotenv = """
     # a comment

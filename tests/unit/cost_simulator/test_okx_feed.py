@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from trading_system.cost_simulator.feeds import Listeners, Tick
-from trading_system.cost_simulator.okx import OkxBookFeed
+from trading_system.cost_simulator.okx import OkxBookFeed, confirmed_ns
 from trading_system.runtime.clock import ManualClock
 from trading_system.venues.okx.hosts import OkxHosts
 from trading_system.venues.okx.instruments import OkxContract, OkxInstrument, OkxInstType
@@ -112,3 +112,13 @@ def test_spot_and_swap_are_priced_as_what_they_are() -> None:
     rig.send("snapshot", [("99.9", "200")], [("100.1", "300")], seq=10)
     assert rig.feed.view(SWAP) is not None
     assert rig.feed.view("BTC-USDT") is None
+
+
+@pytest.mark.parametrize(
+    ("heard_s", "confirmed_s"), [(None, 10), (5, 10), (40, 40), (75, 75), (76, 10)]
+)
+def test_a_live_connection_vouches_for_a_quiet_book_until_the_keep_alive_is_overdue(
+    heard_s: int | None, confirmed_s: int
+) -> None:
+    heard_ns = None if heard_s is None else heard_s * 10**9
+    assert confirmed_ns(10 * 10**9, heard_ns=heard_ns) == confirmed_s * 10**9

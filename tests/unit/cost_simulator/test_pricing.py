@@ -235,7 +235,7 @@ async def test_the_fitted_model_is_timed_and_asked_for_limit_orders_only(
 ) -> None:
     desk = PriceDesk(
         [feed],
-        settings=Settings().cost,
+        cost=Settings().cost,
         tables=FeeTables.load(),
         maker=fitted(),
         slippage=None,
