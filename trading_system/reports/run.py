@@ -143,24 +143,17 @@ def _making(figures: dict[str, Any] | None) -> list[tuple[str, str]]:
     quotes, requests, pnl = figures["quotes"], figures["requests"], figures["pnl"]
     kinds = ", ".join(f"{requests[kind]} {kind}" for kind in ("creates", "amends", "cancels"))
     inventory = ", ".join(f"{s} {q}" for s, q in figures["inventory"].items()) or "flat"
+    cycles = f"{figures['cycles']} cycles, {quotes['resting']} quotes resting"
+    earned = f"spread {pnl['spread_capture']}, inventory {pnl['inventory']}"
+    paid = f"fees -{pnl['fees']}, funding {pnl['funding']}"
+    change = f"{pnl['equity_change']} USDT change, {pnl['difference']} not explained"
     return [
-        (
-            "quoting",
-            f"{figures['cycles']} cycles, {quotes['resting']} quotes resting, next cycle in "
-            f"{figures['interval']:.1f} s",
-        ),
+        ("quoting", f"{cycles}, next cycle in {figures['interval']:.1f} s"),
         ("quote requests", f"{requests['calls']} calls: {kinds}"),
         ("inventory", inventory),
         ("filled as maker", figure(figures["maker_share_pct"], "% of traded value")),
-        (
-            "its origin",
-            f"spread {pnl['spread_capture']}, inventory {pnl['inventory']}, fees -{pnl['fees']}, "
-            f"funding {pnl['funding']}: {pnl['total']} USDT",
-        ),
-        (
-            "against equity",
-            f"{pnl['equity_change']} USDT change, {pnl['difference']} not explained",
-        ),
+        ("its origin", f"{earned}, {paid}: {pnl['total']} USDT"),
+        ("against equity", change),
     ]
 
 
