@@ -1,8 +1,8 @@
 """What orders would have cost on a market: samples for the cost models, in virtual time.
 
-Orders are virtual: they are decided on what the 200-level topic shows, reach the venue a moment
-later and change nothing there. A market order gets what the book then charges; a limit order at
-its own best price waits in an estimated queue.
+Orders are virtual and change nothing at the venue. They are decided on what the 200-level topic
+shows. A market order arrives a moment later and gets what the book then charges. A limit order
+rests at its own best price at once and waits in an estimated queue.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ Array = npt.NDArray[np.float64]
 
 DEPTH = 200
 """Levels per side that an estimate sees."""
-DELAY_MS = (50, 500)
-"""Shortest and longest time from a decision to the order's arrival, milliseconds."""
+DELAY_MS = (50, 501)
+"""Time from a decision to a market order's arrival, milliseconds; the second is not reached."""
 MEAN_GAP_S = 1.0
 """Mean time between two decisions on one symbol, seconds."""
 SIZES = (1e-4, 0.5)
@@ -157,14 +157,14 @@ def sampled_costs(
 @dataclass(slots=True, kw_only=True)
 class _Limit:
     row: tuple[float, ...]
-    side: Side
-    price_ticks: int
-    lots: int
+    place: QueuePlace
     decided_ms: int
-    arrives_ms: int
     expires_ms: int
-    place: QueuePlace | None = None
     filled_ms: int | None = None
+
+    def note(self, now_ms: int) -> None:
+        if self.place.is_filled and self.filled_ms is None:
+            self.filled_ms = now_ms
 
 
 @dataclass(slots=True, kw_only=True)
@@ -225,11 +225,11 @@ class _Desk:
 
     def on_trade(self, trade: PublicTrade) -> None:
         for limit in self._limits:
-            if limit.place is not None and trade.time_ms <= limit.expires_ms:
+            if trade.time_ms < limit.expires_ms:
                 limit.place.on_trade(
                     taker=trade.taker_side, price_ticks=trade.price_ticks, lots=trade.lots
                 )
-                self._note_fill(limit, trade.time_ms)
+                limit.note(trade.time_ms)
 
     def step(self, now_ms: int) -> None:
         self._now_ms = now_ms
@@ -250,29 +250,19 @@ class _Desk:
         if volatility:
             levels = self._levels(bids, asks)
             self._decide_market(levels, volatility)
-            self._decide_limit(levels, volatility, best=(bids[0][0], asks[0][0]))
+            self._decide_limit(levels, volatility, {Side.BUY: bids[0], Side.SELL: asks[0]})
 
     # What has reached the venue by now.
     def _arrive(self, bids: list[tuple[int, int]], asks: list[tuple[int, int]]) -> None:
         due = [each for each in self._markets if each.arrives_ms <= self._now_ms]
-        if due:
-            self._markets = [each for each in self._markets if each.arrives_ms > self._now_ms]
-            levels = self._levels(bids, asks)
-            for market in due:
-                price = average_price(levels.consumed_by(market.side), market.quantity)
-                if price is not None:
-                    market.paid_bps = market.side.sign * (price / market.mid - 1.0) * _BPS
-        for limit in self._limits:
-            if limit.place is None and limit.arrives_ms <= self._now_ms:
-                own, opposite = (bids, asks) if limit.side is Side.BUY else (asks, bids)
-                if limit.side.sign * (limit.price_ticks - opposite[0][0]) >= 0:
-                    limit.expires_ms = min(limit.expires_ms, self._now_ms)  # post-only: refused
-                limit.place = QueuePlace(
-                    side=limit.side,
-                    price_ticks=limit.price_ticks,
-                    lots=limit.lots,
-                    ahead_lots=dict(own).get(limit.price_ticks, 0),
-                )
+        if not due:
+            return
+        self._markets = [each for each in self._markets if each.arrives_ms > self._now_ms]
+        levels = self._levels(bids, asks)
+        for market in due:
+            price = average_price(levels.consumed_by(market.side), market.quantity)
+            if price is not None:
+                market.paid_bps = market.side.sign * (price / market.mid - 1.0) * _BPS
 
     # What the newest public book says of the resting orders.
     def _look(self, bids: list[tuple[int, int]], asks: list[tuple[int, int]]) -> None:
@@ -280,20 +270,17 @@ class _Desk:
         last = {Side.BUY: bids[-1][0], Side.SELL: asks[-1][0]}
         opposite = {Side.BUY: asks[0][0], Side.SELL: bids[0][0]}
         for limit in self._limits:
-            if limit.place is not None and self._now_ms < limit.expires_ms:
-                limit.place.on_opposite(opposite[limit.side])
-                if limit.side.sign * (limit.price_ticks - last[limit.side]) >= 0:
-                    limit.place.on_displayed(shown[limit.side].get(limit.price_ticks, 0))
-                self._note_fill(limit, self._now_ms)
+            place = limit.place
+            if self._now_ms < limit.expires_ms:
+                place.on_opposite(opposite[place.side])
+                if place.side.sign * (place.price_ticks - last[place.side]) >= 0:
+                    place.on_displayed(shown[place.side].get(place.price_ticks, 0))
+                limit.note(self._now_ms)
         self._limits = [
             each
             for each in self._limits
             if each.filled_ms is None and self._now_ms < each.expires_ms
         ]
-
-    def _note_fill(self, limit: _Limit, now_ms: int) -> None:
-        if limit.place is not None and limit.place.is_filled and limit.filled_ms is None:
-            limit.filled_ms = now_ms
 
     def _decide_market(self, levels: BookLevels, volatility: float) -> None:
         side = self._rng.choice(_SIDES)
@@ -303,17 +290,18 @@ class _Desk:
             side=side,
             quantity=quantity,
             mid=levels.mid,
-            arrives_ms=self._arrival_ms(),
+            arrives_ms=self._now_ms + self._rng.randrange(*DELAY_MS, _STEP_MS),
         )
         self._markets.append(market)
         self._book.markets.append(market)
 
     def _decide_limit(
-        self, levels: BookLevels, volatility: float, *, best: tuple[int, int]
+        self, levels: BookLevels, volatility: float, best: dict[Side, tuple[int, int]]
     ) -> None:
         side = self._rng.choice(_SIDES)
         own = levels.bids if side is Side.BUY else levels.asks
         lots = self._size_lots(own)
+        price_ticks, ahead_lots = best[side]
         limit = _Limit(
             row=maker_taker.feature_row(
                 spread=levels.spread,
@@ -322,18 +310,12 @@ class _Desk:
                 order_size=self._quantity(lots),
                 price=levels.mid,
             ),
-            side=side,
-            price_ticks=best[0] if side is Side.BUY else best[1],
-            lots=lots,
+            place=QueuePlace(side=side, price_ticks=price_ticks, lots=lots, ahead_lots=ahead_lots),
             decided_ms=self._now_ms,
-            arrives_ms=self._arrival_ms(),
             expires_ms=self._now_ms + self._horizon_ms,
         )
         self._limits.append(limit)
         self._book.limits.append(limit)
-
-    def _arrival_ms(self) -> int:
-        return self._now_ms + self._rng.randrange(DELAY_MS[0], DELAY_MS[1] + 1, _STEP_MS)
 
     def _size_lots(self, depth: SideDepth) -> int:
         share = math.exp(self._rng.uniform(math.log(SIZES[0]), math.log(SIZES[1])))

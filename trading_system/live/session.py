@@ -41,7 +41,7 @@ from trading_system.live.market_making import MarketMaking, market_making_of
 from trading_system.live.optimizers import optimizers_of
 from trading_system.live.outage import OutageWatch
 from trading_system.live.quoting import QuotingDesk
-from trading_system.live.settling import cancel_and_settle
+from trading_system.live.settling import cancel_and_settle, settle_silent
 from trading_system.live.staleness import hold_while_stale
 from trading_system.market import kernels
 from trading_system.market.book import BookWalk
@@ -285,6 +285,7 @@ class TradingSession:
         self._spawn("compare", self._compare_forever())
         self._spawn("marks", self._mark_forever())
         self._spawn("loop-lag", self.loop_lag.run())
+        self._spawn("settling", settle_silent(self.engine))
         self._spawn("probe", self._probe_forever())
         for symbol in self.instruments:
             panel = self.signals.panel(symbol)

@@ -1,4 +1,4 @@
-"""The end of a session's orders: each is cancelled, and looked up until its outcome is known."""
+"""How a session's orders get their outcome when the stream is silent, and at its end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ from trading_system.execution.engine import ExecutionEngine
 _LOG = structlog.get_logger(__name__)
 _SETTLE_S = 12.0
 _SETTLE_PAUSE_S = 0.3
+_LOOK_EVERY_S = 1.0
 _NS_PER_S = 1_000_000_000
+
+
+async def settle_silent(engine: ExecutionEngine) -> None:
+    """Look up, until cancelled, every order whose answer or report is overdue."""
+    while True:
+        await asyncio.sleep(_LOOK_EVERY_S)
+        await engine.look_up_silent()
 
 
 async def cancel_and_settle(engine: ExecutionEngine, *, clock: Clock, timeout_s: float) -> int:
