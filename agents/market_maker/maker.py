@@ -9,14 +9,21 @@ from typing import Any, Final
 
 import structlog
 
+from agents.market_maker.budget import VENUE_RATE, Budget, Kind
 from agents.market_maker.desk import Desk, QuoteCounts
 from agents.market_maker.pace import Pace
-from agents.market_maker.plan import Plan
+from agents.market_maker.plan import Plan, Step
 from agents.market_maker.quoting import Quoter, Scale, Silence
-from agents.market_maker.sending import CONTAINED, Sender
+from agents.market_maker.rations import Rations
+from agents.market_maker.sending import CONTAINED, Result, Sender
 from optimizers.volatility_calculator import VolatilityCalculator
-from trading_system.config.sections import MarketMakerSettings, PerformanceSettings
+from trading_system.config.sections import (
+    MarketMakerSettings,
+    PerformanceSettings,
+    RiskSettings,
+)
 from trading_system.domain.errors import ValidationError
+from trading_system.domain.orders import RestingOrder, Side
 from trading_system.domain.ports import Clock, QuotingVenue
 from trading_system.runtime.clock import SystemClock
 from trading_system.runtime.deadline import within
@@ -47,6 +54,11 @@ class MarketMaker:
         How to quote; None takes the defaults.
     performance : PerformanceSettings or None
         Batch size, cache times and thresholds; None takes the defaults.
+    risk : RiskSettings or None
+        The gate's limits of new orders and price changes in a second, of which the maker leaves
+        one; None takes the defaults.
+    venue_rate : int
+        New orders, price changes and cancellations, each, that the venue takes in a second.
     volatility : VolatilityCalculator or None
         None makes one that reads its candles from ``exchange``.
     clock : Clock or None
@@ -69,12 +81,16 @@ class MarketMaker:
         symbols: Sequence[str],
         settings: MarketMakerSettings | None = None,
         performance: PerformanceSettings | None = None,
+        risk: RiskSettings | None = None,
+        venue_rate: int = VENUE_RATE,
         volatility: VolatilityCalculator | None = None,
         clock: Clock | None = None,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         if not symbols or isinstance(symbols, str) or len(set(symbols)) != len(symbols):
             raise ValidationError(f"symbols must be different names, were {symbols!r}")
+        if venue_rate < 1:
+            raise ValidationError(f"the venue's rate must be 1 or more, was {venue_rate}")
         self.settings = settings or MarketMakerSettings()
         self._performance = performance or PerformanceSettings()
         self._clock = clock or SystemClock()
@@ -86,7 +102,11 @@ class MarketMaker:
             period=self.settings.atr_period,
         )
         self._wait = pause
-        self._sender = Sender(exchange, settings=self._performance, clock=self._clock)
+        self._budget = Budget(risk or RiskSettings(), venue_rate=venue_rate, clock=self._clock)
+        self._rations = Rations(self._budget, clock=self._clock)
+        self._sender = Sender(
+            exchange, settings=self._performance, budget=self._budget, clock=self._clock
+        )
         self._pace = Pace(self.settings.update_interval_s)
         self._counts = QuoteCounts()
         self._desks = {
@@ -128,21 +148,25 @@ class MarketMaker:
             await self._prepare()
             silence = self._silence()
             due = [desk for desk in self._desks.values() if not desk.may_skip(silence)]
-            await self._requote(due)
+            await self._requote(due, is_hasty=False)
             self._skipped += not due
             self._pace.record((self._clock.monotonic_ns() - started_ns) / _NS_PER_S)
 
     async def guard(self) -> tuple[str, ...]:
         """Quote anew, or pull, the symbols that cannot wait, and return them.
 
-        Costs no request where nothing is wrong.
+        So too with symbols that had to wait for the budget, as soon as it suffices. Moves that rely
+        on others are left to the next cycle. Costs no request where nothing is wrong.
         """
         self._wake.clear()
         silence = self._silence()
-        urgent = [desk for desk in self._desks.values() if desk.is_urgent(silence)]
+        owing = self._rations.due()
+        urgent = [
+            desk for desk in self._desks.values() if desk.is_urgent(silence) or desk.symbol in owing
+        ]
         if urgent:
             async with self._lock:
-                await self._requote(urgent)
+                await self._requote(urgent, is_hasty=True)
         return tuple(desk.symbol for desk in urgent)
 
     def on_book_change(self, symbol: str) -> None:
@@ -176,7 +200,11 @@ class MarketMaker:
                 if not orders:
                     return True
                 _LOG.info("pulling quotes", reason=reason, orders=len(orders))
-                await self._sender.cancel(orders)
+                room = self._budget.free(Kind.CANCEL, is_emergency=True)
+                if not room:
+                    await self._wait(self._budget.wait_s(Kind.CANCEL, 1))
+                    room = self._budget.free(Kind.CANCEL, is_emergency=True)
+                await self._sender.cancel(orders[:room])
                 await self._until_gone()
             left = self._resting()
             if left:
@@ -227,6 +255,8 @@ class MarketMaker:
                 "cancels": counts.cancels,
                 "calls": counts.calls,
                 "slow": counts.slow,
+                "rate_waits": self._rations.waits,
+                "owed": self._rations.owed,
                 "per_10_cycles": 10.0 * counts.calls / cycles if cycles else 0.0,
             },
             "quotes": {
@@ -277,7 +307,7 @@ class MarketMaker:
             return Scale(atr)
         return Scale(atr, await self.volatility.get_volatility(symbol))
 
-    async def _requote(self, desks: Iterable[Desk]) -> None:
+    async def _requote(self, desks: Iterable[Desk], *, is_hasty: bool) -> None:
         silence = self._silence()
         plans: dict[str, Plan] = {}
         for desk in desks:
@@ -285,25 +315,28 @@ class MarketMaker:
                 plans[desk.symbol] = desk.decide(silence)
             except CONTAINED as e:
                 self._fail(f"quoting {desk.symbol}", e)
-        results = await self._sender.send(
-            [(quoter.instrument, plans[symbol].first) for symbol, quoter in self._quoters(plans)]
-        )
-        if self._silence() is silence:
+        self._rations.begin(plans)
+        results = await self._send({symbol: plan.first for symbol, plan in plans.items()})
+        if self._silence() is silence and not is_hasty:
             # The second steps rely on the first ones.
-            ready = {s: p for s, p in plans.items() if s not in results or results[s].is_clean}
-            later = await self._sender.send(
-                [
-                    (quoter.instrument, ready[symbol].second)
-                    for symbol, quoter in self._quoters(ready)
-                ]
+            results |= await self._send(
+                {
+                    symbol: plan.second
+                    for symbol, plan in plans.items()
+                    if self._rations.is_complete(symbol)
+                    and (symbol not in results or results[symbol].is_clean)
+                }
             )
-            results = results | later
         for symbol, result in results.items():
             self._desks[symbol].learn(result)
 
-    def _quoters(self, plans: Mapping[str, Plan]) -> list[tuple[str, Quoter]]:
-        quoters = [(symbol, self._desks[symbol].quoter) for symbol in plans]
-        return [(symbol, quoter) for symbol, quoter in quoters if quoter is not None]
+    async def _send(self, steps: Mapping[str, Step]) -> dict[str, Result]:
+        pulled = {symbol for symbol in steps if self._desks[symbol].target.silence is not None}
+        parts = self._rations.cut(steps, pulled=pulled)
+        quoters = [(symbol, self._desks[symbol].quoter) for symbol in parts]
+        return await self._sender.send(
+            [(quoter.instrument, parts[symbol]) for symbol, quoter in quoters if quoter is not None]
+        )
 
     def _silence(self) -> Silence | None:
         if self.paused_because is not None:
@@ -311,12 +344,15 @@ class MarketMaker:
         return None if self._exchange.may_open() else Silence.HALTED
 
     def _resting(self) -> list[tuple[str, str]]:
-        return [
-            (symbol, order.link_id)
+        # The nearest to the market first, of all symbols and sides in turn.
+        places = [
+            (place, symbol, order.link_id)
             for symbol, desk in self._desks.items()
             if desk.quoter is not None  # before, the client need not be connected
-            for order in self._exchange.resting_orders(symbol)
+            for side in Side
+            for place, order in enumerate(_by_depth(self._exchange.resting_orders(symbol), side))
         ]
+        return [(symbol, link_id) for _, symbol, link_id in sorted(places, key=lambda p: p[0])]
 
     async def _until_gone(self) -> None:
         for _ in range(_PULL_LOOKS):
@@ -329,7 +365,8 @@ class MarketMaker:
             left_s = (until_ns - self._clock.monotonic_ns()) / _NS_PER_S
             if left_s <= 0:
                 return
-            await self._idle(min(left_s, _GUARD_INTERVAL_S))
+            owed_s = self._rations.wait_s() or _GUARD_INTERVAL_S
+            await self._idle(min(left_s, owed_s, _GUARD_INTERVAL_S))
             await self.guard()
 
     async def _idle(self, seconds: float) -> None:
@@ -370,3 +407,8 @@ class MarketMaker:
         if now_ns >= due_ns:
             self._logged_ns = now_ns
             _LOG.info("market maker performance", **self.collect_performance_stats())
+
+
+def _by_depth(orders: Iterable[RestingOrder], side: Side) -> list[RestingOrder]:
+    held = [order for order in orders if order.side is side]
+    return sorted(held, key=lambda order: -order.price * side.sign)

@@ -28,12 +28,16 @@ T = TypeVar("T")
 
 
 class Move(NamedTuple):
-    """A new price, ticks, for one resting order, which then is the quote of ``tier``."""
+    """A new price, ticks, for one resting order, which then is the quote of ``tier``.
+
+    ``is_forced`` where it stands at or through the opposite best price, or under the fee floor.
+    """
 
     link_id: str
     side: Side
     ticks: int
     tier: int
+    is_forced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ class _SidePlan:
     cancels: list[_Held] = field(default_factory=list)
     creates: list[Quote] = field(default_factory=list)
     pending: list[_Held] = field(default_factory=list)
+    forced: set[str] = field(default_factory=set)
 
     def final_ticks(self) -> Iterator[int]:
         yield from (held.ticks for _, held in self.keeps)
@@ -211,9 +216,12 @@ def _judge(part: _SidePlan, quote: Quote, order: _Held, *, threshold: float, tou
     elif not _LEAST_SIZE * quote.lots <= order.lots <= _MOST_SIZE * quote.lots:
         part.cancels.append(order)
         part.creates.append(quote)
-    elif order.ticks == quote.ticks or (
-        abs(order.ticks - quote.ticks) < threshold and order.ticks * sign < touch * sign
-    ):
+    elif order.ticks == quote.ticks:
+        part.keeps.append((quote, order))
+    elif order.ticks * sign >= touch * sign:
+        part.forced.add(order.link_id)
+        part.amends.append((quote, order))
+    elif abs(order.ticks - quote.ticks) < threshold * (1 + quote.tier):
         part.keeps.append((quote, order))
     else:
         part.amends.append((quote, order))
@@ -225,9 +233,13 @@ def _keep_apart(bids: _SidePlan, asks: _SidePlan, quoter: Quoter) -> None:
     ask = min(asks.final_ticks(), default=None)
     if bid is None or ask is None or bid <= quoter.highest_bid(ask):
         return
-    for part in (bids, asks):
+    for part, limit in ((bids, quoter.highest_bid(ask)), (asks, quoter.lowest_ask(bid))):
         sign = part.side.sign
-        near = [(q, held) for q, held in part.keeps if held.ticks * sign > q.ticks * sign]
+        near = [
+            (quote, held)
+            for quote, held in part.keeps
+            if held.ticks * sign > max(quote.ticks * sign, limit * sign)
+        ]
         part.keeps = [pair for pair in part.keeps if pair not in near]
         part.amends += near
 
@@ -262,20 +274,33 @@ def _in_steps(bids: _SidePlan, asks: _SidePlan, quoter: Quoter) -> Plan:
     creates: tuple[list[Quote], list[Quote]] = ([], [])
     for part in (bids, asks):
         sign = part.side.sign
+        limit = highest if sign > 0 else lowest
         for quote, held in sorted(part.amends, key=lambda pair: pair[0].tier):
-            move = Move(held.link_id, part.side, quote.ticks, quote.tier)
-            is_free = quote.ticks <= highest if sign > 0 else quote.ticks >= lowest
+            is_forced = held.link_id in part.forced or held.ticks * sign > limit * sign
+            move = Move(held.link_id, part.side, quote.ticks, quote.tier, is_forced)
+            is_free = quote.ticks * sign <= limit * sign
             is_away = (quote.ticks - held.ticks) * sign < 0
             (away if is_away else towards if is_free else later).append(move)
         for quote in part.creates:
-            is_free = quote.ticks <= highest if sign > 0 else quote.ticks >= lowest
+            is_free = quote.ticks * sign <= limit * sign
             creates[0 if is_free else 1].append(quote)
     for side_creates in creates:
         side_creates.sort(key=lambda quote: quote.tier)
-    cancels = tuple(held.link_id for held in bids.cancels + asks.cancels)
     return Plan(
-        first=Step(cancels, tuple(away + towards), tuple(creates[0])),
+        first=Step(_nearest_first(bids, asks), tuple(away + towards), tuple(creates[0])),
         second=Step((), tuple(later), tuple(creates[1])),
         kept=len(bids.keeps) + len(asks.keeps),
         pending=len(bids.pending) + len(asks.pending),
     )
+
+
+def _nearest_first(bids: _SidePlan, asks: _SidePlan) -> tuple[str, ...]:
+    # From both sides in turn: whatever part of the cancellations goes out, it is the urgent one.
+    places = [
+        (place, held.link_id)
+        for part in (bids, asks)
+        for place, held in enumerate(
+            sorted(part.cancels, key=lambda held: -held.ticks * part.side.sign)
+        )
+    ]
+    return tuple(link_id for _, link_id in sorted(places, key=lambda entry: entry[0]))

@@ -31,7 +31,7 @@ class _Ask(NamedTuple):
     # In the sequence of urgency.
     is_ordinary: bool
     rank: float
-    index: int
+    turn: int
     slot: Slot
 
 
@@ -101,11 +101,12 @@ class Rations:
             Symbols that are to have no quotes: their cancellations come first and may use all of
             the venue's quota.
         """
-        asks = sorted(
+        found = [
             ask
             for symbol, step in steps.items()
             for ask in self._asks(symbol, step, is_pulled=symbol in pulled)
-        )
+        ]
+        asks = sorted(found, key=lambda ask: ask[:3])
         taken: set[Slot] = set()
         left: list[Slot] = []
         used = dict.fromkeys(Kind, 0)
@@ -119,12 +120,9 @@ class Rations:
             else:
                 left.append(ask.slot)
         self._remember(left)
+        parts = {symbol: _part(symbol, step, taken) for symbol, step in steps.items()}
         room = self._budget.free(Kind.CANCEL) - used[Kind.CANCEL]
-        parts = {}
-        for symbol, step in steps.items():
-            parts[symbol] = _part(symbol, step, taken, room=room)
-            room -= max(0, len(parts[symbol].cancels) - len(step.cancels))
-        return parts
+        return _with_unsafe(parts, steps, taken, room=room)
 
     def due(self) -> frozenset[str]:
         """Return the symbols of which something owed can go out now, all of one kind at once."""
@@ -166,7 +164,7 @@ class Rations:
             yield _Ask(not move.is_forced, self._rank(move.tier, slot), index, slot)
         for index, quote in enumerate(step.creates):
             slot = _place(Kind.CREATE, symbol, quote.side, quote.tier)
-            yield _Ask(True, self._rank(quote.tier, slot), index, slot)
+            yield _Ask(is_ordinary=True, rank=self._rank(quote.tier, slot), turn=index, slot=slot)
 
     def _rank(self, tier: int, slot: Slot) -> float:
         now_ns = self._clock.monotonic_ns()
@@ -177,15 +175,26 @@ def _place(kind: Kind, symbol: str, side: Side, tier: int) -> Slot:
     return Slot(kind, symbol, f"{side.name}{tier}")
 
 
-def _part(symbol: str, step: Step, taken: set[Slot], *, room: int) -> Step:
-    amends = [m for m in step.amends if _place(Kind.AMEND, symbol, m.side, m.tier) in taken]
-    # What stands wrong and cannot be moved in time is better not in the book.
-    unsafe = [m.link_id for m in step.amends if m.is_forced and m not in amends]
-    cancels = [c for c in step.cancels if Slot(Kind.CANCEL, symbol, c) in taken]
-    creates = [q for q in step.creates if _place(Kind.CREATE, symbol, q.side, q.tier) in taken]
-    return replace(
-        step,
-        cancels=(*cancels, *unsafe[: max(0, room)]),
-        amends=tuple(amends),
-        creates=tuple(creates),
+def _part(symbol: str, step: Step, taken: set[Slot]) -> Step:
+    return Step(
+        tuple(c for c in step.cancels if Slot(Kind.CANCEL, symbol, c) in taken),
+        tuple(m for m in step.amends if _place(Kind.AMEND, symbol, m.side, m.tier) in taken),
+        tuple(q for q in step.creates if _place(Kind.CREATE, symbol, q.side, q.tier) in taken),
     )
+
+
+def _with_unsafe(
+    parts: dict[str, Step], steps: Mapping[str, Step], taken: set[Slot], *, room: int
+) -> dict[str, Step]:
+    # What stands wrong and cannot be moved in time is better not in the book.
+    for symbol, step in steps.items():
+        unsafe = [
+            move.link_id
+            for move in step.amends
+            if move.is_forced and _place(Kind.AMEND, symbol, move.side, move.tier) not in taken
+        ][: max(0, room)]
+        if unsafe:
+            room -= len(unsafe)
+            cancels = (*parts[symbol].cancels, *unsafe)
+            parts[symbol] = replace(parts[symbol], cancels=cancels)
+    return parts

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 import structlog
 
+from agents.market_maker.budget import Budget, Kind
 from agents.market_maker.plan import Step, batches
 from trading_system.config.sections import PerformanceSettings
 from trading_system.domain.errors import (
@@ -89,14 +90,22 @@ class Sender:
         The gated client.
     settings : PerformanceSettings
         ``batch_size`` and ``max_order_response_time``.
+    budget : Budget
+        Told of every request.
     clock : Clock
         Monotonic time.
     """
 
     def __init__(
-        self, exchange: QuotingVenue, *, settings: PerformanceSettings, clock: Clock
+        self,
+        exchange: QuotingVenue,
+        *,
+        settings: PerformanceSettings,
+        budget: Budget,
+        clock: Clock,
     ) -> None:
         self._exchange = exchange
+        self._budget = budget
         self._batch_size = settings.batch_size
         self._slow_ns = round(settings.max_order_response_time_s * _NS_PER_S)
         self._clock = clock
@@ -106,23 +115,20 @@ class Sender:
         """Send one step per symbol and return the result of each symbol that had requests."""
         results = {instrument.symbol: Result() for instrument, step in steps if step}
         async with asyncio.TaskGroup() as group:
-            for cancels in batches(_cancels(steps), self._batch_size):
-                self.counts.cancels += len(cancels)
-                keys = {link_id: symbol for symbol, link_id in cancels}
-                group.create_task(
-                    self._call(self._exchange.cancel_orders, cancels, keys, results=results)
-                )
+            self._start_cancels(group, _cancels(steps), results)
             for amends in batches(_amends(steps), self._batch_size):
                 self.counts.amends += len(amends)
                 keys = {change.link_id: change.symbol for change in amends}
+                operation = self._exchange.amend_orders
                 group.create_task(
-                    self._call(self._exchange.amend_orders, amends, keys, results=results)
+                    self._call(operation, amends, keys, kind=Kind.AMEND, results=results)
                 )
             for creates in batches(self._creates(steps), self._batch_size):
                 self.counts.creates += len(creates)
                 keys = {intent.link_id: intent.symbol for intent in creates}
+                place = self._exchange.place_orders
                 group.create_task(
-                    self._call(self._exchange.place_orders, creates, keys, results=results)
+                    self._call(place, creates, keys, kind=Kind.CREATE, results=results)
                 )
         return results
 
@@ -130,12 +136,21 @@ class Sender:
         """Ask for the cancellation of (symbol, link id) pairs; errors are counted."""
         results = {symbol: Result() for symbol, _ in orders}
         async with asyncio.TaskGroup() as group:
-            for cancels in batches(orders, self._batch_size):
-                self.counts.cancels += len(cancels)
-                keys = {link_id: symbol for symbol, link_id in cancels}
-                group.create_task(
-                    self._call(self._exchange.cancel_orders, cancels, keys, results=results)
-                )
+            self._start_cancels(group, orders, results)
+
+    def _start_cancels(
+        self,
+        group: asyncio.TaskGroup,
+        orders: Sequence[tuple[str, str]],
+        results: dict[str, Result],
+    ) -> None:
+        for cancels in batches(orders, self._batch_size):
+            self.counts.cancels += len(cancels)
+            keys = {link_id: symbol for symbol, link_id in cancels}
+            operation = self._exchange.cancel_orders
+            group.create_task(
+                self._call(operation, cancels, keys, kind=Kind.CANCEL, results=results)
+            )
 
     def note(self, error: Exception) -> None:
         """Count an error that was contained."""
@@ -153,13 +168,15 @@ class Sender:
         batch: Sequence[T],
         symbols: dict[str, str],
         *,
+        kind: Kind,
         results: dict[str, Result],
     ) -> None:
         self.counts.calls += 1
         started_ns = self._clock.monotonic_ns()
         try:
-            async with within(_DEADLINE_S, "a batch of quotes"):
-                outcomes = await operation(batch)
+            with self._budget.spending(kind, len(batch)):
+                async with within(_DEADLINE_S, "a batch of quotes"):
+                    outcomes = await operation(batch)
         except CONTAINED as e:
             outcomes = [BatchOutcome(link_id=link_id, error=e) for link_id in symbols]
         self.counts.slow += self._clock.monotonic_ns() - started_ns > self._slow_ns

@@ -17,7 +17,7 @@ import protocol
 from agents.market_maker.quoting import Quoter, QuoteSet, Scale
 from optimizers.performance_optimizer import PerformanceOptimizer
 from optimizers.volatility.atr import WilderAtr
-from optimizers.volatility.bars import Bar
+from optimizers.volatility.bars import read_bar
 from optimizers.volatility_calculator import VolatilityCalculator
 from trading_system.config.sections import MarketMakerSettings, PerformanceSettings
 from trading_system.domain.ports import QuoteView
@@ -129,10 +129,7 @@ async def vol_incremental(count: int) -> Times:
 async def vol_next(count: int) -> Times:
     """Time one more closed candle of a running average; a sample is the mean of 100."""
     candles = Candles(count=_PERIOD + 2 + _BLOCK)
-    bars = [
-        Bar(start_ms=r["timestamp"], high=r["high"], low=r["low"], close=r["close"])
-        for r in candles.rows
-    ]
+    bars = [read_bar(row) for row in candles.rows]
     candles.end = len(bars) + 1
     times = []
     for _ in range(count):

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from engine_rig import BTC, FakeVenue, fill, report
 from live_rig import live_settings
-from stub_agents import VirtualLoop, in_virtual_time
+from virtual_time import VirtualLoop, in_virtual_time
 
 from optimizers.transport.pool import PooledTransport
 from trading_system.config.settings import Settings

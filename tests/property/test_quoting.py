@@ -213,7 +213,10 @@ def test_applied_plans_give_the_desired_quotes_and_then_nothing_to_do(situation)
             assert lots + quotes[0].lots > room
             continue
         assert len(held) == len(wanted)
-        assert all(abs(a - b) <= tolerance for a, b in zip(held, wanted, strict=True))
+        pairs = zip(held, wanted, range(1, 1 + len(wanted)), strict=True)
+        if side is Side.SELL:
+            pairs = zip(held[::-1], wanted[::-1], range(1, 1 + len(wanted)), strict=True)
+        assert all(abs(a - b) <= tolerance * place for a, b, place in pairs)
 
 
 @given(situation=situations(unsettled=True), data=st.data())

@@ -179,29 +179,42 @@ def doctor(environment: Environment = None, as_json: Json = False) -> int:
 
 @app.command()
 def train(
+    what: Annotated[
+        str, typer.Option(help="signals (the agents' models) or costs (the cost models).")
+    ] = "signals",
     source: Annotated[str, typer.Option(help="synthetic or recordings.")] = "synthetic",
     recordings: Annotated[
         list[Path] | None, typer.Option(help="Recording to learn from; may be repeated.")
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Synthetic markets to learn from.")] = 8,
     minutes: Annotated[float, typer.Option(help="Length of each of them, minutes.")] = 10.0,
-    out: Annotated[Path, typer.Option(help="Folder for models and manifest.")] = Path("models"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for models and manifest; models, or models/costs for costs."),
+    ] = None,
     as_json: Json = False,
 ) -> int:
-    """Fit the agents' models and print their walk-forward scores."""
+    """Fit the agents' or the cost models and print their scores out of sample."""
     _positive("--minutes", minutes)
+    is_costs = _choice("--what", what, ("signals", "costs")) == "costs"
     kind = _choice("--source", source, ("synthetic", "recordings"))
     if source == "synthetic" and recordings:
         raise ConfigurationError("--recordings needs --source recordings")
     if source == "recordings" and not recordings:
         raise ConfigurationError("--source recordings needs --recordings PATH")
+    if is_costs and source == "recordings":
+        raise ConfigurationError("--what costs needs --source synthetic: recordings show no queue")
     _keep_kernels(settings_with({}).data_dir)
+    if is_costs:
+        folder = out or Path("models/costs")
+        part("cli.train").run_costs(seeds=seeds, minutes=minutes, out=folder, as_json=as_json)
+        return int(ExitCode.OK)
     part("cli.train").run(
         source=kind,
         recordings=recordings or [],
         seeds=seeds,
         minutes=minutes,
-        out=out,
+        out=out or Path("models"),
         as_json=as_json,
     )
     return int(ExitCode.OK)

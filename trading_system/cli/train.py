@@ -1,9 +1,10 @@
-"""``trading-system train``: fit the agents' models and write them with their manifest."""
+"""``trading-system train``: fit the agents' or the cost models and write them with a manifest."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -11,6 +12,9 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from trading_system.cli.output import emit_json, emit_table, note
+from trading_system.config.sections import CostSettings
+from trading_system.cost_simulator.volatility import RealisedVolatility
+from trading_system.evaluation.cost_training import CostTrainingPlan, train_costs
 from trading_system.evaluation.training import TrainingPlan, train
 
 
@@ -49,6 +53,51 @@ def report(manifest: dict[str, Any], *, out: Path, as_json: bool) -> None:
         [_row(name, each) for name, each in manifest["walk_forward"]["scores"].items()],
     )
     note(f"models and manifest written to {out}")
+
+
+def run_costs(*, seeds: int, minutes: float, out: Path, as_json: bool) -> None:
+    """Train the cost models and print their scores on unseen seeds.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is too little data or ``out`` cannot be used.
+    """
+    plan = CostTrainingPlan(out=out, seeds=seeds, minutes=minutes)
+    meter = partial(RealisedVolatility, CostSettings().volatility_window_s)
+    with ProgressBar(Console(file=sys.stderr)) as bar:
+        manifest = train_costs(plan, meter=meter, progress=bar.show)
+    report_costs(manifest, out=out, as_json=as_json)
+
+
+def report_costs(manifest: dict[str, Any], *, out: Path, as_json: bool) -> None:
+    """Print what a training run of the cost models has written to ``out``."""
+    if as_json:
+        emit_json(manifest)
+        return
+    models = manifest["models"]
+    fills, intervals = models["maker_taker"]["unseen"], models["slippage"]["unseen"]
+    emit_table(
+        "Maker fills within the horizon, unseen seeds",
+        ("probability", "Brier", "Brier skill", "log loss", "calibration", "orders"),
+        [_fill_row(name, fills[name]) for name in ("model", "touch_probability")],
+    )
+    emit_table(
+        "80 % interval of slippage, unseen seeds",
+        ("interval", "coverage", "below", "above", "width bps", "loss bps", "orders"),
+        [_interval_row(name, intervals[name]) for name in ("model", "volatility_interval")],
+    )
+    note(f"models and manifest written to {out}")
+
+
+def _fill_row(name: str, scores: dict[str, Any]) -> tuple[str, ...]:
+    keys = ("brier", "brier_skill", "log_loss", "calibration_error")
+    return (name, *(f"{scores[key]:.3f}" for key in keys), str(scores["samples"]))
+
+
+def _interval_row(name: str, scores: dict[str, Any]) -> tuple[str, ...]:
+    keys = ("coverage", "below", "above", "mean_width_bps", "pinball_bps")
+    return (name, *(f"{scores[key]:.3f}" for key in keys), str(scores["samples"]))
 
 
 def _row(name: str, scores: dict[str, Any]) -> tuple[str, ...]:

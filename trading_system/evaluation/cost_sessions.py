@@ -29,6 +29,7 @@ from trading_system.simulation.records import ExecutionRecord, OrderRecord, Publ
 from trading_system.simulation.venue import SimulatedVenue
 
 Array = npt.NDArray[np.float64]
+Level = tuple[int, int]
 
 DEPTH = 200
 """Levels per side that an estimate sees."""
@@ -233,39 +234,29 @@ class _Desk:
 
     def step(self, now_ms: int) -> None:
         self._now_ms = now_ms
+        is_look = (now_ms - START_MS) % _LOOK_MS == 0
+        due = [each for each in self._markets if each.arrives_ms <= now_ms]
+        if not is_look and not due:
+            return
         bids, asks = (self._matching.top(side, DEPTH) for side in _SIDES)
         if not bids or not asks:
             return
-        self._arrive(bids, asks)
-        if (now_ms - START_MS) % _LOOK_MS:
-            return
-        self._look(bids, asks)
-        mid = (bids[0][0] + asks[0][0]) / 2 * self._tick[0] / self._tick[1]
-        now_ns = (now_ms - START_MS) * _NS_PER_MS
-        self._meter.observe(mid, now_ns)
-        if now_ms < self._next_ms:
-            return
-        self._next_ms = now_ms + round(self._rng.expovariate(1 / MEAN_GAP_S) * _MS_PER_S)
-        volatility = self._meter.per_second(now_ns)
-        if volatility:
-            levels = self._levels(bids, asks)
-            self._decide_market(levels, volatility)
-            self._decide_limit(levels, volatility, {Side.BUY: bids[0], Side.SELL: asks[0]})
+        if due:
+            self._arrive(due, self._levels(bids, asks))
+        if is_look:
+            self._look(bids, asks)
+            self._decide(bids, asks)
 
-    # What has reached the venue by now.
-    def _arrive(self, bids: list[tuple[int, int]], asks: list[tuple[int, int]]) -> None:
-        due = [each for each in self._markets if each.arrives_ms <= self._now_ms]
-        if not due:
-            return
+    # What market orders pay that have reached the venue by now.
+    def _arrive(self, due: list[_Market], levels: BookLevels) -> None:
         self._markets = [each for each in self._markets if each.arrives_ms > self._now_ms]
-        levels = self._levels(bids, asks)
         for market in due:
             price = average_price(levels.consumed_by(market.side), market.quantity)
             if price is not None:
                 market.paid_bps = market.side.sign * (price / market.mid - 1.0) * _BPS
 
     # What the newest public book says of the resting orders.
-    def _look(self, bids: list[tuple[int, int]], asks: list[tuple[int, int]]) -> None:
+    def _look(self, bids: list[Level], asks: list[Level]) -> None:
         shown = {Side.BUY: dict(bids), Side.SELL: dict(asks)}
         last = {Side.BUY: bids[-1][0], Side.SELL: asks[-1][0]}
         opposite = {Side.BUY: asks[0][0], Side.SELL: bids[0][0]}
@@ -282,6 +273,20 @@ class _Desk:
             if each.filled_ms is None and self._now_ms < each.expires_ms
         ]
 
+    def _decide(self, bids: list[Level], asks: list[Level]) -> None:
+        mid = (bids[0][0] + asks[0][0]) / 2 * self._tick[0] / self._tick[1]
+        now_ns = (self._now_ms - START_MS) * _NS_PER_MS
+        self._meter.observe(mid, now_ns)
+        if self._now_ms < self._next_ms:
+            return
+        gap_s = self._rng.expovariate(1 / MEAN_GAP_S)
+        self._next_ms = self._now_ms + round(gap_s * _MS_PER_S)
+        volatility = self._meter.per_second(now_ns)
+        if volatility:
+            levels = self._levels(bids, asks)
+            self._decide_market(levels, volatility)
+            self._decide_limit(levels, volatility, {Side.BUY: bids[0], Side.SELL: asks[0]})
+
     def _decide_market(self, levels: BookLevels, volatility: float) -> None:
         side = self._rng.choice(_SIDES)
         quantity = self._quantity(self._size_lots(levels.consumed_by(side)))
@@ -295,9 +300,7 @@ class _Desk:
         self._markets.append(market)
         self._book.markets.append(market)
 
-    def _decide_limit(
-        self, levels: BookLevels, volatility: float, best: dict[Side, tuple[int, int]]
-    ) -> None:
+    def _decide_limit(self, levels: BookLevels, volatility: float, best: dict[Side, Level]) -> None:
         side = self._rng.choice(_SIDES)
         own = levels.bids if side is Side.BUY else levels.asks
         lots = self._size_lots(own)
@@ -324,7 +327,7 @@ class _Desk:
     def _quantity(self, lots: int) -> float:
         return lots * self._lot[0] / self._lot[1]
 
-    def _levels(self, bids: list[tuple[int, int]], asks: list[tuple[int, int]]) -> BookLevels:
+    def _levels(self, bids: list[Level], asks: list[Level]) -> BookLevels:
         (price, price_by), (size, size_by) = self._tick, self._lot
         sides = {
             name: [(ticks * price / price_by, lots * size / size_by) for ticks, lots in shown]

@@ -11,7 +11,7 @@ from quoting_venue import FakeQuotingVenue, VirtualTime, refusal, rejection, sil
 from structlog.testing import capture_logs
 
 from agents import MarketMaker
-from trading_system.config.sections import MarketMakerSettings, PerformanceSettings
+from trading_system.config.sections import MarketMakerSettings, PerformanceSettings, RiskSettings
 from trading_system.domain.errors import (
     InvariantViolated,
     Outcome,
@@ -30,8 +30,16 @@ def maker(venue: FakeQuotingVenue, **more) -> MarketMaker:
     async def pause(_seconds: float) -> None:
         await asyncio.sleep(0)
 
+    without_budget = {
+        "risk": RiskSettings(max_orders_per_second=1_000, max_amends_per_second=1_000),
+        "venue_rate": 1_000,
+    }
     return MarketMaker(
-        venue, symbols=symbols, settings=settings, clock=venue.clock, **({"pause": pause} | more)
+        venue,
+        symbols=symbols,
+        settings=settings,
+        clock=venue.clock,
+        **({"pause": pause} | without_budget | more),
     )
 
 

@@ -6,7 +6,8 @@ import json
 import threading
 
 import pytest
-from stub_agents import BTC, SECOND, SlowAgent, StubAgent, features, in_virtual_time
+from stub_agents import BTC, SECOND, SlowAgent, StubAgent, features
+from virtual_time import in_virtual_time
 
 from optimizers.ai_signal_optimizer import AISignalOptimizer
 from trading_system.config.sections import OptimizationSettings

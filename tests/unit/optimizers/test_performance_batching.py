@@ -3,44 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import selectors
 from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 from paper_client import PaperClient
+from virtual_time import in_virtual_time
 
 from optimizers.execution.batching import Batcher
 from optimizers.performance_optimizer import PerformanceOptimizer
 from trading_system.runtime.clock import ManualClock
 
 
-class _Jumping(selectors.SelectSelector):
-    def __init__(self) -> None:
-        super().__init__()
-        self.now_s = 0.0
-
-    def select(self, timeout: float | None = None) -> Any:
-        found = super().select(0)
-        if not found and timeout:
-            self.now_s += timeout
-        return found
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop that moves its time to the next timer instead of waiting for it."""
-
-    def __init__(self) -> None:
-        self._jumping = _Jumping()
-        super().__init__(self._jumping)
-
-    def time(self) -> float:
-        return self._jumping.now_s
-
-
 def run(main: Coroutine[Any, Any, None]) -> None:
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        runner.run(main)
+    in_virtual_time(lambda _loop: main)
 
 
 class Post:

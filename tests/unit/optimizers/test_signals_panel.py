@@ -5,7 +5,8 @@ import contextlib
 import random
 
 import pytest
-from stub_agents import BTC, SECOND, SlowAgent, StubAgent, features, in_virtual_time
+from stub_agents import BTC, SECOND, SlowAgent, StubAgent, features
+from virtual_time import in_virtual_time
 
 from optimizers.signals.circuit import Circuit, CircuitRules
 from optimizers.signals.panel import AgentPanel, PanelParameters
