@@ -23,8 +23,7 @@ _MESSAGES = {
     "message100": ("costs.message100", 300, 100.0, "178 us", "bytes of 100 levels a side"),
     "update10": (
         "costs.book_update", 500, 1.1, "15.9 us for 20 levels",
-        "10 decoded levels of text into 400, sequence and crossing checked; the bar is a "
-        "dictionary and a sorted list alone",
+        "10 decoded levels into 400, all checked; the bar is a dictionary and a sorted list alone",
     ),
     "delta3": (
         "costs.delta3", 500, 10.0, "8.2 us (book wrong)",

@@ -1,4 +1,4 @@
-"""Rows of operations that the guides have too: ours against the gate, their own figure beside it."""
+"""Rows of what the guides have too: ours against the gate, their own figure beside it."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from benchmarks.interleaved import Child, child, venue
 from benchmarks.rows import Row
 
 _ROUNDS = 5
-_CYCLES = 15
+_CYCLES = 8
 _QUIET_CYCLES = 10
 _GATES_MS = {0: 20.0, 50: 130.0, 100: 250.0}
 _GUIDES = {0: "303 ms", 50: "755-808 ms", 100: "1605 ms"}

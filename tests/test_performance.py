@@ -24,7 +24,6 @@ from optimizers.execution.spacing import CallSpacing
 from optimizers.performance_optimizer import PerformanceOptimizer
 from optimizers.volatility_calculator import VolatilityCalculator
 from trading_system.bybit_client import BybitClient
-from trading_system.config.sections import MarketMakerSettings
 from trading_system.config.settings import Settings, load_settings
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import OrderIntent, OrderType, Side, TimeInForce
@@ -224,8 +223,7 @@ async def cache_performance(rig: Rig, category: Category) -> None:
 
 async def strategy_cycles(rig: Rig, category: Category) -> None:
     """Let the market maker quote both symbols, through the gate, on the venue."""
-    one_tier = MarketMakerSettings(tiers=1)  # twice a second, more would exceed the venue's limit
-    market_maker = MarketMaker(rig.exchange, symbols=SYMBOLS, settings=one_tier)
+    market_maker = MarketMaker(rig.exchange, symbols=SYMBOLS)
     turns = rig.optimizer(min_api_interval=CYCLE_SPACING_S)
     for _ in range(3):  # the orders of the category before have left the venue's window
         await turns.acquire_api_call("strategy_cycle")
@@ -245,6 +243,10 @@ async def strategy_cycles(rig: Rig, category: Category) -> None:
     calls = stats["requests"]["calls"]
     text = f"requests in {CYCLES} cycles: {calls}, fewer than {REQUESTS_PER_10_CYCLES}"
     category.check(text, is_met=calls < REQUESTS_PER_10_CYCLES)
+    denials = {k: n for k, n in stats["errors"]["denials"].items() if k.endswith("_rate")}
+    category.check(f"refused by a rate limit: {denials or 'nothing'}", is_met=not denials)
+    resting = stats["quotes"]["resting"]
+    category.check(f"quotes at the end: {resting} of 12, at least 8", is_met=resting >= 8)
     category.check(f"orders left after the end: {left}", is_met=left == 0)
     category.notes.append(f"errors: {stats['errors']}")
     category.notes.append(f"cache hit rate: {stats['volatility']['hit_rate']:.1f} %")

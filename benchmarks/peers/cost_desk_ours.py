@@ -1,4 +1,4 @@
-"""From the bytes of an OKX tick to a whole estimate, by the parts that ``cost serve`` is made of."""
+"""From the bytes of an OKX tick to a whole estimate, by the parts of ``cost serve``."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def impact(count: int) -> dict[str, Any]:
         assert abs(given - wanted) < 1e-6, f"{quantity}: {given}, walked {wanted}"
         assert one["total_impact"] == one["temporary_impact"] + one["permanent_impact"]
     ordered = [one["impact_bps"] for _, one in sorted(zip(orders, found, strict=True))]
-    assert all(a <= b + 1e-9 for a, b in zip(ordered, ordered[1:], strict=False))
+    assert all(a <= b + 1e-9 for a, b in pairwise(ordered))
     return {"us": times}
 
 
@@ -204,7 +205,7 @@ class Maker:
 
     def one(self, count: int) -> dict[str, Any]:
         """Time single orders; a sample is the mean of 100 different ones."""
-        inputs = [tuple(row) for row in self._inputs[: 100].tolist()]
+        inputs = [tuple(row) for row in self._inputs[:100].tolist()]
         said = [self.model.predict_maker_probability(*row, _MID) for row in inputs]
         times = []
         for _ in range(count):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
+from typing import cast
 
 import engine_kit
 import protocol
@@ -22,8 +23,7 @@ class Pipe(asyncio.Protocol):
         self.other: Pipe | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport) or hasattr(transport, "write")
-        self._transport = transport  # type: ignore[assignment] # a stream transport
+        self._transport = cast("asyncio.WriteTransport", transport)
         for data in self._held:
             self._transport.write(data)
 

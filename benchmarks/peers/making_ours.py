@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Coroutine
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import costs_ours
@@ -35,7 +36,6 @@ def price_cache(count: int) -> Times:
     """Time a cached price that a stream brought; a sample is the mean of 100."""
     held = PerformanceOptimizer(
         costs_ours.BookClient(),  # type: ignore[arg-type] # all that it uses
-        settings=None,
     )
     times = []
     for number in range(count):
@@ -81,9 +81,9 @@ class Candles:
         bars = self.rows[first : self.end - 1]
         ranges = [
             max(b["high"] - b["low"], abs(b["high"] - a["close"]), abs(b["low"] - a["close"]))
-            for a, b in zip(bars, bars[1:], strict=False)
+            for a, b in pairwise(bars)
         ]
-        value = sum(ranges[:_PERIOD]) / _PERIOD
+        value: float = sum(ranges[:_PERIOD]) / _PERIOD
         for one in ranges[_PERIOD:]:
             value = (value * (_PERIOD - 1) + one) / _PERIOD
         return value

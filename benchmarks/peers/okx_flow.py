@@ -63,8 +63,7 @@ class Flow:
         """Return up to ``count`` (price, size) of each side, best first."""
         return {
             side: [
-                (float(price), float(size))
-                for price, size in self._sorted(side, levels)[:count]
+                (float(price), float(size)) for price, size in self._sorted(side, levels)[:count]
             ]
             for side, levels in self.sides.items()
         }

@@ -1,5 +1,6 @@
 """What README and docs promise is there: commands, options, settings, names, bounds, snippets."""
 
+import ast
 import asyncio
 import dataclasses
 import importlib
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import typer
 
+import agents
 import optimizers
 import trading_system
 from agents.conformance import check_signal_model
@@ -92,8 +94,15 @@ def command_line(arguments: list[str], folder: Path, **environment: str) -> int:
 @pytest.mark.timeout(90)
 @pytest.mark.xdist_group("processes")
 def test_the_python_snippets_run_as_printed(tmp_path: Path) -> None:
-    _, system, parts = blocks("python", README)
+    models, _, system, parts = blocks("python", README)
     first, second = run(["-c", system], tmp_path), run(["-c", parts], tmp_path)
+    priced = run(["-c", models], tmp_path)
+    assert priced.returncode == 0, priced.stderr
+    features, slippage_bps, impact_bps = priced.stdout.splitlines()
+    assert "'quantity_ratio': 0.25" in features
+    # Half of four is bought at each ask; the impact is 2 bps times sqrt(1/4) and a tenth of it.
+    assert float(slippage_bps) == pytest.approx((95_445.75 / 95_445.45 - 1) * 1e4, abs=1e-9)
+    assert float(impact_bps) == pytest.approx(1.1)
     assert first.returncode == 0, first.stderr
     assert re.search(r"System Health: \d+(\.\d+)?/100", first.stdout)
     assert second.returncode == 0, second.stderr
@@ -103,7 +112,7 @@ def test_the_python_snippets_run_as_printed(tmp_path: Path) -> None:
 
 def test_the_own_signal_of_the_readme_conforms_and_speaks() -> None:
     names: dict[str, Any] = {"__name__": "my_signal"}
-    snippet = blocks("python", README)[0]
+    snippet = blocks("python", README)[1]
     exec(compile(snippet, "my_signal.py", "exec"), names)
     assert check_signal_model(names["MySignal"], clock=SystemClock()).opinions > 100
     assert len(snippet.splitlines()) <= 20
@@ -112,7 +121,7 @@ def test_the_own_signal_of_the_readme_conforms_and_speaks() -> None:
 @every_document
 def test_python_of_a_document_is_python(document: Path) -> None:
     for snippet in blocks("python", document.read_text()):
-        compile(snippet, document.name, "exec")
+        compile(snippet, document.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
 @every_document
@@ -130,7 +139,11 @@ def test_the_guides_import_lines_map_to_all_faces() -> None:
         for old, new in table(README, "guide", "here")
     ]
     assert all(old == new for old, new in pairs)
-    assert {new for _, new in pairs} == {*trading_system.__all__, *optimizers.__all__}
+    named = {new for _, new in pairs}
+    for _, line in table(README, "in the guides", "import"):
+        named.update(re.findall(r"\w+", line.partition(" import ")[2]))
+    faces = {*trading_system.__all__, *optimizers.__all__, *agents.__all__}
+    assert named == faces
 
 
 # --- commands, options, exit codes --------------------------------------------------------------
@@ -141,6 +154,15 @@ def test_the_table_of_commands_is_what_help_lists(tmp_path: Path) -> None:
     listed = re.findall(r"^  ([a-z][a-z-]*)  ", shown, flags=re.MULTILINE)
     assert [row[0].strip("`") for row in table(README, "command", "does")] == listed
     assert set(listed) == set(COMMANDS)
+
+
+def commands() -> list[list[str]]:
+    """Return every command and every command of a command, as words."""
+    return [[name] for name in COMMANDS] + [
+        [name, inner]
+        for name, command in COMMANDS.items()
+        for inner in getattr(command, "commands", {})
+    ]
 
 
 def options_of(words: list[str]) -> set[str]:
@@ -163,7 +185,7 @@ def test_commands_and_options_of_a_document_exist(document: Path) -> None:
 
 @every_document
 def test_options_named_alone_belong_to_some_command(document: Path) -> None:
-    known = set().union(*(options_of([name]) for name in COMMANDS))
+    known = set().union(*(options_of(words) for words in commands()))
     for span in spans(document.read_text()):
         if re.match(r"--[a-z]", span):
             assert re.split(r"[ =]", span)[0] in known, f"{document.name}: {span}"
@@ -189,7 +211,7 @@ def test_exit_codes_of_a_document_exist(document: Path) -> None:
 
 @every_document
 def test_settings_of_a_document_exist(document: Path) -> None:
-    named = set(re.findall(r"\bTRADING_[A-Z][A-Z0-9_]*", document.read_text()))
+    named = set(re.findall(r"\bTRADING_[A-Z][A-Z0-9_]*(?!\w|\.\.\.)", document.read_text()))
     assert named <= {*variables(), *KNOWN_BY_NAME}
 
 

@@ -325,7 +325,8 @@ class MarketMakerSettings(Section):
         default=60.0, description="avellaneda-stoikov only: rolling horizon, seconds"
     )
     requote_bps: Annotated[float, Field(gt=0, le=500)] = Field(
-        default=1.0, description="a quote is moved when it is this far from where it belongs, bps"
+        default=1.5,
+        description="the first tier is moved when it is this far off, bps; tier n at n times that",
     )
     pull_after_s: Annotated[float, Field(gt=0, le=60)] = Field(
         default=2.0, description="age of a book at which all its quotes are pulled, seconds"

@@ -29,7 +29,7 @@ from trading_system.simulation.records import ExecutionRecord, OrderRecord, Publ
 from trading_system.simulation.venue import SimulatedVenue
 
 Array = npt.NDArray[np.float64]
-Level = tuple[int, int]
+_Level = tuple[int, int]
 
 DEPTH = 200
 """Levels per side that an estimate sees."""
@@ -256,7 +256,7 @@ class _Desk:
                 market.paid_bps = market.side.sign * (price / market.mid - 1.0) * _BPS
 
     # What the newest public book says of the resting orders.
-    def _look(self, bids: list[Level], asks: list[Level]) -> None:
+    def _look(self, bids: list[_Level], asks: list[_Level]) -> None:
         shown = {Side.BUY: dict(bids), Side.SELL: dict(asks)}
         last = {Side.BUY: bids[-1][0], Side.SELL: asks[-1][0]}
         opposite = {Side.BUY: asks[0][0], Side.SELL: bids[0][0]}
@@ -273,7 +273,7 @@ class _Desk:
             if each.filled_ms is None and self._now_ms < each.expires_ms
         ]
 
-    def _decide(self, bids: list[Level], asks: list[Level]) -> None:
+    def _decide(self, bids: list[_Level], asks: list[_Level]) -> None:
         mid = (bids[0][0] + asks[0][0]) / 2 * self._tick[0] / self._tick[1]
         now_ns = (self._now_ms - START_MS) * _NS_PER_MS
         self._meter.observe(mid, now_ns)
@@ -300,7 +300,9 @@ class _Desk:
         self._markets.append(market)
         self._book.markets.append(market)
 
-    def _decide_limit(self, levels: BookLevels, volatility: float, best: dict[Side, Level]) -> None:
+    def _decide_limit(
+        self, levels: BookLevels, volatility: float, best: dict[Side, _Level]
+    ) -> None:
         side = self._rng.choice(_SIDES)
         own = levels.bids if side is Side.BUY else levels.asks
         lots = self._size_lots(own)
@@ -327,7 +329,7 @@ class _Desk:
     def _quantity(self, lots: int) -> float:
         return lots * self._lot[0] / self._lot[1]
 
-    def _levels(self, bids: list[Level], asks: list[Level]) -> BookLevels:
+    def _levels(self, bids: list[_Level], asks: list[_Level]) -> BookLevels:
         (price, price_by), (size, size_by) = self._tick, self._lot
         sides = {
             name: [(ticks * price / price_by, lots * size / size_by) for ticks, lots in shown]

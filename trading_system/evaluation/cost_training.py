@@ -44,10 +44,10 @@ ACTIVITIES = (1.0, 0.5, 2.0)
 """Markets take turns: a seed's edge alternates, its activity changes after every pair."""
 FIRST_SEED = 3_001
 FIRST_UNSEEN_SEED = 4_001
-MIN_SAMPLES = 400
+MIN_SAMPLES = 100
 """Fewest limit orders that a run learns from."""
 
-_LEAST_UNSEEN = 2
+_LEAST_UNSEEN = 1
 _SHORTER_S = (2.0, 10.0)
 _DIGITS = 6
 _TAIL = NormalDist().inv_cdf(0.9)
@@ -65,7 +65,7 @@ class CostTrainingPlan:
     Parameters
     ----------
     seeds : int
-        Sessions to fit on; half as many others, at least two, only judge.
+        Sessions to fit on; half as many others, at least one, only judge.
     minutes : float
         Virtual length of a session, positive.
     """

@@ -214,12 +214,12 @@ def test_shrunken_limit_cancels_the_outermost():
     assert plan(target, orders, model).first.cancels == (orders[2].link_id,)
 
 
-def test_surplus_orders_go_from_the_outside():
+def test_surplus_orders_go_from_the_outside_the_nearest_of_them_first():
     model = quoter(tiers=1)
     target = model.quotes(VIEW, Scale(atr=80.0))
     orders = [resting(Side.BUY, t) for t in (599_700, 599_800, 599_600)]
     changes = plan(target, orders, model)
-    assert changes.first.cancels == ("BUY599600", "BUY599700")
+    assert changes.first.cancels == ("BUY599700", "BUY599600")
     assert changes.kept == 1
 
 
