@@ -15,15 +15,10 @@ from agents.market_maker.pace import Pace
 from agents.market_maker.plan import Plan, Step
 from agents.market_maker.quoting import Quoter, Scale, Silence
 from agents.market_maker.rations import Rations
-from agents.market_maker.sending import CONTAINED, Result, Sender
+from agents.market_maker.sending import CONTAINED, Result, Sender, nearest_first
 from optimizers.volatility_calculator import VolatilityCalculator
-from trading_system.config.sections import (
-    MarketMakerSettings,
-    PerformanceSettings,
-    RiskSettings,
-)
+from trading_system.config.sections import MarketMakerSettings, PerformanceSettings, RiskSettings
 from trading_system.domain.errors import ValidationError
-from trading_system.domain.orders import RestingOrder, Side
 from trading_system.domain.ports import Clock, QuotingVenue
 from trading_system.runtime.clock import SystemClock
 from trading_system.runtime.deadline import within
@@ -344,15 +339,9 @@ class MarketMaker:
         return None if self._exchange.may_open() else Silence.HALTED
 
     def _resting(self) -> list[tuple[str, str]]:
-        # The nearest to the market first, of all symbols and sides in turn.
-        places = [
-            (place, symbol, order.link_id)
-            for symbol, desk in self._desks.items()
-            if desk.quoter is not None  # before, the client need not be connected
-            for side in Side
-            for place, order in enumerate(_by_depth(self._exchange.resting_orders(symbol), side))
-        ]
-        return [(symbol, link_id) for _, symbol, link_id in sorted(places, key=lambda p: p[0])]
+        # Before a symbol has its quoter, the client need not be connected.
+        symbols = [symbol for symbol, desk in self._desks.items() if desk.quoter is not None]
+        return nearest_first([self._exchange.resting_orders(symbol) for symbol in symbols])
 
     async def _until_gone(self) -> None:
         for _ in range(_PULL_LOOKS):
@@ -407,8 +396,3 @@ class MarketMaker:
         if now_ns >= due_ns:
             self._logged_ns = now_ns
             _LOG.info("market maker performance", **self.collect_performance_stats())
-
-
-def _by_depth(orders: Iterable[RestingOrder], side: Side) -> list[RestingOrder]:
-    held = [order for order in orders if order.side is side]
-    return sorted(held, key=lambda order: -order.price * side.sign)

@@ -28,6 +28,8 @@ from trading_system.domain.orders import (
     OrderIntent,
     OrderType,
     PriceChange,
+    RestingOrder,
+    Side,
     TimeInForce,
 )
 from trading_system.domain.ports import Clock, QuotingVenue
@@ -213,6 +215,18 @@ class Sender:
             )
             for _, quote, instrument in sorted(wanted, key=lambda entry: entry[0])
         ]
+
+
+def nearest_first(resting: Iterable[Sequence[RestingOrder]]) -> list[tuple[str, str]]:
+    """Return (symbol, link id) of the orders of some symbols, all symbols and sides in turn."""
+    places = []
+    for orders in resting:
+        for side in Side:
+            held = [order for order in orders if order.side is side]
+            held.sort(key=lambda order: -order.price * order.side.sign)
+            places += [(place, order) for place, order in enumerate(held)]
+    places.sort(key=lambda entry: entry[0])
+    return [(order.symbol, order.link_id) for _, order in places]
 
 
 def _is_rate(error: Exception) -> bool:

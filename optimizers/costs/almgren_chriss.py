@@ -91,9 +91,7 @@ class ExecutionParameters:
                 f"eta {self.eta:g} - gamma {self.gamma:g} * step / 2 is not positive"
             )
         squared = self.sigma * self.sigma * (self.risk_aversion / eta_tilde)
-        excess = squared * tau * tau / 2.0
-        # arcosh(1 + x) without losing small x.
-        kappa = math.log1p(excess + math.sqrt(excess) * math.sqrt(excess + 2.0)) / tau
+        kappa = arcosh_above_one(squared * tau * tau / 2.0) / tau
         if not kappa * self.horizon < _SAFE_EXPONENT:
             raise ImpactFitError(f"urgency {kappa:g} is beyond what can be scheduled")
         object.__setattr__(self, "eta_tilde", eta_tilde)
@@ -115,8 +113,20 @@ class ExecutionParameters:
         return self.kappa * self.horizon < _EVEN_BELOW
 
 
+def arcosh_above_one(excess: float) -> float:
+    """Return ``arcosh(1 + excess)`` without losing a small ``excess`` (not negative)."""
+    return math.log1p(excess + math.sqrt(excess) * math.sqrt(excess + 2.0))
+
+
 def schedule(parameters: ExecutionParameters, *, quantity: float) -> Array:
-    """Return what to trade in each step, shape (steps,), base currency; sums to ``quantity``."""
+    """Return what to trade in each step, shape (steps,), base currency; sums to ``quantity``.
+
+    Raises
+    ------
+    ValidationError
+        If the quantity is not finite and positive; so do the functions below.
+    """
+    quantity = _size(quantity)
     steps = parameters.steps
     if parameters.is_even:
         return np.full(steps, quantity / steps)
@@ -131,6 +141,7 @@ def schedule(parameters: ExecutionParameters, *, quantity: float) -> Array:
 
 def holdings(parameters: ExecutionParameters, *, quantity: float) -> Array:
     """Return what is left at the beginning and after each step, shape (steps + 1,), base."""
+    quantity = _size(quantity)
     steps = parameters.steps
     if parameters.is_even:
         return quantity * (1.0 - np.arange(steps + 1) / steps)
@@ -144,7 +155,7 @@ def holdings(parameters: ExecutionParameters, *, quantity: float) -> Array:
 
 def expected_cost(parameters: ExecutionParameters, trades: Sequence[float] | Array) -> float:
     """Return the expected cost of any schedule, quote currency."""
-    sizes = np.asarray(trades, dtype=np.float64)
+    sizes = _trades(trades)
     total = float(sizes.sum())
     return float(
         parameters.gamma * total * total / 2.0
@@ -155,7 +166,7 @@ def expected_cost(parameters: ExecutionParameters, trades: Sequence[float] | Arr
 
 def cost_variance(parameters: ExecutionParameters, trades: Sequence[float] | Array) -> float:
     """Return the variance of the cost of any schedule, quote currency squared."""
-    sizes = np.asarray(trades, dtype=np.float64)
+    sizes = _trades(trades)
     # What is left after each step, summed from the end so that nothing is left after the last.
     left = np.append(np.cumsum(sizes[::-1])[::-1][1:], 0.0)
     return float(parameters.sigma**2 * parameters.tau * float(left @ left))
@@ -163,15 +174,10 @@ def cost_variance(parameters: ExecutionParameters, trades: Sequence[float] | Arr
 
 def optimal_cost(parameters: ExecutionParameters, *, quantity: float) -> float:
     """Return the expected cost of the optimal schedule in closed form, quote currency."""
-    fixed = parameters.gamma * quantity**2 / 2.0 + parameters.epsilon * quantity
-    if parameters.is_even:
-        return fixed + parameters.eta_tilde * quantity**2 / parameters.horizon
-    tau, horizon = parameters.tau, parameters.horizon
-    a, c = parameters.kappa * tau, parameters.kappa * horizon
-    decay = -math.expm1(-2.0 * c)
-    ratio = 2.0 * math.exp(a - 2.0 * c) * -math.expm1(-2.0 * a) / decay**2
-    shape = tau * 2.0 / math.tanh(c) + 2.0 * horizon * ratio
-    return fixed + parameters.eta_tilde * quantity**2 * math.tanh(a / 2.0) * shape / (2.0 * tau**2)
+    size = _size(quantity)
+    squares = trade_squares(parameters.kappa * parameters.tau, parameters.steps)
+    fixed = parameters.gamma * size * size / 2.0 + parameters.epsilon * size
+    return fixed + parameters.eta_tilde / parameters.tau * size * size * squares
 
 
 def optimal_variance(parameters: ExecutionParameters, *, quantity: float) -> float:
@@ -179,15 +185,46 @@ def optimal_variance(parameters: ExecutionParameters, *, quantity: float) -> flo
 
     Below an urgency of 1 % over the horizon the closed form cancels itself; the sum is taken.
     """
-    tau, horizon = parameters.tau, parameters.horizon
-    a, c = parameters.kappa * tau, parameters.kappa * horizon
-    if c < _SUM_BELOW:
-        return cost_variance(parameters, schedule(parameters, quantity=quantity))
-    decay = -math.expm1(-2.0 * c)
-    first = 2.0 * math.exp(-2.0 * a) * (1.0 + math.exp(-2.0 * (c - a)))
-    first /= decay * -math.expm1(-2.0 * a)
-    second = 4.0 * math.exp(-2.0 * c) / decay**2
-    return 0.5 * parameters.sigma**2 * quantity**2 * max(tau * first - horizon * second, 0.0)
+    size = _size(quantity)
+    if parameters.kappa * parameters.horizon < _SUM_BELOW:
+        return cost_variance(parameters, schedule(parameters, quantity=size))
+    squares = holding_squares(parameters.kappa * parameters.tau, parameters.steps)
+    return parameters.sigma * parameters.sigma * parameters.tau * size * size * squares
+
+
+def trade_squares(urgency: float, steps: int) -> float:
+    """Return the sum of squared trades of the optimal schedule for an order of size one.
+
+    Parameters
+    ----------
+    urgency : float
+        ``kappa`` times the length of a step, not negative.
+    """
+    total = urgency * steps
+    if total < _EVEN_BELOW:
+        return 1.0 / steps
+    decay = -math.expm1(-2.0 * total)
+    ratio = 2.0 * math.exp(urgency - 2.0 * total) * -math.expm1(-2.0 * urgency) / (decay * decay)
+    return math.tanh(urgency / 2.0) * (1.0 / math.tanh(total) + steps * ratio)
+
+
+def holding_squares(urgency: float, steps: int) -> float:
+    """Return the sum of squares of what is left after each step, for an order of size one.
+
+    Parameters
+    ----------
+    urgency : float
+        ``kappa`` times the length of a step; 0, or at least 1 % over all steps, below which the
+        closed form cancels itself.
+    """
+    total = urgency * steps
+    if total <= 0.0:
+        return (steps - 1) * (2 * steps - 1) / (6 * steps)
+    decay = -math.expm1(-2.0 * total)
+    first = 2.0 * math.exp(-2.0 * urgency) * (1.0 + math.exp(-2.0 * (total - urgency)))
+    first /= decay * -math.expm1(-2.0 * urgency)
+    second = 4.0 * math.exp(-2.0 * total) / (decay * decay)
+    return 0.5 * max(first - steps * second, 0.0)
 
 
 def frontier(
@@ -250,6 +287,17 @@ def rounded(
             f"{exact:g} lots are no whole order of at least {smallest} lots of {step:g}"
         )
     return _merged(_whole(sizes, total), smallest)
+
+
+def _size(quantity: float) -> float:
+    return positive(quantity, "quantity")
+
+
+def _trades(trades: Sequence[float] | Array) -> Array:
+    sizes = np.asarray(trades, dtype=np.float64)
+    if math.isnan(float(sizes.sum())):
+        raise ValidationError("a schedule must hold numbers only")
+    return sizes
 
 
 def _whole(sizes: list[float], total: int) -> list[int]:

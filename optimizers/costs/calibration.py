@@ -1,28 +1,33 @@
 """Almgren-Chriss parameters of the present book and volatility; refused when they make no sense.
 
-Temporary impact: the slope through the origin of (mean price of n - best price) against n over the
-displayed levels is eta / tau, valid only if the book refills within one step (`REFILL_S`).
-Permanent impact needs a regression over many minutes; without one it is taken as `PERMANENT_SHARE`
-of the temporary slope, an assumption that is kept small because an unmeasured one must be. Half the
-spread and the taker's fee make epsilon.
+Temporary impact: a child of n raises the mean price by vwap(n) - best, and (vwap(n) - best) / n is
+eta / tau, valid only if the book refills within one step (`REFILL_S`). The slope belongs to the
+child's size: 0 inside the best level, and other books are not linear either.
+
+Permanent impact needs a regression over many minutes. Without one gamma / 2 is taken as
+`PERMANENT_SHARE` of the slope of the whole displayed side, whatever the order: an assumption, kept
+small because an unmeasured one must be. In one step it costs nothing (eta_tilde has it and takes it
+back): it moves the price for what trades later.
+
+Half the spread and the taker's fee make epsilon; the fee is charged on the impact as well.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from optimizers.costs.almgren_chriss import ExecutionParameters, ImpactFitError
+from optimizers.costs.almgren_chriss import ExecutionParameters
+from optimizers.costs.square_root import continued_cost
+from optimizers.microstructure.impact import average_price
 from optimizers.microstructure.levels import BookLevels, SideDepth
 from trading_system.domain.orders import Side
 
 REFILL_S = 5.0
-"""Assumed time in which the book refills; the shortest step, seconds."""
+"""Assumed time in which the book refills: the length of a step, seconds."""
 PERMANENT_SHARE = 0.1
-"""Assumed part of a step's price concession that stays."""
-LONGEST_STEPS = 100
-"""Most steps of a fitted schedule."""
+"""Assumed half of gamma over the slope of the displayed side: what stays of a step's concession."""
+
+_BPS = 10_000.0
 
 
 def book_slope(side: SideDepth) -> float:
@@ -38,51 +43,60 @@ def book_slope(side: SideDepth) -> float:
     return max(slope, 0.0)
 
 
+def concession(side: SideDepth, mid: float, quantity: float) -> float:
+    """Return how much worse than the best price the mean of ``quantity`` is, quote currency.
+
+    Not negative and not falling in ``quantity`` (base currency, positive); beyond the displayed
+    book the square-root law continues it.
+    """
+    price = average_price(side, quantity)
+    if price is None:
+        best = side.sign * (side.prices[0] - mid)
+        return max(continued_cost(side, mid, quantity) / _BPS * mid - best, 0.0)
+    return max(side.sign * (price - side.prices[0]), 0.0)
+
+
 def fit_parameters(
     levels: BookLevels,
     side: Side,
     *,
+    child: float,
+    steps: int,
     volatility: float,
     taker_rate: float,
-    horizon_s: float,
     risk_aversion: float,
     gamma: float | None = None,
-    slope: float | None = None,
 ) -> ExecutionParameters:
-    """Return the parameters of working an order of ``side`` in this book.
+    """Return the parameters of working an order of ``side`` in this book, in steps of `REFILL_S`.
 
     Parameters
     ----------
+    child : float
+        Size that temporary impact is measured at, base currency, positive.
     volatility : float
         Relative, over one second, a fraction.
     taker_rate : float
         Fraction of traded value.
-    horizon_s : float
-        Seconds, positive.
     gamma : float or None
-        Measured permanent impact, quote currency per base currency squared.
-    slope : float or None
-        What :func:`book_slope` says of this side, if it is known already.
+        Measured permanent impact, quote currency per base currency squared; None assumes one.
 
     Raises
     ------
     ImpactFitError
-        If the book shows no slope or a parameter is out of range.
+        If the child has no temporary impact, or less than the permanent one, or a number is out
+        of range.
     """
-    if not (math.isfinite(horizon_s) and horizon_s > 0.0):
-        raise ImpactFitError("there is no time to work the order in: the horizon is not positive")
-    if slope is None:
-        slope = book_slope(levels.consumed_by(side))
-    if not slope > 0.0:
-        raise ImpactFitError("the book shows one price only: temporary impact cannot be fitted")
-    steps = min(max(int(horizon_s / REFILL_S), 1), LONGEST_STEPS)
+    depth = levels.consumed_by(side)
+    # A rebate cannot make trading free: the model has no negative epsilon.
+    rate = max(taker_rate, 0.0)
+    charged = 1.0 + depth.sign * rate
+    slope = concession(depth, levels.mid, child) / child
     return ExecutionParameters(
         sigma=volatility * levels.mid,
-        gamma=2.0 * PERMANENT_SHARE * slope if gamma is None else gamma,
-        eta=slope * (horizon_s / steps),
-        # A rebate cannot make trading free: the model has no negative epsilon.
-        epsilon=levels.spread / 2.0 + max(taker_rate, 0.0) * levels.mid,
-        horizon=horizon_s,
+        gamma=2.0 * PERMANENT_SHARE * book_slope(depth) if gamma is None else gamma,
+        eta=charged * slope * REFILL_S,
+        epsilon=charged * levels.spread / 2.0 + rate * levels.mid,
+        horizon=steps * REFILL_S,
         steps=steps,
         risk_aversion=risk_aversion,
     )

@@ -4,7 +4,7 @@ Costs are basis points of the mid, positive for the taker on both sides, half th
 Valid for an order that arrives now and alone: hidden size, other takers and replenishment are not
 modelled. Beyond the displayed depth nothing is known; the square-root law (cost growing with the
 square root of size; Toth et al. 2011, Donier and Bonart 2015) continues the curve from its last
-exact point, and the result says so.
+exact point without a step, and the result says so.
 """
 
 from __future__ import annotations
@@ -49,6 +49,31 @@ def cost_of_value(side: SideDepth, mid: float, value: float) -> float | None:
     return side.sign * (value / quantity - mid) / mid * _BPS
 
 
+def cost_beyond(
+    side: SideDepth, mid: float, *, times: float, exponent: float = 0.5, margin: float = 0.0
+) -> float:
+    """Return the mean cost in bps of a size at or beyond the displayed one.
+
+    The law continues the last exact point of the walk: at ``times`` = 1 the cost is that of
+    everything displayed, it does not fall from there on, and the price of the next unit is at least
+    that of the deepest level. One level alone shows no slope: half the spread stands in for it.
+
+    Parameters
+    ----------
+    times : float
+        Size over everything displayed, at least 1.
+    exponent : float
+        Power of the law, positive.
+    margin : float
+        Share added to what the law adds, not negative.
+    """
+    half = side.sign * (side.prices[0] - mid) / mid * _BPS
+    last = side.sign * (side.values[-1] / side.quantities[-1] - mid) / mid * _BPS
+    deepest = side.sign * (side.prices[-1] - mid) / mid * _BPS
+    weight = max(last - half, half, (deepest - last) / exponent)
+    return last + (1.0 + margin) * weight * (times**exponent - 1.0)
+
+
 def impact_curve(
     side: SideDepth, mid: float, *, exponent: float = 0.5, margin: float = 0.0
 ) -> tuple[list[tuple[float, float]], float | None]:
@@ -56,10 +81,8 @@ def impact_curve(
 
     Parameters
     ----------
-    exponent : float
-        Power of size with which the part above half the spread grows beyond the book.
-    margin : float
-        Share added to that part beyond the book, not negative.
+    exponent, margin : float
+        Of the continuation beyond the book, see :func:`cost_beyond`.
 
     Returns
     -------
@@ -69,15 +92,11 @@ def impact_curve(
         Displayed value in quote currency if any size is beyond it, else None.
     """
     total = side.values[-1]
-    half = side.sign * (side.prices[0] - mid) / mid * _BPS
-    last = side.sign * (total / side.quantities[-1] - mid) / mid * _BPS
     curve = []
     for usd in CURVE_USD:
         cost = cost_of_value(side, mid, usd)
         if cost is None:
-            # One level alone shows no slope: half the spread stands in for it.
-            walked = max(last - half, half)
-            cost = half + (1.0 + margin) * walked * (usd / total) ** exponent
+            cost = cost_beyond(side, mid, times=usd / total, exponent=exponent, margin=margin)
         curve.append((usd, cost))
     return curve, total if CURVE_USD[-1] > total else None
 

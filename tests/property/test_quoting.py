@@ -11,11 +11,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from quoting_venue import instrument
 
-from agents.market_maker.plan import Plan, Step, plan
-from agents.market_maker.quoting import Quoter, QuoteSet, Scale, Silence
-from trading_system.config.sections import MarketMakerSettings
+from agents.market_maker.budget import Budget, Kind
+from agents.market_maker.plan import Move, Plan, Step, plan
+from agents.market_maker.quoting import Quote, Quoter, QuoteSet, Scale, Silence
+from agents.market_maker.rations import Rations
+from trading_system.config.sections import MarketMakerSettings, RiskSettings
 from trading_system.domain.orders import RestingOrder, Side
 from trading_system.domain.ports import QuoteView
+from trading_system.runtime.clock import ManualClock
 
 D = Decimal
 LOT = D("0.001")
@@ -269,3 +272,80 @@ def test_silence_cancels_everything_that_can_be_cancelled(situation, silence):
     changes = plan(QuoteSet(silence=silence), orders, quoter)
     assert set(changes.first.cancels) == {o.link_id for o in orders}
     assert changes == Plan(first=Step(cancels=changes.first.cancels))
+
+
+ways = st.tuples(st.floats(0, 1.2), st.floats(0, 0.9), st.floats(0, 0.9), st.integers(1, 12))
+
+
+@given(requests=st.lists(ways, min_size=5, max_size=60), limit=st.integers(1, 12))
+def test_no_second_sees_more_arrivals_than_allowed_whatever_the_way_takes(requests, limit):
+    clock = ManualClock()
+    budget = Budget(RiskSettings(max_amends_per_second=limit), venue_rate=10, clock=clock)
+    arrivals: list[int] = []
+    for idle_s, there_s, back_s, wanted in requests:
+        clock.advance(idle_s)
+        count = min(wanted, budget.free(Kind.AMEND))
+        with budget.spending(Kind.AMEND, count):
+            clock.advance(there_s)
+            arrivals += [clock.monotonic_ns()] * count
+            clock.advance(back_s)
+    most = max(1, min(limit, 10) - 1)
+    for last in arrivals:
+        assert sum(last - 10**9 < at <= last for at in arrivals) <= most
+    clock.advance(budget.wait_s(Kind.AMEND, most) + 1e-9)
+    assert budget.free(Kind.AMEND) == most
+
+
+@given(situations=st.lists(situations(unsettled=True), min_size=1, max_size=3), data=st.data())
+def test_what_goes_out_is_a_part_of_the_step_that_fits_and_keeps_own_orders_apart(situations, data):
+    clock = ManualClock()
+    rates = RiskSettings(
+        max_orders_per_second=data.draw(st.integers(1, 6)),
+        max_amends_per_second=data.draw(st.integers(1, 10)),
+    )
+    budget = Budget(rates, venue_rate=data.draw(st.integers(1, 10)), clock=clock)
+    rations = Rations(budget, clock=clock)
+    names = [f"S{n}" for n in range(len(situations))]
+    plans = {
+        name: plan(target, orders, quoter)
+        for name, (quoter, target, orders) in zip(names, situations, strict=True)
+    }
+    rations.begin(plans)
+    steps = {name: changes.first for name, changes in plans.items()}
+    parts = rations.cut(steps)
+    for kind, of in (
+        (Kind.CANCEL, "cancels"),
+        (Kind.AMEND, "amends"),
+        (Kind.CREATE, "creates"),
+    ):
+        assert sum(len(getattr(part, of)) for part in parts.values()) <= budget.free(kind)
+    for name, (quoter, _, orders) in zip(names, situations, strict=True):
+        part, step = parts[name], steps[name]
+        forced = {move.link_id for move in step.amends if move.is_forced}
+        assert set(part.amends) <= set(step.amends)
+        assert set(part.creates) <= set(step.creates)
+        assert set(part.cancels) <= set(step.cancels) | forced
+        assert not set(part.cancels) & {move.link_id for move in part.amends}
+        assert_apart(apply(orders, part), quoter)
+        assert rations.is_complete(name) == (part == step)
+
+
+@given(amends=st.integers(1, 10), symbols=st.integers(1, 4), tiers=st.integers(1, 5))
+def test_no_place_starves_while_all_of_them_want_to_move_all_the_time(amends, symbols, tiers):
+    clock = ManualClock()
+    budget = Budget(RiskSettings(max_amends_per_second=amends), venue_rate=10, clock=clock)
+    rations = Rations(budget, clock=clock)
+    moves = tuple(Move(f"{side}{tier}", side, 100, tier) for tier in range(tiers) for side in Side)
+    creates = tuple(Quote(Side.BUY, tier, 100, 1) for tier in range(tiers))
+    plans = {f"S{n}": Plan(Step(amends=moves, creates=creates)) for n in range(symbols)}
+    places = symbols * tiers * 2
+    longest = math.ceil(places / budget.most(Kind.AMEND)) + tiers + 1
+    served = dict.fromkeys(((name, move.link_id) for name in plans for move in moves), 0)
+    for second in range(1, 4 * longest):
+        rations.begin(plans)
+        parts = rations.cut({name: changes.first for name, changes in plans.items()})
+        count = sum(len(part.amends) for part in parts.values())
+        with budget.spending(Kind.AMEND, count):
+            served |= {(n, m.link_id): second for n, part in parts.items() for m in part.amends}
+        assert max(second - last for last in served.values()) <= longest
+        clock.advance(1.0)

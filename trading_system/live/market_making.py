@@ -15,11 +15,11 @@ from trading_system.domain.instruments import Instrument, plain
 from trading_system.domain.orders import Fill
 from trading_system.domain.ports import Clock
 from trading_system.execution.engine import ExecutionEngine
-from trading_system.live.feed import MarketFeed
+from trading_system.live.feed import MarketFeed, SymbolState
 from trading_system.live.inventory_stops import InventoryStops
+from trading_system.live.mids import MidHistory
 from trading_system.live.quoting import QuotingDesk
 from trading_system.risk.attribution import ProfitAttribution
-from trading_system.risk.limits import MarketView
 from trading_system.risk.portfolio import Portfolio
 from trading_system.runtime.deadline import within
 
@@ -62,8 +62,8 @@ class MarketMaking:
         Rests a stop behind the inventory.
     portfolio : Portfolio
         Positions and profit.
-    market : Callable[[str], MarketView]
-        Newest mid of a symbol.
+    book_of : Callable[[str], SymbolState]
+        Live book of a symbol.
     """
 
     def __init__(
@@ -72,13 +72,14 @@ class MarketMaking:
         *,
         stops: InventoryStops,
         portfolio: Portfolio,
-        market: Callable[[str], MarketView],
+        book_of: Callable[[str], SymbolState],
     ) -> None:
         self.maker = maker
         self.stops = stops
         self.attribution = ProfitAttribution()
         self._portfolio = portfolio
-        self._market = market
+        self._book_of = book_of
+        self._mids = MidHistory()
 
     def adopt(self) -> None:
         """Take over the positions that the portfolio adopted, before the first fill."""
@@ -92,8 +93,12 @@ class MarketMaking:
         spawn("market-maker", self.maker.run())
 
     def on_booked(self, fill: Fill) -> None:
-        """Count one fill that was booked just now, with the mid of this moment."""
-        self.attribution.on_fill(fill, self._market(fill.symbol).mid)
+        """Count one fill that was booked just now, with the mid just before it.
+
+        Without one that old the present mid stands in.
+        """
+        before = self._mids.before(fill.symbol, fill.ts_exchange_ns)
+        self.attribution.on_fill(fill, self._mid(fill.symbol) if before is None else before)
         self.stops.note(fill.symbol)
 
     def on_funded(self, symbol: str, amount: Decimal) -> None:
@@ -106,6 +111,9 @@ class MarketMaking:
 
     def on_market(self, symbol: str) -> None:
         """Let the maker see that the book of ``symbol`` has changed."""
+        mid, ts_ns = self._mid(symbol), self._book_of(symbol).book.ts_exchange_ns
+        if mid is not None and ts_ns is not None:
+            self._mids.note(symbol, ts_ns, mid)
         self.maker.on_book_change(symbol)
 
     async def wind_down(self) -> None:
@@ -159,6 +167,12 @@ class MarketMaking:
             "difference": _money(change - split.total),
         }
 
+    def _mid(self, symbol: str) -> Decimal | None:
+        prices = self._book_of(symbol).best_prices()
+        if prices.bid is None or prices.ask is None:
+            return None
+        return (prices.bid + prices.ask) / 2
+
     def _inventory(self) -> dict[str, str]:
         return {p.symbol: plain(p.quantity) for p in self._portfolio.positions if p.quantity}
 
@@ -189,7 +203,7 @@ def market_making_of(
         rules=settings.strategy,
         timeout_s=settings.bybit.request_timeout_s,
     )
-    return MarketMaking(maker, stops=stops, portfolio=portfolio, market=feed.market_view)
+    return MarketMaking(maker, stops=stops, portfolio=portfolio, book_of=feed.symbols.__getitem__)
 
 
 def _money(amount: Decimal) -> str:

@@ -9,6 +9,7 @@ import pytest
 from optimizers.costs.documents import MANIFEST, SHIPPED, CostModelError
 from optimizers.costs.maker_taker import MakerTakerModel
 from optimizers.costs.slippage import SlippageModel
+from trading_system.cli.train import run_costs
 from trading_system.cost_simulator.volatility import RealisedVolatility
 from trading_system.domain.errors import ConfigurationError
 from trading_system.evaluation.cost_sessions import CostSamples, joined, sampled_costs
@@ -76,6 +77,17 @@ def test_a_run_writes_both_models_and_tells_command_data_scores_and_versions(
         assert len(entry["data"]["sha256"]) == 64
         assert set(entry["versions"]) == {"numpy", "scikit-learn"}
         assert entry["unseen"]["model"]["samples"] > 80
+
+
+@pytest.mark.no_cover  # the fixture has measured the same command
+def test_the_same_command_writes_the_same_bytes_and_prints_the_manifest(
+    tiny: tuple[Path, dict], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, answer = tiny
+    run_costs(seeds=1, minutes=2.2, out=tmp_path, as_json=True)
+    for path in folder.iterdir():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+    assert json.loads(capsys.readouterr().out) == answer
 
 
 def test_written_models_load_and_a_changed_file_does_not(

@@ -22,7 +22,7 @@ from trading_system.live.inventory_stops import InventoryStops
 from trading_system.live.market_making import MarketMaking
 from trading_system.monitoring.health import Part
 from trading_system.monitoring.status import status_of
-from trading_system.risk.limits import MarketView, TradingState
+from trading_system.risk.limits import TradingState
 from trading_system.risk.portfolio import Portfolio
 from trading_system.runtime.clock import ManualClock
 
@@ -349,7 +349,7 @@ def test_a_maker_that_does_not_end_is_left_to_the_sessions_own_cancels(tmp_path:
                 timeout_s=1.0,
             ),
             portfolio=portfolio,
-            market=lambda _symbol: MarketView(mid=None, age_s=None),
+            book_of=rig.session.feed.symbols.__getitem__,
         )
         began_s = rig.loop.time()
         await stuck.wind_down()
