@@ -46,8 +46,8 @@ LONGEST_STEPS = STEP_COUNTS[-1]
 
 _LEAST_URGENCY = 1e-2
 _BOUNDLESS = 1e5
-_NARROWINGS = 12
-_CLOSE = 1e-3
+_NARROWINGS = 10
+_CLOSE = 5e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,10 +191,12 @@ def _even(
 
 def _best(task: _Task, *, most: int) -> _Found:
     best = _Found(_even_cost(task, 1), 1)
-    for steps in reversed(STEP_COUNTS[1 : bisect_right(STEP_COUNTS, most)]):
-        if not _floor(task, steps) < best.objective:
-            break
-        for found in (_even_found(task, steps), _curved(task, steps)):
+    counts = STEP_COUNTS[1 : bisect_right(STEP_COUNTS, most)]
+    for candidate in (_even_found, _curved):
+        for steps in reversed(counts):
+            if not _floor(task, steps) < best.objective:
+                break
+            found = candidate(task, steps, best.objective)
             if found is not None and found.objective < best.objective:
                 best = found
     return best
@@ -210,20 +212,23 @@ def _even_cost(task: _Task, steps: int) -> float:
     return _floor(task, steps) + stays
 
 
-def _even_found(task: _Task, steps: int) -> _Found:
+def _even_found(task: _Task, steps: int, _: float) -> _Found:
     left = task.quantity * task.quantity * holding_squares(0.0, steps)
     return _Found(_even_cost(task, steps) + task.risk * left, steps)
 
 
-def _curved(task: _Task, steps: int) -> _Found | None:
-    # Without urgency at its own children's slope a schedule is as good as equal steps.
+def _curved(task: _Task, steps: int, best: float) -> _Found | None:
+    # Its slope is above the permanent one, so that it costs more than that one everywhere. Without
+    # urgency at its own children's slope it is as good as equal steps.
+    square = task.quantity * task.quantity
+    if not task.permanent * square < best:
+        return None
     child = _own_child(task, steps)
     slope = task.slope(child)
     urgency = task.urgency(slope)
     if not _LEAST_URGENCY < urgency * steps < _BOUNDLESS:
         return None
     traded = trade_squares(urgency, steps)
-    square = task.quantity * task.quantity
     cost = square * (slope * traded + task.permanent * (1.0 - traded))
     return _Found(cost + task.risk * square * holding_squares(urgency, steps), steps, child)
 

@@ -1,5 +1,6 @@
 """``trading-system cost serve`` as a child process, under requests no honest client would send."""
 
+import asyncio
 import gzip
 import json
 import os
@@ -11,11 +12,19 @@ import struct
 import subprocess
 import sys
 import time
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
+from trading_system.config.settings import load_settings
+from trading_system.cost_simulator.feeds import BookView, Tick
+from trading_system.cost_simulator.simulator import CostSimulator
+from trading_system.domain.errors import TradingSystemError
+from trading_system.runtime.clock import SystemClock
+
 ROOT = Path(__file__).parents[2]
+NOWHERE = Path("/nowhere")
 READY_S = 90.0
 UPGRADE = (
     "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -250,3 +259,65 @@ def test_sigterm_ends_it_although_watchers_do_not_answer(served):
     assert not Path(f"/proc/{venue}").exists()
     for link in links:
         link.close()
+
+
+class ThinAndDeep:
+    """A feed whose one book can be made too thin for an order and deep again."""
+
+    exchange = "bybit"
+    products = {"BTCUSDT": "perpetual"}  # noqa: RUF012 - never changed
+
+    def __init__(self, clock):
+        self._clock = clock
+        self._version = 0
+        self.size = 100.0
+
+    def listen(self, listeners):
+        self._listeners = listeners
+
+    async def run(self):
+        await asyncio.Event().wait()
+
+    def view(self, _instrument):
+        now_ns = self._clock.monotonic_ns()
+        return BookView(
+            bids=[(100.0, self.size)],
+            asks=[(100.1, self.size)],
+            version=self._version,
+            sequence=self._version,
+            ts_exchange_ns=None,
+            received_ns=now_ns,
+            confirmed_ns=now_ns,
+        )
+
+    def figures(self):
+        return {}
+
+    def show(self, size):
+        self.size = size
+        self._version += 1
+        now_ns = self._clock.monotonic_ns()
+        self._listeners.on_tick(
+            Tick(
+                instrument="BTCUSDT",
+                mid=100.05,
+                received_ns=now_ns,
+                decoded_ns=now_ns,
+                applied_ns=now_ns,
+            )
+        )
+
+
+@pytest.mark.xfail(reason="updates() ends with the first order that the book cannot price")
+async def test_watcher_outlives_a_book_that_is_too_thin_for_a_moment():
+    clock = SystemClock()
+    feed = ThinAndDeep(clock)
+    settings = load_settings({}, environ={}, dotenv_path=NOWHERE, config_path=NOWHERE)
+    async with CostSimulator(settings, feeds=[feed], clock=clock) as simulator:
+        asked = simulator.request(side="buy", quantity=50, volatility_bps=1)
+        async with aclosing(simulator.updates(asked)) as updates:
+            assert isinstance(await anext(updates), dict)
+            feed.show(1e-9)
+            assert isinstance(await anext(updates), TradingSystemError)
+            feed.show(100.0)
+            assert isinstance(await anext(updates), dict)

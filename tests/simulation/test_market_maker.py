@@ -381,7 +381,7 @@ def test_a_book_that_goes_silent_pulls_every_quote_until_it_is_back(tmp_path: Pa
         await world.live(12.0)
         assert world.open_quotes() > 0
         world.is_fed = False
-        await world.live(3.0)
+        await world.live(3.5)
         assert world.open_quotes() == 0
         world.feed.reset()  # as the session does when it connects anew
         world._publisher = PublicFeeds(world.venue)
@@ -442,7 +442,7 @@ def test_the_inventory_has_a_stop_at_the_venue_on_its_losing_side(tmp_path: Path
                     guarded += 1
                     side = 1 if position.lots > 0 else -1
                     assert position.stop_loss is not None
-                    assert (world.mid(symbol) - position.stop_loss) * side > 0, symbol
+                    assert (position.entry_price - position.stop_loss) * side > 0, symbol
         assert guarded > 0
 
     assert_honest(in_market(work, tmp_path))

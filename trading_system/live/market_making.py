@@ -193,6 +193,7 @@ def market_making_of(
         symbols=tuple(instruments),
         settings=settings.market_maker,
         performance=settings.performance,
+        risk=settings.risk,
         clock=clock,
     )
     stops = InventoryStops(
