@@ -14,16 +14,24 @@ fees
 
 A limit order takes what is within its price at once, like a market order of that size. The rest
 waits at the limit price over the horizon. With probability p it fills there as maker; otherwise it
-is completed as a taker at the end, against a book like the present one. The probability that the
-opposite best price, d away, comes to the limit is p_t = 2 (1 - Phi(d / (sigma sqrt(T)))). Where it
-does not come, a price without drift has run away by p_t d / (1 - p_t) on average; the share of that
-which an unfilled order pays is in slippage. Without a model p is p_t (a lower bound: queue fills at
-an untouched price are left out); a model gives p at the own best price, and it is scaled by the
-ratio of the touch probabilities for another price.
+is completed as a taker at the end, against a book like the present one. (So a limit order that
+crosses in part may get cheaper per unit with its size: the part that waits pays less.) The
+probability that the opposite best price, d away, comes to the limit is
+p_t(d, T) = 2 (1 - Phi(d / (sigma sqrt(T)))). Where it does not come, a price without drift has run
+away by p_t d / (1 - p_t) on average; the share of that which an unfilled order pays is in slippage,
+and the taker's fee is charged on it.
 
-The interval of a market order comes from the fitted quantiles of realised slippage; without a model
-it is the move of the mid during `LATENCY_S`. For a limit order it is that of the mixture of both
-outcomes.
+Without a model p is p_t: for a small order too low, since queue fills at an untouched price are
+left out, and for a large one too high, since the touch fills all of it. A model gives p at the own
+best price, d0 from the opposite one, for the horizon T0 that it was fitted for; for another price
+and horizon it is scaled by p_t(d, T) / p_t(d0, T0), up to 1. What rests beyond everything displayed
+on its own side is outside all evidence: p is cut to the share that is not, and the estimate is
+flagged.
+
+The interval of a market order comes from the fitted quantiles of realised slippage. Without a
+model, outside the range that it was fitted on, or where its quantiles do not hold the net cost, it
+is the move of the mid during `LATENCY_S`; ``interval_source`` says which. For a limit order it is
+that of the mixture of both outcomes.
 
 References
 ----------
@@ -37,23 +45,18 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from optimizers.costs.almgren_chriss import (
-    ExecutionParameters,
-    ImpactFitError,
-    cost_variance,
-    expected_cost,
-    holdings,
-    schedule,
-)
-from optimizers.costs.calibration import PERMANENT_SHARE, book_slope, fit_parameters
+from optimizers.costs.almgren_chriss import ImpactFitError
+from optimizers.costs.calibration import PERMANENT_SHARE, book_slope
 from optimizers.costs.figures import CostEstimate, CostInputs, ScheduleStep
 from optimizers.costs.maker_taker import MakerTakerModel
 from optimizers.costs.quantity import finite, positive
 from optimizers.costs.slippage import FEATURES, SlippageModel, slippage_row
+from optimizers.costs.timetable import timetable
 from optimizers.costs.walk import LARGEST_COST_BPS, TakerCost, levels_within, taker_cost
+from optimizers.costs.working import plan
 from optimizers.microstructure.levels import SideDepth
 from trading_system.domain.errors import ValidationError
-from trading_system.domain.orders import OrderType
+from trading_system.domain.orders import OrderType, Side
 
 LATENCY_S = 0.1
 """Time between decision and arrival that the interval allows for, seconds."""
@@ -111,10 +114,12 @@ def estimate(
     notional = positive(quantity * levels.mid, "notional")
     if inputs.order_type is OrderType.MARKET:
         parts = _market(inputs)
-        interval = _market_interval(inputs, parts, slippage)
+        interval, source = _market_interval(inputs, parts, slippage)
     else:
         parts = _limit(inputs, maker)
-        interval = parts.interval or _around(parts.net, _latency_bps(inputs))
+        interval, source = parts.interval, "outcomes"
+    if interval is None:
+        interval, source = _around(parts.net, _latency_bps(inputs)), "volatility"
     slope = book_slope(levels.consumed_by(inputs.side))
     permanent = _permanent_bps(inputs, slope)
     steps, note, cost, risk = _schedule(inputs, notional, slope=slope)
@@ -129,6 +134,7 @@ def estimate(
         net_cost_bps=parts.net,
         naive_sum_bps=parts.net + parts.temporary + permanent,
         interval_bps=interval,
+        interval_source=source,
         maker_probability=parts.maker_share,
         temporary_impact_bps=parts.temporary,
         permanent_impact_bps=permanent,
@@ -232,19 +238,23 @@ def _resting(
     distance = _distance(depth, limit, count=count, spread=levels.spread)
     touched = _touched(inputs, distance)
     p = touched if maker is None else _maker_share(inputs, maker, rest=rest, distance=distance)
+    own = levels.bids if inputs.side is Side.BUY else levels.asks
+    is_beyond = rest > own.quantities[-1]
+    if is_beyond:
+        p *= own.quantities[-1] / rest
     at_limit = depth.sign * (limit - levels.mid) / levels.mid * _BPS
     done = taker_cost(levels, inputs.side, quantity=rest)
     drift = _drift(p, touched) * distance / levels.mid * _BPS
     maker_fee = _fee_bps(inputs, at_limit, rate=inputs.fees.maker)
-    taker_fee = _fee_bps(inputs, done.total_bps, rate=inputs.fees.taker)
     ran_away = drift / (1.0 - p) if p < 1.0 else 0.0
+    taker_fee = _fee_bps(inputs, done.total_bps + ran_away, rate=inputs.fees.taker)
     return _Parts(
         slippage=p * at_limit + (1.0 - p) * done.shown_bps + drift,
         fees=p * maker_fee + (1.0 - p) * taker_fee,
         impact=(1.0 - p) * done.beyond_bps,
         temporary=(1.0 - p) * (done.total_bps - done.half_spread_bps),
         maker_share=p,
-        is_extrapolated=done.is_extrapolated,
+        is_extrapolated=done.is_extrapolated or is_beyond,
         interval=_mixture(
             p,
             filled=at_limit + maker_fee,
@@ -285,17 +295,22 @@ def _maker_share(
         rest,
         levels.mid,
     )
-    usual = _touched(inputs, levels.spread)
-    if usual <= 0.0:
-        return joined if distance <= levels.spread and inputs.horizon_s > 0.0 else 0.0
-    return min(joined * (_touched(inputs, distance) / usual), 1.0)
+    usual = touch_probability(
+        levels.spread, sigma=inputs.volatility * levels.mid, horizon_s=maker.horizon_s
+    )
+    if usual > 0.0:
+        return min(joined * (_touched(inputs, distance) / usual), 1.0)
+    # Nothing is ever touched: only the queue moves, at a constant rate.
+    times = inputs.horizon_s / maker.horizon_s if distance <= levels.spread else 0.0
+    missed: float = (1.0 - joined) ** times
+    return 1.0 - missed
 
 
 def _market_interval(
     inputs: CostInputs, parts: _Parts, slippage: SlippageModel | None
-) -> tuple[float, float, float]:
+) -> tuple[tuple[float, float, float] | None, str]:
     if slippage is None:
-        return _around(parts.net, _latency_bps(inputs))
+        return None, ""
     if slippage.is_trained and slippage.names != FEATURES:
         raise ValidationError(f"the slippage model is not fitted on {', '.join(FEATURES)}")
     # The row wants the cost of the whole order; the split by where the book ends is not in it.
@@ -307,8 +322,10 @@ def _market_interval(
         volatility=inputs.volatility,
         cost=cost,
     )
-    low, median, high = slippage.quantiles(row)
-    return (low + parts.fees, median + parts.fees, high + parts.fees)
+    low, median, high = (value + parts.fees for value in slippage.quantiles(row))
+    if not (slippage.covers(row) and low <= parts.net <= high):
+        return None, ""
+    return (low, median, high), "model"
 
 
 def _mixture(
@@ -357,9 +374,10 @@ def _schedule(
     inputs: CostInputs, notional: float, *, slope: float
 ) -> tuple[tuple[ScheduleStep, ...], str, float | None, float | None]:
     try:
-        parameters = fit_parameters(
+        best = plan(
             inputs.levels,
             inputs.side,
+            quantity=inputs.quantity,
             volatility=inputs.volatility,
             taker_rate=inputs.fees.taker,
             horizon_s=inputs.horizon_s,
@@ -368,25 +386,11 @@ def _schedule(
         )
     except ImpactFitError as e:
         return (), str(e), None, None
-    trades = schedule(parameters, quantity=inputs.quantity)
-    cost = expected_cost(parameters, trades) / notional * _BPS
-    risk = math.sqrt(cost_variance(parameters, trades)) / notional * _BPS
+    cost, risk = best.cost / notional * _BPS, math.sqrt(best.variance) / notional * _BPS
     if not (math.isfinite(cost) and math.isfinite(risk)):
         return (), "the order is too large for linear impact", None, None
-    left = holdings(parameters, quantity=inputs.quantity)[1:]
-    steps = tuple(
-        ScheduleStep(start_s=i * parameters.tau, quantity=size, remaining=remaining)
-        for i, (size, remaining) in enumerate(zip(trades.tolist(), left.tolist(), strict=True))
-    )
-    return steps, _note(parameters), cost, risk
-
-
-def _note(parameters: ExecutionParameters) -> str:
-    if parameters.is_even:
-        return f"{parameters.steps} equal steps of {parameters.tau:g} s: no urgency"
-    return (
-        f"{parameters.steps} steps of {parameters.tau:g} s, half-life {parameters.half_life:.3g} s"
-    )
+    steps, note = timetable(best, inputs)
+    return steps, note, cost, risk
 
 
 def _fee_bps(inputs: CostInputs, cost_bps: float, *, rate: float) -> float:
@@ -404,9 +408,11 @@ def _check(inputs: CostInputs) -> None:
         raise ValidationError(
             f"volatility {inputs.volatility:g} is no fraction over one second below 1"
         )
-    for name in ("horizon_s", "risk_aversion"):
+    for name in ("horizon_s", "risk_aversion", "min_notional"):
         if finite(getattr(inputs, name), name) < 0.0:
             raise ValidationError(f"{name} must not be negative")
+    if inputs.lot is not None:
+        positive(inputs.lot, "lot")
     for name in ("maker", "taker"):
         rate = finite(getattr(inputs.fees, name), f"{name} rate")
         if abs(rate) > _LARGEST_RATE:

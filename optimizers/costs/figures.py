@@ -14,8 +14,11 @@ class FeeRates:
 
     Parameters
     ----------
-    source, as_of : str
-        Where the rates come from, and their date (ISO 8601).
+    source : str
+        Where the rates come from.
+    as_of : str
+        When they held: an ISO 8601 date, a year or year and month where the source says no more,
+        or ``undated``. Text to be shown, not to be computed with.
     """
 
     maker: float
@@ -45,6 +48,10 @@ class CostInputs:
         Time over which the order may be worked, seconds.
     risk_aversion : float
         Aversion to the variance of the cost, per unit of quote currency.
+    lot : float or None
+        Step of order sizes, base currency; the schedule is given in whole lots of it.
+    min_notional : float
+        Smallest order, quote currency, for a schedule in lots; not negative.
     """
 
     levels: BookLevels
@@ -56,6 +63,8 @@ class CostInputs:
     limit_price: float | None = None
     horizon_s: float = 60.0
     risk_aversion: float = 1e-6
+    lot: float | None = None
+    min_notional: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,15 +97,18 @@ class CostEstimate:
     fill_price : float or None
         Expected average price, quote currency.
     interval_bps : tuple of float
-        10 % and 90 % quantile of ``net_cost_bps``, around its median.
+        10 % quantile of the net cost, its median, and its 90 % quantile.
+    interval_source : str
+        ``model`` (fitted quantiles), ``volatility`` (move of the mid until the order arrives) or
+        ``outcomes`` (a resting order fills as maker or is completed as taker).
     maker_probability : float
         Expected share that fills as maker, in [0, 1]; 0 for a market order.
     is_extrapolated : bool
         Whether the order is larger than the displayed book, so that the square-root law had to
-        continue it.
+        continue it, or what rests is larger than everything displayed on its own side.
     schedule : tuple of ScheduleStep
-        Almgren-Chriss schedule over the horizon; empty where its parameters are not valid, and
-        then ``schedule_note`` says why.
+        Best schedule within the horizon, see :mod:`optimizers.costs.working`; empty where there is
+        none. ``schedule_note`` says how it came about, or why there is none.
     schedule_cost_bps, schedule_risk_bps : float or None
         Expected cost and its standard deviation when worked by the schedule, fees included.
     """
@@ -111,6 +123,7 @@ class CostEstimate:
     net_cost_bps: float
     naive_sum_bps: float
     interval_bps: tuple[float, float, float]
+    interval_source: str
     maker_probability: float
     temporary_impact_bps: float
     permanent_impact_bps: float

@@ -43,10 +43,12 @@ class LogisticFit:
     Parameters
     ----------
     constant : float or None
-        Base rate, where a fold held one class only; then the line is all zero.
+        Base rate before the last fold, where the first fold held one class only; then the line
+        is all zero.
     scores : dict
         ``brier``, ``log_loss``, ``ece``, ``calibration_slope``, ``calibration_intercept`` of the
-        last fold (the two last None where one class only is in it), ``base_rate``, ``samples``.
+        last fold (the two last None where one class only is in it), ``base_rate`` of the folds
+        before it, ``samples``.
     """
 
     line: Line
@@ -84,7 +86,7 @@ def fit_logistic(x: Array, y: Array) -> LogisticFit:
         0 or 1.
     """
     first, second = int(len(x) * _FIT_SHARE), int(len(x) * (_FIT_SHARE + _CALIBRATION_SHARE))
-    rate = float(y.mean())
+    rate = float(y[:second].mean())
     zero = Line(intercept=0.0, weights=(0.0,) * x.shape[1])
     if len(set(y[:first].tolist())) < 2:
         held = np.full(len(y) - second, rate)

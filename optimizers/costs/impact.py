@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 
-from optimizers.costs.calibration import PERMANENT_SHARE, book_slope
+from optimizers.costs.calibration import PERMANENT_SHARE, REFILL_S, book_slope
 from optimizers.costs.quantity import positive
 from optimizers.costs.slippage import remember
+from optimizers.costs.square_root import metaorder_cost
 from optimizers.costs.walk import TakerCost, taker_cost
 from optimizers.microstructure.levels import BookLevels
 from trading_system.domain.errors import ValidationError
 from trading_system.domain.orders import Side
 
 _BPS = 10_000.0
+_REFILL_ROOT = math.sqrt(REFILL_S)
 
 _Impact = dict[str, float]
 _Key = tuple[float, float, float | None, float | None, bool]
@@ -25,9 +27,13 @@ class MarketImpactModel:
     beyond the best price (half the spread is not impact), continued by the square-root law past
     the displayed depth, and the permanent impact is the assumed share of the book's slope; an
     explicit ``volatility`` scales both by its ratio to the live one. With ``market_depth`` the
-    square-root law holds throughout: bps = 10 000 * volatility * sqrt(quantity / market_depth),
-    with the volatility over the time in which ``market_depth`` trades. Both caches belong to one
-    book and one volatility and are emptied when either changes.
+    square-root law holds throughout. Volatility is over one second everywhere, given or fed;
+    ``market_depth`` is what can be traded within `REFILL_S`, the time in which a displayed book
+    refills, so that bps = 10 000 * volatility * sqrt(REFILL_S) * sqrt(quantity / market_depth).
+
+    The permanent impact is where the price stays *after* the order; it is no part of what one
+    order at once pays, and ``total_impact``, the sum that the guides ask for, is therefore above
+    the cost.
 
     Attributes
     ----------
@@ -76,11 +82,13 @@ class MarketImpactModel:
         quantity : float
             Base currency, finite and positive.
         price : float
-            Quote currency per unit, finite and positive; values the order.
+            Quote currency per unit, finite and positive; values the order. Amounts from the live
+            book do not depend on it, their bps do.
         volatility : float or None
-            Relative, a fraction, positive; the live one if missing.
+            Relative, over one second, a fraction, positive; the live one if missing. (A daily one
+            has to be divided by sqrt(86 400).)
         market_depth : float or None
-            Base currency, positive; the live book if missing.
+            Base currency displayed, positive; the live book if missing.
         side : Side
             Which side of the live book the order takes from.
 
@@ -112,7 +120,7 @@ class MarketImpactModel:
         )
         used = self._volatility if volatility is None else positive(volatility, "volatility")
         if market_depth is None:
-            temporary, permanent = self._walked(quantity, is_buy=is_buy)
+            temporary, permanent = self._walked(quantity, price, is_buy=is_buy)
             if volatility is not None and used is not None and self._volatility is not None:
                 temporary *= used / self._volatility
                 permanent *= used / self._volatility
@@ -120,11 +128,12 @@ class MarketImpactModel:
             raise ValidationError("a volatility is needed: none was given and none is fed")
         else:
             depth = positive(market_depth, "market_depth")
-            temporary = _BPS * used * math.sqrt(quantity / depth)
+            law = metaorder_cost(quantity, volatility=used * _REFILL_ROOT, volume=depth)
+            temporary = law.peak_bps
             permanent = PERMANENT_SHARE * temporary
         return _result(notional, temporary=temporary, permanent=permanent)
 
-    def _walked(self, quantity: float, *, is_buy: bool) -> tuple[float, float]:
+    def _walked(self, quantity: float, price: float, *, is_buy: bool) -> tuple[float, float]:
         levels = self._levels
         if levels is None:
             raise ValidationError("a market_depth is needed: none was given, there is no live book")
@@ -137,8 +146,9 @@ class MarketImpactModel:
         if slope is None:
             slope = book_slope(levels.asks if is_buy else levels.bids)
             self._slopes[is_buy] = slope
-        permanent = PERMANENT_SHARE * slope * quantity / levels.mid * _BPS
-        return cost.total_bps - cost.half_spread_bps, permanent
+        permanent = PERMANENT_SHARE * slope * quantity / price * _BPS
+        # The walk is measured against the mid, the answer against the caller's price.
+        return (cost.total_bps - cost.half_spread_bps) * (levels.mid / price), permanent
 
     def _forget(self) -> None:
         self.impact_cache.clear()

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from optimizers.costs import documents
 from optimizers.costs.documents import CostModelError, UntrainedModelError
+from optimizers.costs.quantity import positive
 from optimizers.microstructure.levels import BookLevels
 from trading_system.domain.errors import ValidationError
 
@@ -21,6 +22,8 @@ FEATURES = ("norm_spread", "norm_depth", "volatility", "norm_size")
 """Inputs in order: spread / price, log(1 + depth), volatility, order size / depth."""
 NAME = "maker_taker"
 """Name of the model's file."""
+HORIZON_S = 60.0
+"""Patience of the orders that a fit learns from, unless it says otherwise, seconds."""
 MIN_SAMPLES = 50
 """Fewest samples of a fit."""
 
@@ -30,10 +33,11 @@ _MAX = sys.float_info.max
 
 
 class MakerTakerModel:
-    """Probability that a limit order resting at its own best price fills as maker.
+    """Probability that a limit order resting at its own best price fills as maker within a time.
 
-    Valid for orders like those it was fitted on: inputs are cut off at the range it has seen.
-    A market order never rests; for it the maker share is 0 and no model is asked.
+    Valid for the time it was fitted for, :attr:`horizon_s`, and for orders like those it was fitted
+    on: inputs are cut off at the range it has seen. A market order never rests; for it the maker
+    share is 0 and no model is asked.
     """
 
     def __init__(self) -> None:
@@ -43,6 +47,12 @@ class MakerTakerModel:
         self._highs: tuple[float, ...] = ()
         self._constant: float | None = None
         self._mid: float | None = None
+        self._horizon_s = HORIZON_S
+
+    @property
+    def horizon_s(self) -> float:
+        """Time within which a fill counts, seconds, positive."""
+        return self._horizon_s
 
     @property
     def is_trained(self) -> bool:
@@ -120,7 +130,9 @@ class MakerTakerModel:
         probabilities: _Array = 1.0 / (1.0 + np.exp(np.minimum(-logits, _LARGEST_LOGIT)))
         return probabilities
 
-    def fit(self, x: npt.ArrayLike, y: npt.ArrayLike) -> dict[str, float | None]:
+    def fit(
+        self, x: npt.ArrayLike, y: npt.ArrayLike, *, horizon_s: float = HORIZON_S
+    ) -> dict[str, float | None]:
         """Fit on samples in the order of time and return held-out scores.
 
         The first 60 % fit, the next 20 % calibrate (Platt), the last 20 % score. Where only one
@@ -131,19 +143,22 @@ class MakerTakerModel:
         x : array-like of shape (n, 4)
             Rows of :data:`FEATURES`, see :func:`feature_row`.
         y : array-like of shape (n,)
-            1 for a maker fill, 0 otherwise.
+            1 for a maker fill within the horizon, 0 otherwise.
+        horizon_s : float
+            That horizon, seconds, positive; saved with the coefficients.
 
         Returns
         -------
         dict
             ``brier``, ``log_loss``, ``ece``, ``calibration_slope``, ``calibration_intercept``,
-            ``base_rate``, ``samples``.
+            ``base_rate`` (of what was fitted and calibrated on), ``samples``.
 
         Raises
         ------
         ValidationError
             If shapes differ, a value is not finite, a label is not 0 or 1, or samples are few.
         """
+        patience = positive(horizon_s, "horizon_s")
         rows = _matrix(x, columns=len(FEATURES))
         labels = _labels(y, count=len(rows))
         fitting = import_module("optimizers.costs.fitting")
@@ -154,6 +169,7 @@ class MakerTakerModel:
             lows=tuple(rows.min(axis=0).tolist()),
             highs=tuple(rows.max(axis=0).tolist()),
             constant=fit.constant,
+            horizon_s=patience,
         )
         scores: dict[str, float | None] = fit.scores
         return scores
@@ -177,6 +193,7 @@ class MakerTakerModel:
             "lows": list(self._lows),
             "highs": list(self._highs),
             "constant": self._constant,
+            "horizon_s": self._horizon_s,
         }
         documents.write_model(folder, NAME, content, facts=facts or {})
 
@@ -201,10 +218,15 @@ class MakerTakerModel:
             constant = documents.number(constant, f"{NAME} constant")
             if not 0.0 <= constant <= 1.0:
                 raise CostModelError(f"{NAME} constant must be in [0, 1]")
+        # Files of the first format have no horizon: theirs was the default.
+        horizon_s = documents.number(content.get("horizon_s", HORIZON_S), f"{NAME} horizon_s")
+        if horizon_s <= 0.0:
+            raise CostModelError(f"{NAME} horizon_s must be positive")
         model = cls()
         model._set(
             intercept=documents.number(content.get("intercept"), f"{NAME} intercept"),
             constant=constant,
+            horizon_s=horizon_s,
             **rows,
         )
         return model
@@ -228,12 +250,14 @@ class MakerTakerModel:
         lows: tuple[float, ...],
         highs: tuple[float, ...],
         constant: float | None,
+        horizon_s: float,
     ) -> None:
         self._intercept = intercept
         self._weights = weights
         self._lows = lows
         self._highs = highs
         self._constant = constant
+        self._horizon_s = horizon_s
 
 
 def feature_row(

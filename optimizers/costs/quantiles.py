@@ -62,6 +62,13 @@ class QuantileLines:
         low, middle, high = sorted(quantiles)
         return mean, low, middle, high
 
+    def covers(self, row: Sequence[float]) -> bool:
+        """Return whether every input is within the range that was fitted on."""
+        return all(
+            low <= value <= high
+            for value, low, high in zip(row, self.lows, self.highs, strict=True)
+        )
+
     def content(self) -> dict[str, Any]:
         """Return the coefficients as a JSON object."""
         return {

@@ -91,7 +91,8 @@ class SlippageModel:
         -------
         dict
             ``slippage_bps`` (walk; without a book the fitted median), ``book_walk_bps``,
-            ``linear_bps``, ``q10_bps``, ``q50_bps``, ``q90_bps`` (None where not known) and
+            ``linear_bps``, ``q10_bps``, ``q50_bps``, ``q90_bps`` (None where not known, with a book
+            also outside the range that was fitted on) and
             ``is_extrapolated``, whether the order is larger than the displayed book.
 
         Raises
@@ -124,6 +125,18 @@ class SlippageModel:
         if self._lines is None:
             raise UntrainedModelError("slippage model")
         return self._lines.predict(row)[1:]
+
+    def covers(self, row: Sequence[float]) -> bool:
+        """Return whether a row is within what was fitted on; beyond it quantiles do not move.
+
+        Raises
+        ------
+        UntrainedModelError
+            If there are no coefficients.
+        """
+        if self._lines is None:
+            raise UntrainedModelError("slippage model")
+        return self._lines.covers(row)
 
     def fit(self, x: npt.ArrayLike, y: npt.ArrayLike, *, names: Sequence[str] = FEATURES) -> None:
         """Fit mean and quantiles of realised slippage.
@@ -215,6 +228,8 @@ class SlippageModel:
         given = features.get("volatility", self._volatility)
         volatility = positive(given, "volatility")
         row = slippage_row(levels, side, quantity=quantity, volatility=volatility, cost=cost)
+        if not self._lines.covers(row):
+            return _prediction(cost)
         mean, low, median, high = self._lines.predict(row)
         return _prediction(cost, mean=mean, spread=(low, median, high))
 

@@ -45,6 +45,7 @@ LONGEST_STEPS = STEP_COUNTS[-1]
 """Most steps of a schedule; a longer horizon is not used to its end."""
 
 _LEAST_URGENCY = 1e-2
+_MOST_URGENCY = 10.0
 _BOUNDLESS = 1e5
 _NARROWINGS = 10
 _CLOSE = 5e-3
@@ -176,9 +177,7 @@ def plan(
     )
 
 
-def _even(
-    task: _Task, steps: int, *, sigma: float, epsilon: float, is_cut: bool
-) -> WorkingPlan:
+def _even(task: _Task, steps: int, *, sigma: float, epsilon: float, is_cut: bool) -> WorkingPlan:
     size = task.quantity
     return WorkingPlan(
         trades=np.full(steps, size / steps),
@@ -218,15 +217,16 @@ def _even_found(task: _Task, steps: int, _: float) -> _Found:
 
 
 def _curved(task: _Task, steps: int, best: float) -> _Found | None:
-    # Its slope is above the permanent one, so that it costs more than that one everywhere. Without
-    # urgency at its own children's slope it is as good as equal steps.
+    # Its slope is above the permanent one, so that it costs more than that one everywhere. With
+    # little urgency at its own children's slope it is as good as equal steps, with boundless
+    # urgency as good as all at once.
     square = task.quantity * task.quantity
     if not task.permanent * square < best:
         return None
     child = _own_child(task, steps)
     slope = task.slope(child)
     urgency = task.urgency(slope)
-    if not _LEAST_URGENCY < urgency * steps < _BOUNDLESS:
+    if urgency * steps < _LEAST_URGENCY or urgency > _MOST_URGENCY:
         return None
     traded = trade_squares(urgency, steps)
     cost = square * (slope * traded + task.permanent * (1.0 - traded))

@@ -71,7 +71,8 @@ def cost_beyond(
     last = side.sign * (side.values[-1] / side.quantities[-1] - mid) / mid * _BPS
     deepest = side.sign * (side.prices[-1] - mid) / mid * _BPS
     weight = max(last - half, half, (deepest - last) / exponent)
-    return last + (1.0 + margin) * weight * (times**exponent - 1.0)
+    growth: float = times**exponent - 1.0
+    return last + (1.0 + margin) * weight * growth
 
 
 def impact_curve(

@@ -19,22 +19,21 @@ _LN2 = math.log(2.0)
 
 def parkinson(bar: Bar) -> float:
     """Return ``(ln H/L)² / (4 ln 2)`` (Parkinson 1980)."""
-    spread = math.log(bar.high / bar.low)
+    spread = math.log(bar.high) - math.log(bar.low)
     return spread * spread / (4.0 * _LN2)
 
 
 def garman_klass(bar: Bar) -> float:
     """Return ``½ (ln H/L)² - (2 ln 2 - 1) (ln C/O)²`` (Garman and Klass 1980)."""
-    spread = math.log(bar.high / bar.low)
-    move = math.log(bar.close / bar.open)
+    spread = math.log(bar.high) - math.log(bar.low)
+    move = math.log(bar.close) - math.log(bar.open)
     return 0.5 * spread * spread - (2.0 * _LN2 - 1.0) * move * move
 
 
 def rogers_satchell(bar: Bar) -> float:
     """Return ``h (h - c) + l (l - c)``, logarithms relative to the open, free of drift (1991)."""
-    high = math.log(bar.high / bar.open)
-    low = math.log(bar.low / bar.open)
-    close = math.log(bar.close / bar.open)
+    start = math.log(bar.open)
+    high, low, close = (math.log(price) - start for price in (bar.high, bar.low, bar.close))
     return high * (high - close) + low * (low - close)
 
 
@@ -49,8 +48,8 @@ def yang_zhang(bars: Sequence[Bar]) -> float:
     count = len(bars) - 1
     if count < 2:
         raise ValidationError(f"Yang-Zhang needs three bars, got {len(bars)}")
-    gaps = [math.log(b.open / a.close) for a, b in pairwise(bars)]
-    moves = [math.log(bar.close / bar.open) for bar in bars[1:]]
+    gaps = [math.log(b.open) - math.log(a.close) for a, b in pairwise(bars)]
+    moves = [math.log(bar.close) - math.log(bar.open) for bar in bars[1:]]
     weight = yang_zhang_weight(count)
     ranges = sum(rogers_satchell(bar) for bar in bars[1:]) / count
     return _sample_variance(gaps) + weight * _sample_variance(moves) + (1.0 - weight) * ranges
@@ -83,7 +82,7 @@ def bipower_variance(returns: Sequence[float]) -> float:
 
 def log_return(before: Bar, bar: Bar) -> float:
     """Return the logarithmic return from close to close."""
-    return math.log(bar.close / before.close)
+    return math.log(bar.close) - math.log(before.close)
 
 
 class EwmaVariance:

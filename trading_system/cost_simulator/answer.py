@@ -96,7 +96,12 @@ def _costs(estimate: CostEstimate) -> dict[str, Any]:
         "net_cost_bps": estimate.net_cost_bps,
         **in_quote,
         "naive_sum_bps": estimate.naive_sum_bps,
-        "interval": {"p10_bps": low, "p50_bps": middle, "p90_bps": high},
+        "interval": {
+            "p10_bps": low,
+            "p50_bps": middle,
+            "p90_bps": high,
+            "source": estimate.interval_source,
+        },
         "maker_pct": estimate.maker_probability * 100.0,
         "taker_pct": (1.0 - estimate.maker_probability) * 100.0,
         "temporary_impact_bps": estimate.temporary_impact_bps,

@@ -109,6 +109,11 @@ class _TimedMaker(MakerTakerModel):
     def is_trained(self) -> bool:
         return self._model.is_trained
 
+    @property
+    @override
+    def horizon_s(self) -> float:
+        return self._model.horizon_s
+
     @override
     def predict_maker_probability(
         self,
@@ -236,7 +241,12 @@ class PriceDesk:
             levels=levels,
             side=request.side,
             order_type=request.order_type,
-            quantity=base_quantity(request.quantity, request.unit, mid=levels.mid),
+            quantity=base_quantity(
+                request.quantity,
+                request.unit,
+                mid=levels.mid,
+                quote_currency=_quote_currency(market),
+            ),
             volatility=volatility,
             fees=fees,
             limit_price=request.price,
@@ -322,6 +332,12 @@ class PriceDesk:
 
     def _loser(self, feed: BookFeed) -> Callable[[str], None]:
         return lambda instrument: self.markets[feed.exchange, instrument].on_lost()
+
+
+def _quote_currency(market: Market) -> str | None:
+    # OKX's names say it (ETH-BTC); Bybit's linear contracts are all quoted in a dollar stablecoin.
+    words = market.instrument.split("-")
+    return words[1] if market.exchange == "okx" and len(words) > 1 else None
 
 
 def market_status(desk: PriceDesk, market: Market, *, now_ns: int) -> dict[str, Any]:

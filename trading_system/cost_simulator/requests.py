@@ -44,8 +44,8 @@ class EstimateRequest:
     exchange, instrument : str
         ``okx`` or ``bybit``, and the exchange's own spelling.
     quantity : float
-        In ``unit``: base currency, or quote currency or USD (a dollar is taken as one unit of the
-        quote currency) converted at the mid of the moment.
+        In ``unit``: base currency, or quote currency or USD (where prices are in a dollar or a
+        dollar stablecoin, which is taken at par) converted at the mid of the moment.
     price : float or None
         Limit price, quote currency; given exactly for a limit order.
     volatility_bps : float or None
@@ -153,12 +153,17 @@ def _positive(given: Mapping[str, Any], key: str) -> float | None:
 def _number(raw: object) -> float | None:
     if isinstance(raw, bool) or not isinstance(raw, float | int | str | Decimal):
         return None
-    if isinstance(raw, str) and len(raw) > _MAX_NUMBER_TEXT:
+    if isinstance(raw, str) and not _is_plain(raw):
         return None
     try:
         return float(raw)
     except (ValueError, OverflowError):
         return None
+
+
+def _is_plain(text: str) -> bool:
+    # Python reads 1_000 and digits of other scripts as numbers; who typed them may not mean them.
+    return len(text) <= _MAX_NUMBER_TEXT and text.isascii() and "_" not in text
 
 
 def _shown(value: object) -> str:

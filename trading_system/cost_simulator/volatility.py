@@ -16,8 +16,10 @@ class RealisedVolatility:
     """Root mean square of one-second mid returns over a rolling window.
 
     The mid in force at each whole second is sampled (previous tick), so a second without a change
-    counts as a return of zero. A lost book starts the measurement anew: what happened meanwhile
-    is not known, and one return over the whole outage would not be a one-second return.
+    counts as a return of zero. The second in which the measurement begins is left out unless it is
+    seen from its start: less than a second of moves is no one-second return. A lost book starts the
+    measurement anew: what happened meanwhile is not known, and one return over the whole outage
+    would not be a one-second return.
 
     Parameters
     ----------
@@ -32,7 +34,8 @@ class RealisedVolatility:
             raise ValidationError(f"a volatility window of {window_s} s is below {MIN_RETURNS} s")
         self._returns: deque[float] = deque(maxlen=int(window_s))
         self._second: int | None = None
-        self._mid = self._sampled_mid = 0.0
+        self._mid = 0.0
+        self._sampled_mid: float | None = None
 
     @property
     def samples(self) -> int:
@@ -44,8 +47,8 @@ class RealisedVolatility:
         self._close_seconds(now_ns)
         self._mid = mid
         if self._second is None:
-            self._second = now_ns // _NS_PER_S
-            self._sampled_mid = mid
+            self._second, into_ns = divmod(now_ns, _NS_PER_S)
+            self._sampled_mid = None if into_ns else mid
 
     def interrupt(self) -> None:
         """Forget everything: the book was lost."""
@@ -68,7 +71,8 @@ class RealisedVolatility:
         if self._second is None or second <= self._second:
             return
         passed = second - self._second
-        self._returns.append(self._mid / self._sampled_mid - 1.0)
+        if self._sampled_mid is not None:
+            self._returns.append(self._mid / self._sampled_mid - 1.0)
         quiet = min(passed - 1, self._returns.maxlen or 0)
         self._returns.extend(0.0 for _ in range(quiet))
         self._sampled_mid = self._mid

@@ -40,9 +40,18 @@ def test_the_live_book_gives_the_walk_beyond_the_touch() -> None:
     assert found["impact_bps"] == pytest.approx(found["total_impact"] / 600 * 1e4, rel=1e-12)
 
 
+def test_amounts_from_the_book_do_not_depend_on_the_price_they_are_compared_with() -> None:
+    at_mid, above = (fed().calculate_impact(6.0, price) for price in (100.0, 125.0))
+    for name in ("temporary_impact", "permanent_impact", "total_impact"):
+        assert above[name] == pytest.approx(at_mid[name], rel=1e-12)
+    assert above["impact_bps"] == pytest.approx(at_mid["impact_bps"] / 1.25, rel=1e-12)
+
+
 def test_given_depth_and_volatility_follow_the_square_root_law() -> None:
     found = MarketImpactModel().calculate_impact(1.0, 50.0, 0.02, 100.0)
-    assert found["temporary_impact"] == pytest.approx(50.0 * 0.02 * 0.1)
+    # 2 % a second is 2 % x sqrt(5) while a displayed book refills.
+    assert found["temporary_impact"] == pytest.approx(50.0 * 0.02 * math.sqrt(5.0) * 0.1)
+    assert found["permanent_impact"] == pytest.approx(0.1 * found["temporary_impact"])
     four = MarketImpactModel().calculate_impact(4.0, 50.0, 0.02, 100.0)
     assert four["impact_bps"] == pytest.approx(2.0 * found["impact_bps"])
 

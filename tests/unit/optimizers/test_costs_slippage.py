@@ -32,6 +32,14 @@ def trained() -> SlippageModel:
     return model
 
 
+def wide() -> SlippageModel:
+    """Return a model that has seen books like the one here."""
+    x, y = sample()
+    model = SlippageModel()
+    model.fit(x * 5.0 - 2.0, y)
+    return model
+
+
 def test_the_alias_of_the_guide_is_the_model() -> None:
     assert OptimizedSlippageModel is SlippageModel
 
@@ -64,13 +72,23 @@ def test_the_caches_belong_to_one_book() -> None:
 
 
 def test_a_book_and_coefficients_give_walk_and_quantiles() -> None:
-    model = trained()
+    model = wide()
     model.update_book(BOOK)
     model.update_volatility(1e-4)
     found = model.predict(ORDER)
     assert found["q10_bps"] < found["q50_bps"] < found["q90_bps"]
     assert found["slippage_bps"] == found["book_walk_bps"]
     assert model.predict({**ORDER, "volatility": 5e-4})["q90_bps"] > found["q90_bps"]
+
+
+def test_outside_the_range_that_was_fitted_on_a_book_gives_the_walk_alone() -> None:
+    model = wide()
+    model.update_book(BOOK)
+    found = model.predict({**ORDER, "volatility": 0.5})
+    assert found["book_walk_bps"] == pytest.approx(21.66666666667, abs=1e-9)
+    assert found["linear_bps"] is found["q10_bps"] is found["q50_bps"] is found["q90_bps"] is None
+    with pytest.raises(UntrainedModelError):
+        SlippageModel().covers([1.0])
 
 
 def test_coefficients_alone_answer_with_the_median() -> None:

@@ -1,6 +1,7 @@
 import math
 import random
 
+import numpy as np
 import pytest
 
 from optimizers.costs.square_root import continued_cost, metaorder_cost
@@ -84,10 +85,42 @@ def test_an_order_that_no_book_of_this_size_can_price_is_refused(quantity) -> No
 
 def test_the_law_gives_the_published_figure_and_its_exponent() -> None:
     peak = metaorder_cost(0.01, volatility=0.03, volume=1.0)
-    assert peak == pytest.approx(30.0, abs=1e-9)
-    assert 2.0 / 3.0 * peak == pytest.approx(20.0, abs=1e-9)
+    assert peak.peak_bps == pytest.approx(30.0, abs=1e-9)
+    assert peak.mean_bps == pytest.approx(20.0, abs=1e-9)
     double = metaorder_cost(0.02, volatility=0.03, volume=1.0)
-    assert math.log2(double / peak) == pytest.approx(0.5, abs=1e-12)
+    assert math.log2(double.peak_bps / peak.peak_bps) == pytest.approx(0.5, abs=1e-12)
+
+
+def test_the_law_is_recovered_from_noisy_orders() -> None:
+    source = np.random.default_rng(7)
+    shares = 10.0 ** source.uniform(-5, -1, 20_000)
+    peaks = [metaorder_cost(q, volatility=0.03, volume=1.0).peak_bps for q in shares]
+    noisy = np.log(np.array(peaks) / 300.0) + source.normal(0, 0.3, len(peaks))
+    exponent, constant = np.polyfit(np.log(shares), noisy, 1)
+    assert exponent == pytest.approx(0.5, abs=0.005)
+    assert math.exp(constant) == pytest.approx(1.0, abs=0.03)
+
+
+def test_an_order_outside_the_evidence_is_flagged() -> None:
+    assert not metaorder_cost(10.0, volatility=0.03, volume=100.0).is_extrapolated
+    assert metaorder_cost(11.0, volatility=0.03, volume=100.0).is_extrapolated
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])
+@pytest.mark.parametrize("name", ["quantity", "volatility", "volume", "y"])
+def test_the_law_refuses_hostile_numbers(name, bad) -> None:
+    good = {"quantity": 1.0, "volatility": 0.03, "volume": 100.0, "y": 1.0, name: bad}
+    with pytest.raises(ValidationError):
+        metaorder_cost(good.pop("quantity"), **good)
+
+
+def test_beyond_the_book_the_steepest_of_three_slopes_goes_on() -> None:
+    # Mean 18.18 bps, best 10, deepest 100: the candidates are 8.18, 10 and 163.6.
+    side = read_levels("X", {"bids": [(99.9, 1)], "asks": [(100.1, 10), (101, 1)]}).asks
+    last = (1001.0 + 101.0) / 11.0 * 100.0 - 10_000.0
+    assert continued_cost(side, 100.0, 44.0) == pytest.approx(last + 2 * (100.0 - last), rel=1e-9)
+    even = read_levels("X", {"bids": [(99.9, 1)], "asks": [(100.1, 10)]}).asks
+    assert continued_cost(even, 100.0, 40.0) == pytest.approx(10.0 + 10.0, rel=1e-9)
 
 
 def test_the_split_sums_to_the_whole_and_half_the_spread_is_in_it() -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from optimizers.microstructure.impact import (
     average_price,
+    cost_beyond,
     cost_of_quantity,
     cost_of_value,
     impact_curve,
@@ -82,9 +83,25 @@ def test_the_guess_continues_the_curve_by_the_square_root_law() -> None:
     curve = dict(impact_curve(levels.asks, 100.0)[0])
     total, half = 50 * 101.0 + 50 * 102.0, 100.0
     walked = (total / 100 - 100) / 100 * 1e4 - half
-    expected = half + max(walked, half) * (100_000 / total) ** 0.5
+    last, deepest = half + walked, 200.0
+    weight = max(walked, half, 2 * (deepest - last))
+    expected = last + weight * ((100_000 / total) ** 0.5 - 1)
     assert curve[100_000.0] == pytest.approx(expected)
     assert dict(impact_curve(levels.asks, 100.0, margin=0.1)[0])[100_000.0] > expected
+
+
+@pytest.mark.parametrize("exponent", [0.3, 0.5, 0.8])
+@pytest.mark.parametrize("margin", [0.0, 0.2])
+def test_the_guess_begins_where_the_book_ends(exponent: float, margin: float) -> None:
+    for side in (ORACLE.asks, ORACLE.bids):
+        shown = cost_of_quantity(side, 100.0, side.quantities[-1])
+        at, after = (
+            cost_beyond(side, 100.0, times=times, exponent=exponent, margin=margin)
+            for times in (1.0, 1.0 + 1e-6)
+        )
+        assert at == pytest.approx(shown, abs=1e-9)
+        deepest = side.sign * (side.prices[-1] - 100.0) * 100.0
+        assert after * (1.0 + 1e-6) - at >= 1e-6 * deepest * (1.0 - 1e-3)
 
 
 def test_thin_and_deep_books_and_buys_and_sells_differ() -> None:
