@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 RUNS ?= 1
 ROW ?=
-STRICT := trading_system/domain/*,trading_system/risk/*,trading_system/execution/*
+STRICT := trading_system/domain/*,trading_system/risk/*,trading_system/execution/*,optimizers/costs/*
 UV := $(shell command -v uv 2>/dev/null)
 
 ifeq ($(UV),)

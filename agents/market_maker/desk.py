@@ -12,7 +12,6 @@ from trading_system.domain.orders import RestingOrder
 from trading_system.domain.ports import Clock, QuoteView, QuotingVenue
 
 _NS_PER_S: Final = 1_000_000_000
-_BPS: Final = 1e-4
 _MOST_SKIPS: Final = 5
 _MOST_DOUBLINGS: Final = 8
 _LONGEST_BACKOFF_S: Final = 30.0
@@ -89,7 +88,7 @@ class Desk:
             or not view.age_s <= self.quoter.settings.pull_after_s
             or self._memory(view) != self._seen
             or self._moved_ticks(view, self.quoter)
-            > 0.5 * self.quoter.settings.requote_bps * _BPS * self.target.mid_ticks
+            > 0.5 * self.quoter.requote * self.target.mid_ticks
         ):
             return False
         self._skips += 1
@@ -163,7 +162,7 @@ class Desk:
         distances = [abs(side[0].ticks - self.target.mid_ticks) for side in (bids, asks) if side]
         if not distances:
             return False
-        least = quoter.settings.requote_bps * _BPS * self.target.mid_ticks
+        least = quoter.requote * self.target.mid_ticks
         return self._moved_ticks(view, quoter) > max(0.5 * min(distances), least)
 
     def _moved_ticks(self, view: QuoteView, quoter: Quoter) -> float:

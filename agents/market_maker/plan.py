@@ -20,7 +20,6 @@ from typing import Final, NamedTuple, TypeVar
 from agents.market_maker.quoting import Quote, Quoter, QuoteSet
 from trading_system.domain.orders import RestingOrder, Side
 
-_BPS: Final = 1e-4
 _LEAST_SIZE: Final = 0.5
 _MOST_SIZE: Final = 1.1
 
@@ -110,7 +109,7 @@ def plan(target: QuoteSet, resting: Sequence[RestingOrder], quoter: Quoter) -> P
     bids = _SidePlan(Side.BUY, _held(resting, Side.BUY, quoter), list(target.bids))
     asks = _SidePlan(Side.SELL, _held(resting, Side.SELL, quoter), list(target.asks))
     _give_way(bids, asks, quoter)
-    threshold = quoter.settings.requote_bps * _BPS * target.mid_ticks
+    threshold = quoter.requote * target.mid_ticks
     for part, touch in ((bids, target.ask_touch), (asks, target.bid_touch)):
         _assign(part, threshold=threshold, touch=touch)
     _keep_apart(bids, asks, quoter)

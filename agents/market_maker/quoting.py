@@ -96,6 +96,11 @@ class Quoter:
         How to quote.
     maker_fee : float
         Fraction of value; negative for a rebate.
+
+    Attributes
+    ----------
+    requote : float
+        Distance at which a quote of the first tier is moved, as a share of the mid.
     """
 
     def __init__(
@@ -116,6 +121,7 @@ class Quoter:
         self._min_ticks = max(1, instrument.ceil_ticks(instrument.min_price))
         self._max_ticks = instrument.floor_ticks(instrument.max_price)
         self._spacing = settings.tier_spacing_bps * _BPS
+        self.requote = settings.requote_bps * _BPS
         self._least_width = max(0.0, 2.0 * maker_fee + settings.min_edge_bps * _BPS)
         # Best ask over best bid at which a round trip just earns fees and edge.
         half = self._least_width / 2.0

@@ -165,8 +165,11 @@ def fee(count: int) -> dict[str, Any]:
     rates = tables.rates("okx", "perpetual", tier)
     found = tables.fee_bps("okx", "perpetual", tier, maker_share=0.25)
     assert abs(found - _BPS * (0.25 * rates.maker + 0.75 * rates.taker)) < 1e-12
-    call = lambda: tables.fee_bps("okx", "perpetual", tier, maker_share=0.25)  # noqa: E731 - timed
-    return {"us": protocol.timed_in_blocks(call, count)}
+    return {
+        "us": protocol.timed_in_blocks(
+            lambda: tables.fee_bps("okx", "perpetual", tier, maker_share=0.25), count
+        )
+    }
 
 
 class Maker:

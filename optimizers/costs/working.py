@@ -40,10 +40,11 @@ from optimizers.microstructure.levels import BookLevels, SideDepth
 from trading_system.domain.orders import Side
 
 STEP_COUNTS = (1, 2, 3, *(n << shift for shift in range(11) for n in (4, 5, 6, 7)), 8_192)
-"""Numbers of steps that are tried, four per doubling."""
+"""Numbers of equal steps that are tried, four per doubling; of curved schedules every second."""
 LONGEST_STEPS = STEP_COUNTS[-1]
 """Most steps of a schedule; a longer horizon is not used to its end."""
 
+_CURVED_COUNTS = tuple(n for n in STEP_COUNTS if n > 1 and (n & (n - 1) == 0 or n % 3 == 0))
 _LEAST_URGENCY = 1e-2
 _MOST_URGENCY = 10.0
 _BOUNDLESS = 1e5
@@ -190,9 +191,8 @@ def _even(task: _Task, steps: int, *, sigma: float, epsilon: float, is_cut: bool
 
 def _best(task: _Task, *, most: int) -> _Found:
     best = _Found(_even_cost(task, 1), 1)
-    counts = STEP_COUNTS[1 : bisect_right(STEP_COUNTS, most)]
-    for candidate in (_even_found, _curved):
-        for steps in reversed(counts):
+    for candidate, counts in ((_even_found, STEP_COUNTS), (_curved, _CURVED_COUNTS)):
+        for steps in reversed(counts[: bisect_right(counts, most)]):
             if not _floor(task, steps) < best.objective:
                 break
             found = candidate(task, steps, best.objective)
@@ -234,8 +234,9 @@ def _curved(task: _Task, steps: int, best: float) -> _Found | None:
 
 
 def _own_child(task: _Task, steps: int) -> float:
-    # The largest size found whose slope leads to children that are on average not smaller: a
-    # bisection in ratios between equal steps, where that always holds, and all at once.
+    # The largest size found whose slope leads to children that are on average not smaller. It lies
+    # between equal steps, where that always holds, and all at once; first where a size leads to,
+    # then by bisection in ratios.
     low, high = task.quantity / steps, task.quantity
     middle = low
     for _ in range(_NARROWINGS):
@@ -244,7 +245,7 @@ def _own_child(task: _Task, steps: int) -> float:
             high = middle
         else:
             low = middle
-            if own <= middle * (1.0 + _CLOSE):
-                break
-        middle = math.sqrt(low * high)
+        if min(own, high) <= low * (1.0 + _CLOSE):
+            break
+        middle = own if low < own < high else math.sqrt(low * high)
     return low

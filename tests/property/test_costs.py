@@ -19,6 +19,7 @@ from optimizers.costs.estimate import estimate
 from optimizers.costs.figures import CostInputs, FeeRates
 from optimizers.costs.shortfall import shortfall
 from optimizers.costs.walk import walk
+from optimizers.costs.working import plan
 from optimizers.microstructure.levels import BookLevels, read_levels
 from trading_system.domain.orders import OrderType, Side
 
@@ -157,6 +158,42 @@ def test_no_other_schedule_is_better_than_the_optimal_one(eta, share, steps, ave
         for trades in (best, other)
     ]
     assert objective[0] <= objective[1] * (1 + 1e-9) + 1e-9
+
+
+@settings(max_examples=60)
+@given(
+    books(),
+    SIDE,
+    st.floats(1e-3, 3.0),
+    st.floats(-9, 3),
+    st.lists(st.floats(0, 6), min_size=2, max_size=6),
+)
+def test_more_time_never_makes_cost_and_risk_worse(levels, side, share, power, times):
+    quantity, aversion = share * levels.consumed_by(side).quantities[-1], 10.0**power
+    found = [
+        plan(
+            levels, side, quantity=quantity, volatility=1e-4, taker_rate=FEES.taker,
+            horizon_s=10.0**time, risk_aversion=aversion,
+        )
+        for time in sorted(times)
+    ]  # fmt: skip
+    for short, long in itertools.pairwise(found):
+        before, after = (each.cost + aversion * each.variance for each in (short, long))
+        assert after <= before * (1 + 1e-9)
+        assert long.trades.sum() == pytest.approx(quantity, rel=1e-9)
+
+
+@settings(max_examples=100)
+@given(books(), SIDE, st.floats(1e-3, 3.0))
+def test_one_step_of_a_schedule_costs_what_the_market_order_costs(levels, side, share):
+    quantity = share * levels.consumed_by(side).quantities[-1]
+    found = estimate(
+        CostInputs(
+            levels=levels, side=side, order_type=OrderType.MARKET, quantity=quantity,
+            volatility=1e-4, fees=FEES, horizon_s=1.0,
+        )
+    )  # fmt: skip
+    assert found.schedule_cost_bps == pytest.approx(found.net_cost_bps, abs=1e-6)
 
 
 @settings(max_examples=100)

@@ -9,14 +9,13 @@ import random
 import tempfile
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 from trading_system.config.settings import Settings
-from trading_system.cost_simulator.bybit import BybitBookFeed
 from trading_system.cost_simulator.faults import UnknownInstrumentError
-from trading_system.cost_simulator.feeds import BookFeed
-from trading_system.cost_simulator.okx import OkxBookFeed, read_instruments
+from trading_system.cost_simulator.feeds import BookFeed, not_offered
 from trading_system.domain.errors import CorruptDataError, VenueRejected
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.ports import Clock
@@ -28,7 +27,6 @@ from trading_system.venues.bybit.rest import BybitRest
 from trading_system.venues.okx.hosts import okx_hosts
 
 EXCHANGES: Final = ("bybit", "okx")
-_SHOWN_NAMES: Final = 8
 _MAX_MARKETS: Final = 20
 
 Name = tuple[str, str]
@@ -152,7 +150,10 @@ class Connection:
         async with BybitRest(hosts.rest, signer=None, clock=self._clock) as rest:
             queries = MarketQueries(rest, clock=self._clock, timeout_s=bybit.request_timeout_s)
             rules = {name: await _bybit_instrument(queries, name) for name in wanted}
-        return BybitBookFeed(hosts.public_linear, rules, clock=self._clock, jitter=random.Random())
+        feed: BookFeed = _room("bybit").BybitBookFeed(
+            hosts.public_linear, rules, clock=self._clock, jitter=random.Random()
+        )
+        return feed
 
     async def _open_okx(
         self, wanted: list[str], rest_url: str | None, ws_url: str | None
@@ -163,10 +164,12 @@ class Connection:
             rest_url=okx.rest_url or rest_url,
             ws_url=okx.ws_url or (ws_url if okx.rest_url is None else None),
         )
-        rules = await read_instruments(hosts, wanted, clock=self._clock)
-        return OkxBookFeed(
+        room = _room("okx")
+        rules = await room.read_instruments(hosts, wanted, clock=self._clock)
+        feed: BookFeed = room.OkxBookFeed(
             hosts, rules, channel=okx.channel, clock=self._clock, jitter=random.Random()
         )
+        return feed
 
 
 async def _bybit_instrument(queries: MarketQueries, name: str) -> Instrument:
@@ -174,8 +177,13 @@ async def _bybit_instrument(queries: MarketQueries, name: str) -> Instrument:
         return await queries.instrument(name)
     except (VenueRejected, CorruptDataError) as e:
         offered = [rules.symbol for rules in await queries.instruments()]
-        shown = ", ".join(offered[:_SHOWN_NAMES])
-        raise UnknownInstrumentError(f"bybit does not offer {name}; take one of {shown}") from e
+        raise not_offered("bybit", name, offered) from e
+
+
+# Loaded with the first market of an exchange: Bybit's book brings compiled kernels with it, some
+# 60 MiB that nobody needs who asks for OKX only.
+def _room(exchange: str) -> Any:  # noqa: ANN401 - a module
+    return import_module(f"trading_system.cost_simulator.{exchange}")
 
 
 def _nothing() -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+from trading_system.cost_simulator.faults import UnknownInstrumentError
 
 Level = tuple[float, float]
+_SHOWN_NAMES: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,3 +97,10 @@ class BookFeed(Protocol):
     def figures(self) -> dict[str, Any]:
         """Return counters of the connection, JSON-safe."""
         ...
+
+
+def not_offered(exchange: str, name: str, offered: Sequence[str]) -> UnknownInstrumentError:
+    """Return the error for an instrument that ``exchange`` does not offer; names some of its own."""
+    shown = ", ".join(offered[:_SHOWN_NAMES])
+    remedy = f"take one of {shown}" if shown else "it lists none now, try again later"
+    return UnknownInstrumentError(f"{exchange} does not offer {name}; {remedy}")

@@ -1,4 +1,4 @@
-"""OKX's public books as a book feed, sizes turned from contracts into base currency."""
+"""OKX's public books as a book feed, in base currency, vouched for by level 1 while quiet."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from trading_system.cost_simulator.faults import UnknownInstrumentError
-from trading_system.cost_simulator.feeds import BookView, Level, Listeners, Tick
+from trading_system.cost_simulator.feeds import BookView, Level, Listeners, Tick, not_offered
 from trading_system.domain.errors import CorruptDataError, VenueRejected
 from trading_system.domain.ports import Clock
 from trading_system.venues.link import LinkTiming
-from trading_system.venues.okx.feed import OkxPublicFeed
+from trading_system.venues.okx.book import OkxBook
+from trading_system.venues.okx.feed import OkxExtras, OkxPublicFeed
 from trading_system.venues.okx.hosts import OkxHosts
 from trading_system.venues.okx.instruments import OkxInstrument, OkxInstType
 from trading_system.venues.okx.rest import OkxPublicRest
 
 DEPTH: Final = 400
-_SHOWN_NAMES: Final = 8
 _KEEP_ALIVE_NS: Final = 65_000_000_000
 # A quiet stream is asked for a sign of life well before an estimate counts its book as stale.
 _TIMING: Final = LinkTiming(ping_s=2.0, pong_s=2.0)
@@ -61,6 +61,7 @@ class OkxBookFeed:
             clock=clock,
             jitter=jitter,
             on_change=self._on_change,
+            extras=OkxExtras(on_top=_nothing),
             timing=_TIMING,
         )
 
@@ -100,9 +101,7 @@ class OkxBookFeed:
             sequence=book.seq_id,
             ts_exchange_ns=book.ts_exchange_ns,
             received_ns=received_ns,
-            confirmed_ns=confirmed_ns(
-                received_ns, heard_ns=self._feed.last_frame_ns if self._feed.is_up else None
-            ),
+            confirmed_ns=confirmed_ns(received_ns, heard_ns=self._heard_ns(instrument, book)),
         )
 
     def figures(self) -> dict[str, Any]:
@@ -119,6 +118,14 @@ class OkxBookFeed:
             "rejected": sum(book.rejected for book in books),
             "checksum_failures": sum(book.checksum_failures for book in books),
         }
+
+    # A connection can live on after OKX has stopped sending one channel. Then level 1 moves away.
+    def _heard_ns(self, instrument: str, book: OkxBook) -> int | None:
+        top = self._feed.top(instrument)
+        if top is None or not (self._feed.is_up and top.is_ready):
+            return None
+        is_same = (top.best_bid, top.best_ask) == (book.best_bid, book.best_ask)
+        return self._feed.last_frame_ns if is_same else None
 
     def _sides_of(self, instrument: str, version: int) -> tuple[list[Level], list[Level]] | None:
         known = self._sides.get(instrument)
@@ -154,15 +161,16 @@ class OkxBookFeed:
 def confirmed_ns(received_ns: int, *, heard_ns: int | None) -> int:
     """Return when a book was last known to be right.
 
-    Anything heard on its connection vouches for a quiet book, because continuity is proved by
-    every message; but OKX itself confirms each book once a minute, and silence beyond that counts.
+    OKX repeats nothing, so anything heard on the connection vouches for a quiet book, but only
+    while level 1, a channel of its own, shows the same best levels; and since OKX confirms each
+    book once a minute, silence beyond that counts.
 
     Parameters
     ----------
     received_ns : int
         Newest message of the book, monotonic nanoseconds.
     heard_ns : int or None
-        Newest frame of the connection that is up, None without one.
+        Newest frame of the connection, None while it is down or level 1 says something else.
     """
     if heard_ns is None or heard_ns - received_ns > _KEEP_ALIVE_NS:
         return received_ns
@@ -195,6 +203,8 @@ async def read_instruments(
 
 async def _unknown(rest: OkxPublicRest, name: str) -> UnknownInstrumentError:
     listed = await rest.instruments(OkxInstType.SWAP)
-    offered = [inst_id for inst_id, rules in listed.items() if rules.is_live]
-    shown = ", ".join(offered[:_SHOWN_NAMES])
-    return UnknownInstrumentError(f"okx does not offer {name}; take one of {shown}")
+    return not_offered("okx", name, [each for each, rules in listed.items() if rules.is_live])
+
+
+def _nothing(_top: OkxBook) -> None:
+    return

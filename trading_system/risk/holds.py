@@ -27,8 +27,9 @@ class Holds:
     """The holds in force; without one, trading is ACTIVE.
 
     Sources in use: ``operator`` (kill, reduce-only; latched), ``loss-limit`` (latched),
-    ``recovery`` (until the start is reconciled), ``reconciliation``, ``venue``, ``auth``,
-    ``journal`` and ``invariant``. Closing a source's hold never lifts another one.
+    ``recovery`` (until the start is reconciled), ``start`` (until streams and books are ready),
+    ``stale-book``, ``reconciliation``, ``venue``, ``auth``, ``journal`` and ``invariant``. Closing
+    a source's hold never lifts another one.
 
     Parameters
     ----------

@@ -78,6 +78,7 @@ async def test_net_cost_is_exactly_the_sum_of_its_parts(
     assert answer["naive_sum_bps"] >= answer["net_cost_bps"]
     interval = answer["interval"]
     assert interval["p10_bps"] <= interval["p50_bps"] <= interval["p90_bps"]
+    assert interval["source"] in {"model", "volatility", "outcomes"}
 
 
 async def test_quote_and_usd_amounts_are_the_base_amount_at_the_mid(
@@ -86,6 +87,20 @@ async def test_quote_and_usd_amounts_are_the_base_amount_at_the_mid(
     in_base, in_quote = buy(simulator, 6), buy(simulator, 600, unit="quote")
     assert buy(simulator, "600", unit="usd")["net_cost_bps"] == in_quote["net_cost_bps"]
     assert in_quote["net_cost_bps"] == pytest.approx(in_base["net_cost_bps"], abs=1e-9)
+
+
+async def test_a_dollar_is_no_unit_where_prices_are_in_bitcoin(clock: ManualClock) -> None:
+    feed = FrozenFeed("okx", "ETH-BTC", "BTC-USDT-SWAP", clock=clock)
+    for instrument in ("ETH-BTC", "BTC-USDT-SWAP"):
+        feed.show(instrument)
+    async with CostSimulator(Settings(), feeds=[feed], clock=clock) as okx:
+        asked = {"exchange": "okx", "instrument": "ETH-BTC", "unit": "usd"}
+        with pytest.raises(ValidationError, match=r"BTC.*unit quote or base"):
+            buy(okx, 500, **asked)
+        in_quote = buy(okx, 500, **{**asked, "unit": "quote"})
+        assert in_quote["quantity_base"] == pytest.approx(5.0)
+        dollars = buy(okx, 500, **{**asked, "instrument": "BTC-USDT-SWAP"})
+        assert dollars["quantity_base"] == pytest.approx(5.0)
 
 
 async def test_another_book_gives_another_answer_at_once(

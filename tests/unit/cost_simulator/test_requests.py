@@ -62,6 +62,8 @@ def test_a_limit_order_keeps_its_price() -> None:
         ("quantity", True, "positive"),
         ("quantity", [1], "list"),
         ("quantity", "two", "'two'"),
+        ("quantity", "1_000", "'1_000'"),
+        ("quantity", "\uff11\uff10", "positive"),
         ("quantity", "\x1b[31m", "positive"),
         ("quantity", 10**400, "positive"),
         ("unit", "shares", "base or quote or usd"),

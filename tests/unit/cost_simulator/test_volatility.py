@@ -32,6 +32,15 @@ def test_it_finds_the_volatility_of_a_random_walk() -> None:
     assert volatility.per_second(2000 * S) == pytest.approx(1e-4, rel=0.06)
 
 
+def test_a_second_that_was_not_seen_from_its_start_is_no_return() -> None:
+    volatility = RealisedVolatility(60)
+    volatility.observe(100.0, S // 2)
+    volatility.observe(101.0, S * 3 // 4)
+    assert volatility.per_second(10 * S) is None
+    assert volatility.samples == 9
+    assert volatility.per_second(11 * S) == 0.0
+
+
 def test_before_ten_returns_nothing_is_said() -> None:
     volatility = RealisedVolatility(60)
     volatility.observe(100.0, 0)

@@ -10,11 +10,13 @@ from optimizers.costs.almgren_chriss import (
     cost_variance,
     expected_cost,
     frontier,
+    holding_squares,
     holdings,
     optimal_cost,
     optimal_variance,
     rounded,
     schedule,
+    trade_squares,
 )
 from trading_system.domain.errors import ValidationError
 
@@ -197,3 +199,26 @@ def test_a_child_below_the_minimum_is_merged() -> None:
 def test_an_order_that_is_no_whole_lots_is_refused(trades, options) -> None:
     with pytest.raises(ValidationError):
         rounded(trades, **options)
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])
+@pytest.mark.parametrize("function", [schedule, holdings, optimal_cost, optimal_variance])
+def test_a_quantity_that_is_none_is_refused(function, bad) -> None:
+    with pytest.raises(ValidationError, match="quantity"):
+        function(PAPER, quantity=bad)
+
+
+def test_a_schedule_that_holds_no_number_is_refused() -> None:
+    for function in (expected_cost, cost_variance):
+        with pytest.raises(ValidationError, match="numbers"):
+            function(PAPER, [1.0, math.nan])
+
+
+def test_squares_of_trades_and_holdings_are_those_of_the_schedule() -> None:
+    rate = PAPER.kappa * PAPER.tau
+    trades, left = schedule(PAPER, quantity=1.0), holdings(PAPER, quantity=1.0)[1:]
+    assert trade_squares(rate, 5) == pytest.approx(float(trades @ trades), rel=1e-12)
+    assert holding_squares(rate, 5) == pytest.approx(float(left @ left), rel=1e-12)
+    assert trade_squares(0.0, 5) == pytest.approx(0.2)
+    assert holding_squares(0.0, 5) == pytest.approx(0.64 + 0.36 + 0.16 + 0.04)
+    assert (trade_squares(1e5, 5), holding_squares(1e5, 5)) == (1.0, 0.0)

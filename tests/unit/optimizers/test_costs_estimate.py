@@ -1,6 +1,7 @@
 import dataclasses
 import math
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -39,17 +40,17 @@ def inputs(**changes: object) -> CostInputs:
     return CostInputs(**{**plain, **changes})
 
 
-def certain(probability: float, folder: Path) -> MakerTakerModel:
+def certain(probability: float, folder: Path, *, horizon_s: float = 60.0) -> MakerTakerModel:
     four = [0.0] * 4
     content = {"features": list(MAKER_FEATURES), "intercept": 0.0, "weights": four, "lows": four,
-               "highs": four, "constant": probability}  # fmt: skip
+               "highs": four, "constant": probability, "horizon_s": horizon_s}  # fmt: skip
     documents.write_model(folder, "maker_taker", content, facts={})
     return MakerTakerModel.load(folder)
 
 
 def fitted() -> SlippageModel:
     source = np.random.default_rng(1)
-    x = source.uniform(0, 60, (500, len(FEATURES)))
+    x = source.uniform(-2, 60, (500, len(FEATURES)))
     model = SlippageModel()
     model.fit(x, x[:, 0] + source.normal(1.0, 2.0, 500))
     return model
@@ -197,6 +198,103 @@ def test_the_interval_of_a_limit_order_is_that_of_both_outcomes(tmp_path: Path) 
     assert mixed.interval_bps[0] < 0.0 < mixed.interval_bps[2]
 
 
+def test_both_outcomes_of_a_resting_order_are_spread_as_far_as_their_price_moves(
+    tmp_path: Path,
+) -> None:
+    quarter = certain(0.25, tmp_path)
+    # One tick of spread, 0.2; sigma 0.01 a root second; a minute moves the price by 0.0775.
+    found = estimate(inputs(limit_price=99.9), maker=quarter)
+    touched = math.erfc(0.2 / (0.01 * math.sqrt(60)) / math.sqrt(2))
+    assert touched < 0.25 == found.maker_probability
+    ran_away = touched / (1 - touched) * 0.2
+    taken = 601.3 / 6 - 100.0
+    narrow, wide = math.sqrt(0.1), math.sqrt(60)
+    filled = -10.0 + 2.0 * 0.999
+    completed = (taken + ran_away) * 100 + 5.5 * (100.0 + taken + ran_away) / 100
+    for level, value in zip((0.1, 0.5, 0.9), found.interval_bps, strict=True):
+        below = 0.25 * NormalDist(filled, narrow).cdf(value)
+        below += 0.75 * NormalDist(completed, wide).cdf(value)
+        assert below == pytest.approx(level, abs=1e-9)
+    assert found.net_cost_bps == pytest.approx(0.25 * filled + 0.75 * completed, abs=1e-9)
+    assert found.interval_source == "outcomes"
+
+
+@pytest.mark.parametrize("probability", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("volatility", [1e-9, 1e-4, 1e-3])
+def test_the_fitted_share_grows_with_the_time_to_wait(
+    probability, volatility, tmp_path: Path
+) -> None:
+    model = certain(probability, tmp_path)
+    horizons = [0.0, 1e-3, 0.1, 1.0, 10.0, 60.0, 600.0, 1e5]
+    shares = [
+        estimate(
+            inputs(limit_price=99.9, horizon_s=horizon, volatility=volatility), maker=model
+        ).maker_probability
+        for horizon in horizons
+    ]
+    assert shares == sorted(shares)
+    assert shares[0] == 0.0
+    assert shares[1] < 1e-3
+    assert shares[5] == pytest.approx(probability)
+    assert shares[6] > probability
+
+
+def test_a_model_that_was_fitted_for_another_time_is_scaled_from_it(tmp_path: Path) -> None:
+    model = certain(0.2, tmp_path, horizon_s=600.0)
+    shares = [
+        estimate(inputs(limit_price=99.9, horizon_s=horizon), maker=model).maker_probability
+        for horizon in (60.0, 600.0)
+    ]
+    touched = [touch_probability(0.2, sigma=0.01, horizon_s=horizon) for horizon in (60.0, 600.0)]
+    assert shares == pytest.approx([0.2 * touched[0] / touched[1], 0.2])
+
+
+def test_no_more_rests_as_maker_than_its_own_side_displays(tmp_path: Path) -> None:
+    for model in (None, certain(0.5, tmp_path)):
+        shown, twice = (
+            estimate(inputs(quantity=quantity, limit_price=99.9, horizon_s=6e3), maker=model)
+            for quantity in (15.0, 30.0)
+        )
+        assert twice.maker_probability == pytest.approx(shown.maker_probability / 2)
+        assert twice.is_extrapolated
+        assert not shown.is_extrapolated
+    # What rests can be larger than its own side where the other side could complete it.
+    rest = estimate(inputs(side=Side.SELL, quantity=14.0, limit_price=100.1, levels=uneven()))
+    assert rest.is_extrapolated
+
+
+def uneven() -> BookLevels:
+    return read_levels("X", {"bids": [(99.9, 50)], "asks": [(100.1, 2), (100.2, 3)]})
+
+
+def test_the_interval_always_holds_the_net_cost() -> None:
+    model = fitted()
+    for quantity in (0.01, 1.0, 6.0, 15.0, 40.0, 80.0):
+        for volatility in (1e-6, 1e-4, 5e-3, 0.1):
+            found = estimate(inputs(quantity=quantity, volatility=volatility), slippage=model)
+            low, median, high = found.interval_bps
+            assert low <= found.net_cost_bps <= high
+            assert low <= median <= high
+
+
+def test_outside_what_was_fitted_on_the_interval_is_that_of_volatility() -> None:
+    inside = estimate(inputs(), slippage=fitted())
+    assert inside.interval_source == "model"
+    # The walk of 80 units is far above the 60 bps of the samples.
+    outside = estimate(inputs(quantity=80.0), slippage=fitted())
+    assert outside.slippage_bps + outside.market_impact_bps > 60.0
+    assert outside.interval_source == "volatility"
+    assert outside.interval_bps == estimate(inputs(quantity=80.0)).interval_bps
+
+
+def test_quantiles_that_miss_the_net_cost_are_not_used() -> None:
+    source = np.random.default_rng(1)
+    x = source.uniform(-2, 60, (500, len(FEATURES)))
+    model = SlippageModel()
+    model.fit(x, x[:, 0] + source.normal(100.0, 2.0, 500))
+    assert estimate(inputs(), slippage=model).interval_source == "volatility"
+
+
 def test_untrained_or_other_models_are_refused() -> None:
     with pytest.raises(UntrainedModelError):
         estimate(inputs(), slippage=SlippageModel())
@@ -208,28 +306,85 @@ def test_untrained_or_other_models_are_refused() -> None:
         estimate(inputs(), slippage=other)
 
 
+def ladder(count: int = 400) -> BookLevels:
+    return read_levels(
+        "X",
+        {
+            "bids": [(100 - 0.01 * (i + 1), 2.0) for i in range(count)],
+            "asks": [(100 + 0.01 * (i + 1), 2.0) for i in range(count)],
+        },
+    )
+
+
 def test_the_schedule_trades_the_whole_order() -> None:
-    found = estimate(inputs(risk_aversion=1e-2))
+    found = estimate(inputs(levels=ladder(), quantity=96.0, risk_aversion=1.0))
     assert len(found.schedule) == 12
     assert [step.start_s for step in found.schedule] == [5.0 * i for i in range(12)]
-    assert math.fsum(step.quantity for step in found.schedule) == pytest.approx(6.0, rel=1e-12)
+    assert math.fsum(step.quantity for step in found.schedule) == pytest.approx(96.0, rel=1e-12)
     assert found.schedule[-1].remaining == 0.0
     assert "half-life" in found.schedule_note
-    assert found.schedule_cost_bps > 0 < found.schedule_risk_bps
+
+
+def test_cost_and_risk_of_the_schedule_are_those_of_its_rows_by_hand() -> None:
+    found = estimate(inputs(levels=ladder(), quantity=96.0, risk_aversion=1.0))
+    sizes = [step.quantity for step in found.schedule]
+    squares = sum(size * size for size in sizes)
+    # The mean child by size takes whole levels of two at 0.01 more each, and a part of the next.
+    child = squares / 96.0
+    full, rest = divmod(child, 2.0)
+    paid = sum(2.0 * 0.01 * i for i in range(int(full))) + rest * 0.01 * full
+    slope = paid / child / child * 1.00055
+    epsilon = 0.01 * 1.00055 + 0.055
+    stays = found.permanent_impact_bps / 1e4 * 100.0 / 96.0
+    cost = epsilon * 96.0 + slope * squares + stays * (96.0**2 - squares)
+    assert found.schedule_cost_bps == pytest.approx(cost / 9_600 * 1e4, rel=1e-3)
+    variance = 0.01**2 * 5.0 * sum(step.remaining**2 for step in found.schedule)
+    assert found.schedule_risk_bps == pytest.approx(math.sqrt(variance) / 9_600 * 1e4, rel=1e-9)
+
+
+@pytest.mark.parametrize("side", list(Side))
+@pytest.mark.parametrize("quantity", [1.0, 6.0, 15.0, 30.0])
+def test_a_schedule_of_one_step_costs_what_the_market_order_costs(side, quantity) -> None:
+    found = estimate(inputs(side=side, quantity=quantity, horizon_s=4.0))
+    assert len(found.schedule) == 1
+    assert found.schedule_cost_bps == pytest.approx(found.net_cost_bps, abs=1e-9)
+    assert found.schedule_risk_bps == 0.0
+
+
+def test_an_order_within_the_best_level_costs_the_same_either_way() -> None:
+    two = read_levels("X", {"bids": [(99.99, 1000)], "asks": [(100.01, 1000), (101, 1000)]})
+    found = estimate(inputs(levels=two, quantity=500.0))
+    assert found.schedule_cost_bps == pytest.approx(found.net_cost_bps, abs=1e-9)
+    assert "best level" in found.schedule_note
+
+
+def test_the_impact_shown_for_information_is_that_of_paper() -> None:
+    found = estimate(inputs())
+    # Mean price of 2, 5 and 15 units: 0, 0.06 and 0.28666... above the best; through the origin.
+    slope = (5 * 0.06 + 15 * (1505.8 / 15 - 100.1)) / (4 + 25 + 225)
+    assert found.permanent_impact_bps == pytest.approx(0.1 * slope * 6.0 / 100 * 1e4, abs=1e-9)
+    assert found.temporary_impact_bps == pytest.approx((601.3 / 6 - 100.1) * 100, abs=1e-9)
+    assert found.naive_sum_bps == pytest.approx(
+        found.net_cost_bps + found.temporary_impact_bps + found.permanent_impact_bps
+    )
 
 
 def test_without_urgency_the_note_says_so() -> None:
     assert "equal steps" in estimate(inputs(risk_aversion=0.0)).schedule_note
 
 
+def test_a_schedule_in_lots_has_whole_lots() -> None:
+    found = estimate(inputs(lot=0.5, min_notional=150.0, risk_aversion=0.0))
+    assert all(step.quantity in (1.5, 2.0, 2.5) for step in found.schedule)
+    assert math.fsum(step.quantity for step in found.schedule) == 6.0
+
+
 def test_a_schedule_that_is_not_valid_is_left_out_with_the_reason() -> None:
-    one = read_levels("X", {"bids": [(99, 9)], "asks": [(101, 9)]})
-    asks = [(1.01e150, 1e10), (1.02e150, 1e10)]
-    vast = read_levels("X", {"bids": [(1e150, 1e10)], "asks": asks})
+    asks = [(1.01e200, 1e10), (1.02e200, 1e10)]
+    vast = read_levels("X", {"bids": [(1e200, 1e10)], "asks": asks})
     for found, reason in (
         (estimate(inputs(horizon_s=0.0)), "horizon"),
-        (estimate(inputs(levels=one)), "one price"),
-        (estimate(inputs(levels=vast, risk_aversion=0.0, quantity=1e10)), "too large"),
+        (estimate(inputs(levels=vast, risk_aversion=0.0, quantity=1.5e10)), "too large"),
     ):
         assert found.schedule == ()
         assert reason in found.schedule_note
@@ -237,7 +392,9 @@ def test_a_schedule_that_is_not_valid_is_left_out_with_the_reason() -> None:
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -1.0])
-@pytest.mark.parametrize("name", ["quantity", "volatility", "horizon_s", "risk_aversion"])
+@pytest.mark.parametrize(
+    "name", ["quantity", "volatility", "horizon_s", "risk_aversion", "lot", "min_notional"]
+)
 def test_hostile_numbers_are_refused(name, bad) -> None:
     with pytest.raises(ValidationError, match=name):
         estimate(inputs(**{name: bad}))

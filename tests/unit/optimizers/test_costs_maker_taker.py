@@ -163,9 +163,44 @@ def test_a_saved_model_answers_the_same(tmp_path: Path, monkeypatch) -> None:
     assert again.predict_batch(rows).tolist() == trained().predict_batch(rows).tolist()
 
 
+def test_the_time_that_a_fit_is_for_is_kept_with_it(tmp_path: Path) -> None:
+    model = MakerTakerModel()
+    assert model.horizon_s == 60.0
+    model.fit(*sample(400)[:2], horizon_s=10.0)
+    model.save(tmp_path)
+    assert model.horizon_s == MakerTakerModel.load(tmp_path).horizon_s == 10.0
+
+
+def test_a_file_without_a_time_is_for_the_usual_one(tmp_path: Path) -> None:
+    four = [1.0] * 4
+    content = {"features": list(FEATURES), "intercept": 0.0, "weights": four, "lows": four,
+               "highs": four, "constant": None}  # fmt: skip
+    documents.write_model(tmp_path, "maker_taker", content, facts={})
+    assert MakerTakerModel.load(tmp_path).horizon_s == 60.0
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])
+def test_a_fit_is_for_a_positive_time(bad) -> None:
+    with pytest.raises(ValidationError, match="horizon_s"):
+        MakerTakerModel().fit(*sample(400)[:2], horizon_s=bad)
+
+
+def test_the_base_rate_does_not_know_what_scores_it() -> None:
+    x, y, _ = sample(1_000)
+    y[:800], y[800:] = np.tile([0.0, 1.0], 400), 1.0
+    assert fitting.fit_logistic(x, y).scores["base_rate"] == 0.5
+    y[:800] = 0.0
+    fit = fitting.fit_logistic(x, y)
+    assert (fit.constant, fit.scores["base_rate"], fit.scores["brier"]) == (0.0, 0.0, 1.0)
+
+
 @pytest.mark.parametrize(
-    "change", [{"features": ["x"]}, {"weights": [1.0]}, {"constant": 2.0}, {"intercept": None}]
-)
+    "change",
+    [
+        {"features": ["x"]}, {"weights": [1.0]}, {"constant": 2.0}, {"intercept": None},
+        {"horizon_s": 0.0}, {"horizon_s": "x"},
+    ],
+)  # fmt: skip
 def test_a_file_that_is_not_understood_is_refused(tmp_path: Path, change) -> None:
     four = [1.0] * 4
     content = {"features": list(FEATURES), "intercept": 0.0, "weights": four, "lows": four,

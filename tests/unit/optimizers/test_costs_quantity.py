@@ -43,3 +43,16 @@ def test_a_quantity_that_overflows_is_refused() -> None:
 def test_numbers_of_every_plain_kind_are_read() -> None:
     assert positive(3, "x") == 3.0
     assert finite("-2.5", "x") == -2.5
+
+
+@pytest.mark.parametrize("text", ["1_000", "\uff11\uff10", "\u0661"])
+def test_digits_that_nobody_types_on_purpose_are_refused(text) -> None:
+    with pytest.raises(ValidationError, match="plain digits"):
+        base_quantity(text, "base", mid=100.0)
+
+
+def test_a_dollar_is_one_unit_of_a_dollar_stablecoin_only() -> None:
+    assert base_quantity(500, "usd", mid=100.0, quote_currency="USDT") == 5.0
+    assert base_quantity(500, "quote", mid=100.0, quote_currency="BTC") == 5.0
+    with pytest.raises(ValidationError, match=r"BTC.*unit quote or base"):
+        base_quantity(500, "usd", mid=0.05, quote_currency="BTC")

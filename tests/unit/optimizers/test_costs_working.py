@@ -1,5 +1,6 @@
 """Working an order: what the book says of each child, and never worse for having more time."""
 
+import itertools
 import math
 
 import numpy as np
@@ -100,7 +101,7 @@ def test_cost_and_risk_never_rise_with_the_horizon(levels, quantity, aversion) -
         objective(worked(levels, quantity, horizon_s=t, risk_aversion=aversion), aversion)
         for t in horizons
     ]
-    for short, long in zip(values, values[1:], strict=False):
+    for short, long in itertools.pairwise(values):
         assert long <= short * (1 + 1e-9)
 
 

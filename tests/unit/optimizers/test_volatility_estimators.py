@@ -76,6 +76,28 @@ def test_yang_zhang_recovers_the_variance_of_a_random_walk():
     assert yang_zhang(bars) / truth == pytest.approx(0.8, abs=0.1)  # few ticks read low
 
 
+def test_yang_zhang_is_its_closed_form_gaps_included():
+    e = math.exp
+    bars = [
+        Bar(0, 1.0, 1.0, 1.0, 1.0),
+        Bar(1, e(0.01), e(0.04), e(0.0), e(0.03)),
+        Bar(2, e(0.06), e(0.08), e(0.01), e(0.02)),
+    ]
+    # Gaps 0.01 and 0.03, moves 0.02 and -0.04; k = 0.34 / (1.34 + 3).
+    gaps, moves = 2 * 0.01**2, 2 * 0.03**2
+    ranges = ((0.03 * 0.01 + 0.01 * 0.03) + (0.02 * 0.06 + 0.05 * 0.01)) / 2
+    k = 0.34 / 4.34
+    assert yang_zhang(bars) == pytest.approx(gaps + k * moves + (1 - k) * ranges, rel=1e-9)
+
+
+def test_prices_of_any_size_have_a_variance():
+    wild = Bar(0, 1e-300, 1e300, 1e-305, 1e290)
+    for estimator in (parkinson, garman_klass, rogers_satchell):
+        assert math.isfinite(estimator(wild))
+    assert math.isfinite(yang_zhang([wild, BAR, wild]))
+    assert math.isfinite(log_return(wild, Bar(0, 1e-300, 1e300, 1e-305, 1e-302)))
+
+
 def test_yang_zhang_needs_three_bars():
     with pytest.raises(ValidationError, match="three"):
         yang_zhang(random_bars(2))

@@ -2,8 +2,8 @@
 
 A message is applied whole or refused whole. What a refusal means:
 
-* malformed or impossible (not a plain number, a price twice, a zero in a snapshot): nothing
-  changed; a lost update shows up as a gap with the next one;
+* malformed or impossible (not a plain number, a price twice, a zero in a snapshot, more levels than
+  replacing all of them takes): nothing changed; a lost update shows up as a gap with the next one;
 * a gap in ``prevSeqId``, a wrong checksum, bid at or above ask: the book can no longer be right. It
   is emptied and ``is_ready`` is false until a snapshot comes.
 
@@ -34,6 +34,7 @@ FULL_CHANNELS = frozenset({"books5", "bbo-tbt", RELAY})
 """Channels whose every message is the whole book."""
 
 _CHECKED_LEVELS = 25
+_MARGIN = 100
 _MAX_PRICE = 1e12
 _MAX_SIZE = 1e18
 _NUMBER_BYTES = b"0123456789."
@@ -320,6 +321,8 @@ class OkxBook:
             raise self._gap("an update with neither prevSeqId nor checksum cannot be verified")
 
     def _write(self, row: BookRow, *, replaces: bool) -> None:
+        if max(len(row.bids), len(row.asks)) > 2 * self.depth + _MARGIN:
+            raise self._refusal(f"too many levels for a book of {self.depth}")
         try:
             bid_prices, bid_sizes = _numbers(row.bids)
             ask_prices, ask_sizes = _numbers(row.asks)

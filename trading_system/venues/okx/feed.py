@@ -145,6 +145,10 @@ class OkxPublicFeed(OkxBookView):
             timing=timing or OKX_TIMING,
         )
 
+    def top(self, inst_id: str) -> OkxBook | None:
+        """Return the ``bbo-tbt`` book kept beside the instrument's own, None without one."""
+        return self._tops.get(inst_id)
+
     @property
     def refused(self) -> dict[str, str]:
         """Subscriptions that OKX last refused, with its words."""
@@ -228,6 +232,8 @@ class OkxPublicFeed(OkxBookView):
         answer = None
         if event == "subscribe":
             answer = self._subscriptions.confirmed(envelope.arg)
+        elif event == "unsubscribe" and self._subscriptions.is_unasked_end(envelope.arg):
+            answer = self._resume(envelope.arg)
         elif event == "unsubscribe":
             answer = self._subscriptions.ended(envelope.arg)
         elif event == "error":
@@ -236,6 +242,22 @@ class OkxPublicFeed(OkxBookView):
         if self._subscriptions.are_complete and not self.is_up:
             self._completed()
         return answer
+
+    # What OKX no longer sends is no longer right, however alive the connection is.
+    def _resume(self, arg: OkxArg | None) -> str:
+        if arg is None:
+            raise CorruptDataError("a subscription was ended without saying which")
+        reason = f"OKX ended {words(arg)} unasked"
+        if not self._resync_rate.try_acquire():
+            raise CorruptDataError(reason)
+        _LOG.warning("subscribed once more", reason=reason)
+        self.resyncs += 1
+        books = self._books if arg.channel == self._channel else self._tops
+        book = books.get(arg.instId)
+        if book is not None and book.channel == arg.channel and book.is_ready:
+            book.reset()
+            self._tell(book)
+        return self._subscriptions.resume(arg)
 
     def _completed(self) -> None:
         if self._subscriptions.refused:

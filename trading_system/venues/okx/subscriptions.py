@@ -101,6 +101,23 @@ class Subscriptions:
             if now_ns - since_ns > _RENEWAL_S * _NS_PER_S:
                 raise CorruptDataError(f"renewal of {words(arg)} was not answered in time")
 
+    def is_unasked_end(self, arg: OkxArg | None) -> bool:
+        """Whether OKX ended ``arg`` without being asked; None says nothing of what was ended."""
+        return arg is None or (_key(arg) in self._args and _key(arg) not in self._awaits_end)
+
+    def resume(self, arg: OkxArg) -> str:
+        """Return the request that subscribes ``arg``, which OKX has ended, once more.
+
+        Raises
+        ------
+        CorruptDataError
+            If the connection's budget of requests is used up.
+        """
+        arg = _key(arg)
+        self._renewing[arg] = self._clock.monotonic_ns()
+        self._spend()
+        return request("subscribe", [arg], name=f"r{self._args.index(arg)}")
+
     def confirmed(self, arg: OkxArg | None) -> str | None:
         """Take an answer to ``subscribe``; return the next request if there is one."""
         if arg is None:
