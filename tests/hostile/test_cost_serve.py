@@ -170,7 +170,7 @@ def test_body_that_is_too_long_is_refused(served):
 @pytest.mark.parametrize(
     "charset",
     [
-        pytest.param("undefined", marks=pytest.mark.xfail(reason="a 500 today")),
+        "undefined",
         "idna",
         "punycode",
         "hex",
@@ -182,7 +182,6 @@ def test_charset_that_decodes_nothing_is_the_callers_fault(served, charset):
     assert status == 422
 
 
-@pytest.mark.xfail(reason="a 500 today")
 def test_body_that_is_not_compressed_as_it_says_is_the_callers_fault(served):
     status, _ = served.post(b"not gzip", JSON_TYPE, "Content-Encoding: gzip")
     assert 400 <= status < 500
@@ -205,7 +204,6 @@ def test_web_page_is_refused_on_both_ways_in(served):
     assert status == 403
 
 
-@pytest.mark.xfail(reason="an error with a traceback is logged for each today")
 def test_clients_that_vanish_in_the_handshake_leave_no_traceback(served):
     before = served.errors.read_text().count("Traceback")
     for _ in range(50):
@@ -308,7 +306,6 @@ class ThinAndDeep:
         )
 
 
-@pytest.mark.xfail(reason="updates() ends with the first order that the book cannot price")
 async def test_watcher_outlives_a_book_that_is_too_thin_for_a_moment():
     clock = SystemClock()
     feed = ThinAndDeep(clock)

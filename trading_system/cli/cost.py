@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -26,6 +27,7 @@ app = typer.Typer(help="Price trades on live books; reads public data only.", no
 
 _COMPILE_S: Final = 120.0
 _WATCH_S: Final = 0.25
+_LAST_LOOK_S: Final = 0.1
 _SCHEDULE_ROWS: Final = 3
 
 Exchange = Annotated[str, typer.Option(help="okx or bybit.")]
@@ -80,10 +82,11 @@ def estimate(
     output.configure_logs(_quiet(settings.log.level), form=settings.log.format)
     _keep_kernels(settings.data_dir)
     show = _Screen(as_json=as_json)
-    work = _watched(settings, request, show, count) if watch else _once(settings, request, wait)
-    answer = _run(work)
-    if answer is not None:
-        show.once(answer)
+    if watch:
+        _run(_watched(settings, request, show, wait_s=wait, count=count))
+        return int(ExitCode.OK)
+    answer = _run(_once(settings, request, wait))
+    show.once(answer)
     return int(ExitCode.OK)
 
 
@@ -105,8 +108,13 @@ def serve(
     settings = settings_with({"environment": environment, "cost.port": port}, only_reads=True)
     output.configure_logs(settings.log.level, form=settings.log.format)
     _keep_kernels(settings.data_dir)
-    _compile_elsewhere()
-    _run(_served(settings, markets, as_json=as_json))
+    # Taken before anything else is started: a port in use is one line, and nothing to clean up.
+    with part("cost_simulator.server").listening(
+        settings.cost.host, settings.cost.port
+    ) as listener:
+        if any(of.strip().lower() == "bybit" for of, _ in markets):
+            _compile_elsewhere()
+        _run(_served(settings, markets, listener, as_json=as_json))
     return int(ExitCode.OK)
 
 
@@ -160,14 +168,25 @@ def _quiet(level: str) -> str:
 
 async def _once(settings: Any, request: Any, wait_s: float) -> dict[str, Any]:  # noqa: ANN401 - loaded late
     async with _simulator(settings, request) as simulator:
-        await simulator.wait_until_priceable(request, deadline_s=wait_s)
+        ends_s = asyncio.get_running_loop().time() + wait_s
+        await simulator.wait_for_books(wait_s)
+        left_s = ends_s - asyncio.get_running_loop().time()
+        await simulator.wait_until_priceable(request, deadline_s=max(left_s, _LAST_LOOK_S))
         answer: dict[str, Any] = simulator.estimate(request)
         return answer
 
 
-async def _watched(settings: Any, request: Any, show: _Screen, count: int | None) -> None:  # noqa: ANN401 - loaded late
+async def _watched(
+    settings: Any,  # noqa: ANN401 - loaded late
+    request: Any,  # noqa: ANN401 - loaded late
+    show: _Screen,
+    *,
+    wait_s: float,
+    count: int | None,
+) -> None:
     shown = 0
     async with _simulator(settings, request) as simulator:
+        await simulator.wait_for_books(wait_s)
         updates = simulator.updates(request, min_interval_s=_WATCH_S)
         with show:
             async with aclosing(updates):
@@ -181,11 +200,19 @@ async def _watched(settings: Any, request: Any, show: _Screen, count: int | None
 @asynccontextmanager
 async def _simulator(settings: Any, request: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - loaded late
     room = part("cost_simulator.simulator")
-    async with room.CostSimulator(settings, request.exchange, request.instrument) as simulator:
+    async with room.CostSimulator(
+        settings, request.exchange, request.instrument, must_have_books=False
+    ) as simulator:
         yield simulator
 
 
-async def _served(settings: Any, markets: list[tuple[str, str]], *, as_json: bool) -> None:  # noqa: ANN401 - loaded late
+async def _served(
+    settings: Any,  # noqa: ANN401 - loaded late
+    markets: list[tuple[str, str]],
+    listener: socket.socket,
+    *,
+    as_json: bool,
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -195,10 +222,7 @@ async def _served(settings: Any, markets: list[tuple[str, str]], *, as_json: boo
         settings, exchange, instrument, markets=more, must_have_books=False
     )
     server = part("cost_simulator.server").cost_server
-    async with (
-        simulator,
-        server(simulator, host=settings.cost.host, port=settings.cost.port) as url,
-    ):
+    async with simulator, server(simulator, listener=listener) as url:
         names = [f"{of} {name}" for of, name in simulator.names]
         if as_json:
             output.emit_json({"url": url, "ws": f"ws{url[4:]}/ws", "markets": names})
@@ -239,7 +263,7 @@ class _Screen:
 
 def _fault(error: TradingSystemError) -> dict[str, str]:
     described: dict[str, str] = part("cost_simulator.faults").described(error)
-    return described
+    return {**described, "remedy": described["remedy"] or "see docs/cost_simulator.md"}
 
 
 def _drawn(update: dict[str, Any] | TradingSystemError) -> Table | str:

@@ -5,10 +5,12 @@ Only public data is read. No key is used, and nothing here can send an order.
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 import tempfile
-from collections.abc import Coroutine, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +18,7 @@ from typing import Any, Final
 from trading_system.config.settings import Settings
 from trading_system.cost_simulator.faults import UnknownInstrumentError
 from trading_system.cost_simulator.feeds import BookFeed, not_offered
-from trading_system.domain.errors import CorruptDataError, VenueRejected
+from trading_system.domain.errors import ConfigurationError, CorruptDataError, VenueRejected
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.ports import Clock
 from trading_system.live.venue_process import EmbeddedVenue
@@ -28,6 +30,7 @@ from trading_system.venues.okx.hosts import okx_hosts
 
 EXCHANGES: Final = ("bybit", "okx")
 _MAX_MARKETS: Final = 20
+_FOLDER: Final = "cost-"
 
 Name = tuple[str, str]
 
@@ -83,7 +86,8 @@ class Connection:
         Raises
         ------
         ConfigurationError
-            If the embedded venue refuses its settings, or an address is missing.
+            If the embedded venue refuses its settings or has no folder to write to, or an address
+            is missing.
         UnknownInstrumentError
             If the exchange does not offer an instrument.
         VenueError
@@ -116,10 +120,8 @@ class Connection:
         is_needed = any(given[exchange] is None for exchange, _ in self._names)
         if settings.environment != "simulated" or not is_needed:
             return None, None
-        # A folder of its own: a running system keeps the accounts of its venue in the usual one.
-        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="trading-cost-"))
         update = {
-            "data_dir": Path(folder),
+            "data_dir": self._stack.enter_context(_own_folder(settings.data_dir)),
             "symbols": self._symbols(),
             "venue": settings.venue.model_copy(update={"state": None}),
         }
@@ -178,6 +180,36 @@ async def _bybit_instrument(queries: MarketQueries, name: str) -> Instrument:
     except (VenueRejected, CorruptDataError) as e:
         offered = [rules.symbol for rules in await queries.instruments()]
         raise not_offered("bybit", name, offered) from e
+
+
+# A running system keeps the accounts of its venue in the data directory itself. A process that is
+# killed leaves its folder behind; the next one that starts here removes it.
+@contextmanager
+def _own_folder(data_dir: Path) -> Iterator[Path]:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        for left in data_dir.glob(f"{_FOLDER}*"):
+            if not _is_alive(left.name.removeprefix(_FOLDER).partition("-")[0]):
+                shutil.rmtree(left, ignore_errors=True)
+        folder = tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-", dir=data_dir)
+    except OSError as e:
+        raise ConfigurationError(
+            f"cannot write to {data_dir}: {e.strerror}; set TRADING_DATA_DIR to a folder of yours"
+        ) from e
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    except PermissionError:  # somebody else's process
+        return True
+    return True
 
 
 # Loaded with the first market of an exchange: Bybit's book brings compiled kernels with it, some

@@ -10,13 +10,13 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from socket import SO_SNDBUF, SOL_SOCKET
 from typing import Any, Final
 
 import structlog
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from trading_system.cost_simulator import faults
 from trading_system.cost_simulator.exposition import CONTENT_TYPE, exposition
@@ -38,6 +38,7 @@ _SEND_BUFFER_BYTES: Final = 32 * 1024
 _HEARTBEAT_S: Final = 20.0
 _TRY_AGAIN: Final = "1"
 _NO_REMEDY: Final = "see docs/cost_simulator.md"
+_CHARSETS: Final = ("utf-8", "utf8", "us-ascii")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -90,6 +91,9 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except TradingSystemError as e:
         return _failed(e)
+    except ConnectionError as e:
+        _LOG.debug("a client left before its answer", path=request.path, reason=repr(e))
+        return _refusal(400, "refused", "the connection is gone", _NO_REMEDY)  # nobody reads it
     except web.HTTPException as e:
         return _refusal(e.status, "refused", e.reason, _NO_REMEDY)
     except Exception as e:  # the boundary of requests: a bug is logged, its text is not shown
@@ -112,7 +116,9 @@ class _Client:
         self._patience_s = patience_s
         if transport is not None:
             transport.set_write_buffer_limits(high=_SEND_BUFFER_BYTES)
-            transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_SNDBUF, _SEND_BUFFER_BYTES)
+            with suppress(OSError):  # the client has gone already
+                own = transport.get_extra_info("socket")
+                own.setsockopt(SOL_SOCKET, SO_SNDBUF, _SEND_BUFFER_BYTES)
 
     async def send(self, body: Mapping[str, Any]) -> bool:
         try:
@@ -182,7 +188,7 @@ class _Routes:
             try:
                 asked = self._simulator.request(_object(message.data))
             except TradingSystemError as e:
-                await client.send(faults.described(e))
+                await client.send(_described(e))
                 continue
             if sending is not None:
                 sending.cancel()
@@ -196,14 +202,15 @@ class _Routes:
             async with aclosing(updates):
                 async for update in updates:
                     is_sent = await client.send(
-                        faults.described(update)
-                        if isinstance(update, TradingSystemError)
-                        else update
+                        _described(update) if isinstance(update, TradingSystemError) else update
                     )
                     if not is_sent:
                         return
         except TradingSystemError as e:
-            await client.send(faults.described(e))
+            if await client.send(_described(e)):
+                is_wrong = isinstance(e, ValidationError)
+                code = WSCloseCode.POLICY_VIOLATION if is_wrong else WSCloseCode.GOING_AWAY
+                await client.socket.close(code=code)
 
 
 async def _posted(request: web.Request) -> dict[str, Any]:
@@ -211,9 +218,13 @@ async def _posted(request: web.Request) -> dict[str, Any]:
         raise ValidationError(
             f"the body is {request.content_type[:60]}; send one JSON object as application/json"
         )
+    if (request.charset or "utf-8").lower() not in _CHARSETS:
+        raise ValidationError("the body is said to be no UTF-8 text; send one JSON object in UTF-8")
     try:
-        text = await request.text()
-    except (UnicodeDecodeError, LookupError) as e:
+        text = (await request.read()).decode()
+    except web.RequestPayloadError as e:
+        raise web.HTTPBadRequest(reason="the body is not encoded as its header says") from e
+    except UnicodeDecodeError as e:
         raise ValidationError("the body is not UTF-8 text; send one JSON object") from e
     return _object(text)
 
@@ -235,8 +246,13 @@ def _object(text: str) -> dict[str, Any]:
     return content
 
 
-def _failed(error: TradingSystemError) -> web.Response:
+def _described(error: TradingSystemError) -> dict[str, str]:
     body = faults.described(error)
+    return body if body["remedy"] else {**body, "remedy": _NO_REMEDY}
+
+
+def _failed(error: TradingSystemError) -> web.Response:
+    body = _described(error)
     if isinstance(error, BookUnavailableError | VolatilityUnknownError):
         return _json(body, status=503, headers={"Retry-After": _TRY_AGAIN})
     if isinstance(error, UnknownInstrumentError):

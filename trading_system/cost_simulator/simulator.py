@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -25,7 +26,13 @@ from trading_system.cost_simulator.faults import BookUnavailableError, Volatilit
 from trading_system.cost_simulator.feeds import BookFeed
 from trading_system.cost_simulator.pricing import PriceDesk, market_status
 from trading_system.cost_simulator.requests import EstimateRequest, read_request
-from trading_system.domain.errors import DeadlineExceeded, LifecycleError, TradingSystemError
+from trading_system.domain.errors import (
+    DeadlineExceeded,
+    LifecycleError,
+    TradingSystemError,
+    ValidationError,
+)
+from trading_system.domain.orders import OrderType
 from trading_system.domain.ports import Clock
 from trading_system.runtime.clock import SystemClock
 from trading_system.runtime.deadline import within
@@ -33,8 +40,9 @@ from trading_system.runtime.lifecycle import Component, State, Supervisor
 
 _NS_PER_S = 1_000_000_000
 _OPEN_S = 60.0
-_BOOKS_S = 15.0
+_PATIENCE_S = 15.0
 _QUIET_S = 1.0
+_LEAST = 1e-9
 _LIVE = frozenset({State.RUNNING, State.DEGRADED})
 
 Update = dict[str, Any] | TradingSystemError
@@ -54,7 +62,9 @@ class CostSimulator:
     markets : sequence of (exchange, instrument)
         Further books to keep open, at most twenty in all.
     must_have_books : bool
-        Whether entering waits for a valid book of every market, and fails after 15 s without.
+        Whether entering waits for a valid book of every market, and fails without one.
+    patience_s : float
+        How long it waits, seconds.
     feeds : sequence of BookFeed or None
         Books of one's own instead of the exchanges'; nothing is connected then.
     clock : Clock or None
@@ -74,12 +84,14 @@ class CostSimulator:
         *,
         markets: Sequence[tuple[str, str]] = (),
         must_have_books: bool = True,
+        patience_s: float = _PATIENCE_S,
         feeds: Sequence[BookFeed] | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._settings = load_settings({}, only_reads=True) if settings is None else settings
         self._names = checked_names([(exchange, instrument), *markets])
         self._must_have_books = must_have_books
+        self._patience_s = patience_s
         self._clock: Clock = SystemClock() if clock is None else clock
         self._own_feeds = feeds
         self._connection = Connection(self._settings, self._names, clock=self._clock)
@@ -103,7 +115,7 @@ class CostSimulator:
         await self._supervisor.start()
         if self._must_have_books:
             try:
-                await self.wait_for_books(_BOOKS_S)
+                await self.wait_for_books(self._patience_s)
             except BaseException:
                 await self._supervisor.stop("no books")
                 raise
@@ -218,10 +230,12 @@ class CostSimulator:
     ) -> AsyncGenerator[Update, None]:
         """Yield what :meth:`watch` yields, and passing errors in their place instead of raising.
 
+        Passing is what another book may change, such as an order too large for the present one.
+
         Raises
         ------
         ValidationError
-            If the request cannot be priced as it stands.
+            If no book can ever make the request right.
         BookUnavailableError
             If the simulator has ended.
         """
@@ -248,6 +262,8 @@ class CostSimulator:
 
         Raises
         ------
+        ValidationError
+            If the present book cannot price it as it stands; that is not waited for.
         TradingSystemError
             What :meth:`estimate` said last when the deadline was over.
         """
@@ -260,6 +276,8 @@ class CostSimulator:
                 async for update in updates:
                     if isinstance(update, dict):
                         return
+                    if isinstance(update, ValidationError):
+                        raise update
                     error = update
         except DeadlineExceeded:
             if error is not None:
@@ -389,8 +407,31 @@ class CostSimulator:
             answer = desk.price(request, is_new_tick=is_new_tick)
         except (BookUnavailableError, VolatilityUnknownError) as e:
             return e
+        except ValidationError as e:
+            if _is_hopeless(desk, request):
+                raise
+            return e
         self.estimates += 1
         return answer
+
+
+# A refusal that stays with a market order of next to nothing has nothing to do with the book: tier,
+# unit or the given volatility is wrong.
+def _is_hopeless(desk: PriceDesk, request: EstimateRequest) -> bool:
+    least = replace(
+        request,
+        order_type=OrderType.MARKET,
+        price=None,
+        quantity=min(request.quantity, _LEAST),
+        volatility_bps=1.0 if request.volatility_bps is None else request.volatility_bps,
+    )
+    try:
+        desk.price(least)
+    except ValidationError:
+        return True
+    except TradingSystemError:
+        return False
+    return False
 
 
 async def _happens(event: asyncio.Event, *, within_s: float) -> bool:

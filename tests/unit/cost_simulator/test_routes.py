@@ -13,7 +13,7 @@ from frozen_books import BIDS, FrozenFeed
 
 from trading_system.config.settings import Settings
 from trading_system.cost_simulator.routes import Pace
-from trading_system.cost_simulator.server import cost_server
+from trading_system.cost_simulator.server import cost_server, listening
 from trading_system.cost_simulator.simulator import CostSimulator
 from trading_system.domain.errors import ConfigurationError
 from trading_system.runtime.clock import ManualClock
@@ -179,11 +179,9 @@ async def test_watchers_are_bounded_and_leave_nothing_behind(rig: Rig) -> None:
 async def test_a_port_in_use_and_a_foreign_host_are_refused(rig: Rig) -> None:
     port = int(rig.url.rsplit(":", 1)[1])
     with pytest.raises(ConfigurationError, match="TRADING_COST__PORT"):
-        async with cost_server(rig.simulator, port=port):
-            pass
+        listening(port=port)
     with pytest.raises(ConfigurationError, match="loopback"):
-        async with cost_server(rig.simulator, host="0.0.0.0"):
-            pass
+        listening("0.0.0.0")
 
 
 async def test_a_watcher_that_does_not_read_is_cut_off(rig: Rig) -> None:
