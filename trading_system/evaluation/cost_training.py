@@ -116,7 +116,7 @@ def train_costs(plan: CostTrainingPlan, *, meter: Meter, progress: Progress) -> 
     _require(seen, unseen)
     progress("fitting", 0, 2)
     maker, taker = MakerTakerModel(), SlippageModel()
-    fit = maker.fit(seen.maker_x, seen.is_maker)
+    fit = maker.fit(seen.maker_x, seen.is_maker, horizon_s=settings.horizon_s)
     progress("fitting", 1, 2)
     taker.fit(seen.taker_x, seen.paid_bps)
     progress("fitting", 2, 2)
