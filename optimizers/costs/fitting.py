@@ -7,6 +7,7 @@ time; what is calibrated or scored later is never fitted on.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,7 +76,7 @@ def fit_quantile(x: Array, y: Array, *, level: float) -> Line:
     return _unscaled(float(model.intercept_), np.asarray(model.coef_), centre, scale)
 
 
-def fit_logistic(x: Array, y: Array) -> LogisticFit:
+def fit_logistic(x: Array, y: Array, *, not_rising: Sequence[int] = ()) -> LogisticFit:
     """Return a logistic model fitted on the first fold and calibrated (Platt) on a later one.
 
     Parameters
@@ -84,6 +85,9 @@ def fit_logistic(x: Array, y: Array) -> LogisticFit:
         In the order of time.
     y : array of shape (n,)
         0 or 1.
+    not_rising : sequence of int
+        Columns with which the probability cannot grow: one whose weight would be positive says
+        nothing that can be believed, and is left out.
     """
     first, second = int(len(x) * _FIT_SHARE), int(len(x) * (_FIT_SHARE + _CALIBRATION_SHARE))
     rate = float(y[:second].mean())
@@ -92,7 +96,7 @@ def fit_logistic(x: Array, y: Array) -> LogisticFit:
         held = np.full(len(y) - second, rate)
         return LogisticFit(line=zero, constant=rate, scores=_scores(held, y[second:], rate, len(y)))
     centre, scale = _standard(x[:first])
-    weights, intercept = _regression((x[:first] - centre) / scale, y[:first])
+    weights, intercept = _restrained((x[:first] - centre) / scale, y[:first], not_rising)
     line = _unscaled(intercept, weights, centre, scale)
     line = _platt(line, x[first:second], y[first:second])
     held = _probability(_logits(line, x[second:]))
@@ -119,6 +123,19 @@ def _regression(x: Array, y: Array) -> tuple[Array, float]:
     model = LogisticRegression(C=1e6, tol=1e-8, max_iter=1_000)
     model.fit(x, y)
     return np.asarray(model.coef_[0]), float(model.intercept_[0])
+
+
+def _restrained(x: Array, y: Array, not_rising: Sequence[int]) -> tuple[Array, float]:
+    kept = list(range(x.shape[1]))
+    while True:
+        weights, intercept = _regression(x[:, kept], y)
+        wrong = [c for c, w in zip(kept, weights, strict=True) if c in not_rising and w > 0.0]
+        if not wrong:
+            break
+        kept = [column for column in kept if column not in wrong]
+    restrained = np.zeros(x.shape[1])
+    restrained[kept] = weights
+    return restrained, intercept
 
 
 def _standard(x: Array) -> tuple[Array, Array]:

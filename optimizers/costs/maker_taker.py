@@ -162,7 +162,7 @@ class MakerTakerModel:
         rows = _matrix(x, columns=len(FEATURES))
         labels = _labels(y, count=len(rows))
         fitting = import_module("optimizers.costs.fitting")
-        fit = fitting.fit_logistic(rows, labels)
+        fit = fitting.fit_logistic(rows, labels, not_rising=(FEATURES.index("norm_size"),))
         self._set(
             intercept=fit.line.intercept,
             weights=fit.line.weights,

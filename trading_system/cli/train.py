@@ -13,9 +13,9 @@ from rich.progress import Progress, TaskID
 
 from trading_system.cli.output import emit_json, emit_table, note
 from trading_system.config.sections import CostSettings
-from trading_system.cost_simulator.volatility import RealisedVolatility
 from trading_system.evaluation.cost_training import CostTrainingPlan, train_costs
 from trading_system.evaluation.training import TrainingPlan, train
+from trading_system.market.volatility import RealisedVolatility
 
 
 def run(

@@ -121,7 +121,7 @@ class Connection:
         if settings.environment != "simulated" or not is_needed:
             return None, None
         update = {
-            "data_dir": self._stack.enter_context(_own_folder(settings.data_dir)),
+            "data_dir": self._stack.enter_context(own_folder(settings.data_dir)),
             "symbols": self._symbols(),
             "venue": settings.venue.model_copy(update={"state": None}),
         }
@@ -182,10 +182,18 @@ async def _bybit_instrument(queries: MarketQueries, name: str) -> Instrument:
         raise not_offered("bybit", name, offered) from e
 
 
-# A running system keeps the accounts of its venue in the data directory itself. A process that is
-# killed leaves its folder behind; the next one that starts here removes it.
 @contextmanager
-def _own_folder(data_dir: Path) -> Iterator[Path]:
+def own_folder(data_dir: Path) -> Iterator[Path]:
+    """Yield a folder of this process in ``data_dir``, for the accounts of its own venue.
+
+    A running system keeps those of its venue in ``data_dir`` itself. A process that is killed
+    leaves its folder behind; the next one that starts here removes it.
+
+    Raises
+    ------
+    ConfigurationError
+        If ``data_dir`` cannot be written to.
+    """
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         for left in data_dir.glob(f"{_FOLDER}*"):

@@ -100,7 +100,7 @@ class BookFeed(Protocol):
 
 
 def not_offered(exchange: str, name: str, offered: Sequence[str]) -> UnknownInstrumentError:
-    """Return the error for an instrument that ``exchange`` does not offer; names some of its own."""
+    """Return the error for an instrument that ``exchange`` lacks; it names some that there are."""
     shown = ", ".join(offered[:_SHOWN_NAMES])
     remedy = f"take one of {shown}" if shown else "it lists none now, try again later"
     return UnknownInstrumentError(f"{exchange} does not offer {name}; {remedy}")

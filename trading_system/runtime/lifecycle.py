@@ -285,8 +285,10 @@ class Supervisor:
 
     def fail(self, source: str, error: BaseException) -> None:
         """Record the failure of ``source`` and begin the ordered stop."""
+        # A start that fails raises to its caller, who reports it.
+        log = _LOG.info if self._state is State.STARTING else _LOG.error
         self._fire(Trigger.FAIL)
-        _LOG.error("failure", source=source, error=repr(error))
+        log("failure", source=source, error=repr(error))
         if self._error is None:
             self._error = error
             self._reason = self._reason or f"{source} failed: {error!r}"

@@ -1,6 +1,7 @@
 """``cost estimate``: the numbers of the Python interface, and exit 2 for misuse."""
 
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -81,6 +82,7 @@ async def test_misuse_is_exit_2_with_a_remedy(
     done = await command(*TRADE, *more)
     assert (done.code, done.out) == (2, "")
     assert word in done.err
+    assert len(done.err.splitlines()) == 1
 
 
 async def test_serve_wants_an_exchange_for_each_instrument(command: Command) -> None:
@@ -88,3 +90,22 @@ async def test_serve_wants_an_exchange_for_each_instrument(command: Command) -> 
         "cost", "serve", "--exchange", "okx", "--exchange", "bybit", "--instrument", "BTCUSDT"
     )
     assert (done.code, "one for each" in done.err) == (2, True)
+
+
+async def test_serve_on_a_port_in_use_is_one_line(command: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = await command("cost", "serve", "--port", str(taken.getsockname()[1]))
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert "TRADING_COST__PORT" in done.err
+
+
+async def test_the_wait_bounds_the_wait_for_the_book_too(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with frozen_bybit(asks=[]) as (rest, ws):
+        monkeypatch.setenv("TRADING_BYBIT__REST_URL", rest)
+        monkeypatch.setenv("TRADING_BYBIT__WS_URL", ws)
+        for more in ((), ("--watch",)):
+            done = await command(*TRADE, *more, "--wait", "0.3")
+            assert (done.code, done.out) == (4, "")
+            assert "no valid book of bybit BTCUSDT within 0.3 s" in done.err

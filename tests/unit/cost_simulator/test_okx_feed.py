@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from trading_system.cost_simulator.feeds import Listeners, Tick
+from trading_system.cost_simulator.feeds import Listeners, Tick, not_offered
 from trading_system.cost_simulator.okx import OkxBookFeed, confirmed_ns
 from trading_system.runtime.clock import ManualClock
+from trading_system.venues.link import LinkState
 from trading_system.venues.okx.hosts import OkxHosts
 from trading_system.venues.okx.instruments import OkxContract, OkxInstrument, OkxInstType
 
@@ -64,6 +65,15 @@ class Rig:
         text = json.dumps(frame, separators=(",", ":")).encode()
         self.feed._feed.received(text, self.clock.monotonic_ns())
 
+    def send_top(self, bid: tuple[str, str], ask: tuple[str, str]) -> None:
+        row = {"bids": [[*bid, "0", "1"]], "asks": [[*ask, "0", "1"]], "ts": "1", "seqId": 1}
+        frame = {"arg": {"channel": "bbo-tbt", "instId": SWAP}, "data": [row]}
+        self.feed._feed.received(json.dumps(frame).encode(), self.clock.monotonic_ns())
+
+    def hear(self) -> None:
+        link = self.feed._feed._link
+        link.state, link.last_frame_ns = LinkState.UP, self.clock.monotonic_ns()
+
 
 @pytest.fixture
 def rig() -> Rig:
@@ -112,6 +122,34 @@ def test_spot_and_swap_are_priced_as_what_they_are() -> None:
     rig.send("snapshot", [("99.9", "200")], [("100.1", "300")], seq=10)
     assert rig.feed.view(SWAP) is not None
     assert rig.feed.view("BTC-USDT") is None
+
+
+def test_a_quiet_book_is_vouched_for_only_while_level_1_shows_the_same(rig: Rig) -> None:
+    def confirmed_s() -> float:
+        view = rig.feed.view(SWAP)
+        assert view is not None
+        assert view.received_ns == 0
+        return view.confirmed_ns / 1e9
+
+    rig.clock.advance(3)
+    rig.hear()
+    assert confirmed_s() == 0  # nothing is known of level 1
+    rig.send_top(("99.9", "200"), ("100.1", "300"))
+    assert confirmed_s() == 3
+    rig.clock.advance(30)
+    rig.hear()
+    assert confirmed_s() == 33
+    rig.send_top(("99.9", "150"), ("100.1", "300"))
+    assert confirmed_s() == 0  # the book was not told of the change
+    rig.send_top(("99.9", "200"), ("100.1", "300"))
+    assert confirmed_s() == 33
+    rig.feed._feed._link.state = LinkState.WAITING
+    assert confirmed_s() == 0
+
+
+def test_an_instrument_that_is_not_offered_has_a_remedy_even_where_none_is() -> None:
+    assert "take one of A, B" in str(not_offered("okx", "X", ["A", "B"]))
+    assert str(not_offered("okx", "X", [])).endswith("; it lists none now, try again later")
 
 
 @pytest.mark.parametrize(

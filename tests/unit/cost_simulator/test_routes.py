@@ -158,11 +158,45 @@ async def test_a_message_replaces_the_request_and_a_bad_one_is_answered(rig: Rig
         await socket.send_json({**TRADE, "side": "sell"})
         sides = [(await socket.receive_json(timeout=5))["side"] for _ in range(2)]
         assert sides[-1] == "sell"
-        await socket.send_json({**TRADE, "tier": "nobody"})
-        assert (await socket.receive_json(timeout=5))["error"] == "invalid_request"
         await socket.send_bytes(b"\x00")
-        closed = await socket.receive(timeout=5)
-        assert closed.type in {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED}
+        async with asyncio.timeout(5):
+            while not (await socket.receive()).type & aiohttp.WSMsgType.CLOSE:
+                pass
+
+
+async def test_a_passing_error_is_sent_and_a_lasting_one_closes_the_socket(rig: Rig) -> None:
+    async with rig.http.ws_connect(rig.url + "/ws") as socket:
+        await socket.send_json({**TRADE, "quantity": 1e9})
+        assert (await socket.receive_json(timeout=5))["error"] == "invalid_request"
+        rig.feed.show(SYMBOL, [(99.9, 1e10)], [(100.1, 1e10)])
+        assert (await socket.receive_json(timeout=5))["quantity_base"] == 1e9
+        await socket.send_json({**TRADE, "tier": "nobody"})
+        async with asyncio.timeout(5):
+            while "error" not in (answer := await socket.receive_json()):
+                pass
+            assert answer["error"] == "invalid_request"
+            assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+        assert socket.close_code == 1008
+
+
+@pytest.mark.parametrize("charset", ["undefined", "latin-1", "no-such"])
+async def test_a_body_in_another_charset_is_refused(rig: Rig, charset: str) -> None:
+    kind = f"application/json; charset={charset}"
+    status, body = await rig.post(TRADE, kind=kind)
+    assert (status, body["error"]) == (422, "invalid_request")
+    assert (await rig.post(TRADE, kind="application/json; charset=UTF-8"))[0] == 200
+
+
+async def test_a_body_that_is_not_compressed_as_it_says_is_refused(rig: Rig) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    async with rig.http.post(rig.url + "/estimate", data=b"no", headers=headers) as answer:
+        assert (answer.status, (await answer.json())["error"]) == (400, "refused")
+
+
+async def test_every_error_has_a_remedy(rig: Rig) -> None:
+    status, body = await rig.post({**TRADE, "quantity": 1e9})
+    assert (status, body["error"]) == (422, "invalid_request")
+    assert body["remedy"]
 
 
 async def test_watchers_are_bounded_and_leave_nothing_behind(rig: Rig) -> None:

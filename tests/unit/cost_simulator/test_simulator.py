@@ -102,6 +102,45 @@ async def test_a_watcher_is_told_of_a_lost_book_and_of_its_return(
         assert isinstance(await anext(updates), dict)
 
 
+@pytest.mark.parametrize(
+    "more",
+    [{"quantity": 1e9}, {"order_type": "limit", "price": 900}, {"quantity": 1e12, "unit": "usd"}],
+)
+async def test_a_watcher_outlives_what_the_present_book_cannot_price(
+    simulator: CostSimulator, feed: FrozenFeed, more: dict[str, Any]
+) -> None:
+    async with aclosing(simulator.updates(simulator.request({**TRADE, **more}))) as updates:
+        assert isinstance(await anext(updates), ValidationError)
+        feed.show(SYMBOL, [(800.0, 1e10)], [(801.0, 1e10)])
+        assert isinstance(await anext(updates), dict)
+
+
+@pytest.mark.parametrize(
+    "more", [{"tier": "nobody"}, {"volatility_bps": 10_000}, {"quantity": 5e-324, "unit": "usd"}]
+)
+async def test_a_request_that_no_book_makes_right_ends_its_updates(
+    simulator: CostSimulator, more: dict[str, Any]
+) -> None:
+    async with aclosing(simulator.updates(simulator.request({**TRADE, **more}))) as updates:
+        with pytest.raises(ValidationError):
+            await anext(updates)
+
+
+async def test_what_the_present_book_cannot_price_is_not_waited_for(
+    simulator: CostSimulator,
+) -> None:
+    asked = simulator.request({**TRADE, "quantity": 1e9})
+    with pytest.raises(ValidationError, match="cannot be priced"):
+        await simulator.wait_until_priceable(asked, deadline_s=60)
+
+
+async def test_entering_waits_as_long_as_it_is_told(clock: ManualClock) -> None:
+    feed = FrozenFeed("bybit", SYMBOL, clock=clock)
+    with pytest.raises(BookUnavailableError, match=r"within 0\.02 s"):
+        async with CostSimulator(Settings(), feeds=[feed], clock=clock, patience_s=0.02):
+            pass
+
+
 async def test_watch_raises_where_there_is_nothing_to_show(
     simulator: CostSimulator, feed: FrozenFeed
 ) -> None:

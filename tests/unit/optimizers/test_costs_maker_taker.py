@@ -218,3 +218,28 @@ def test_extreme_log_odds_do_not_overflow(tmp_path: Path) -> None:
         model = MakerTakerModel.load(tmp_path)
         assert model.predict_maker_probability(0.1, 1.0, 0.1, 1.0, 1.0) == expected
         assert model.predict_batch([[1.0] * 4])[0] == pytest.approx(expected, abs=1e-300)
+
+
+def test_a_size_that_seems_to_help_a_fill_is_left_out_of_the_fit() -> None:
+    rng = np.random.default_rng(5)
+    x = rng.uniform(0.0, 1.0, (4_000, 4))
+    y = (rng.random(4_000) < 1.0 / (1.0 + np.exp(-(x[:, 2] + 2.0 * x[:, 3] - 1.0)))).astype(float)
+    free = fitting.fit_logistic(x, y)
+    held = fitting.fit_logistic(x, y, not_rising=(3,))
+    assert free.line.weights[3] > 0.5
+    assert held.line.weights[3] == 0.0
+    assert held.line.weights[2] > 0.5
+    assert fitting.fit_logistic(x, 1.0 - y, not_rising=(3,)).line.weights[3] < -0.5
+
+
+def test_a_larger_order_is_never_more_likely_to_fill() -> None:
+    rng = np.random.default_rng(6)
+    x = np.column_stack([rng.uniform(1e-6, 1e-4, 500), rng.uniform(1, 9, 500),
+                         rng.uniform(1e-5, 1e-3, 500), rng.uniform(0.001, 0.5, 500)])  # fmt: skip
+    y = (rng.random(500) < 0.3 + x[:, 3]).astype(float)
+    model = MakerTakerModel()
+    model.fit(x, y)
+    said = [
+        model.predict_maker_probability(0.1, 100.0, 2e-4, size, 65_000.0) for size in (1, 9, 40)
+    ]
+    assert said == sorted(said, reverse=True)

@@ -223,3 +223,21 @@ def test_impossible_frames_are_refused_whole(frame, words):
 def test_an_unknown_channel_is_refused():
     with pytest.raises(ValidationError, match="not a book channel"):
         OkxBook(NAME, channel="trades")
+
+
+@pytest.mark.parametrize("side", ["bids", "asks"])
+def test_a_flood_of_levels_is_refused_before_it_is_applied(side):
+    book = full()
+    flood = tuple((f"{price + 20}", "1") for price in range(901))
+    with pytest.raises(CorruptDataError, match="too many levels for a book of 400"):
+        book.apply_frame(update(10, 11, **{side: flood}), 2)
+    assert (book.version, book.rejected, book.levels(Side.SELL, 9)) == (1, 1, [(10.02, 7.0)])
+
+
+def test_all_levels_may_be_replaced_at_once():
+    old = tuple((f"{price}", "1") for price in range(1000, 1400))
+    new = tuple((f"{price}", "2") for price in range(1400, 1800))
+    book = full(asks=old)
+    gone = tuple((price, "0") for price, _ in old)
+    assert book.apply_frame(update(10, 11, asks=gone + new), 2)
+    assert book.levels(Side.SELL, 1) == [(1400.0, 2.0)]

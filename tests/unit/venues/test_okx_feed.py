@@ -226,6 +226,60 @@ async def test_a_pong_keeps_a_quiet_connection():
             assert client.depth(NAME)
 
 
+async def test_a_subscription_that_okx_ends_unasked_is_emptied_and_made_once_more():
+    venue, changes = server(), []
+    async with venue.running() as address:
+        client = feed(address, on_change=changes.append)
+        async with alive(client):
+            await becomes_true(lambda: client.depth(NAME))
+            version = client.version(NAME)
+            ended = {"event": "unsubscribe", "arg": {"channel": "books", "instId": NAME}}
+            await venue.push(json.dumps(ended))
+            await becomes_true(lambda: client.version(NAME) == version + 2)
+            assert client.depth(NAME)
+            assert (client.resyncs, client.reconnects, len(changes)) == (1, 0, 3)
+    assert venue.operations() == [("subscribe", 1), ("subscribe", 1)]
+
+
+async def test_a_subscription_that_is_ended_again_and_again_opens_the_connection_anew():
+    venue = server()
+    ended = {"event": "unsubscribe", "arg": {"channel": "books", "instId": NAME}}
+    venue.frames = {BOOKS: [snapshot(), json.dumps(ended)]}
+    async with venue.running() as address:
+        client = feed(address)
+        async with alive(client):
+            await becomes_true(lambda: client.reason)
+        assert "ended books ABC-USDT-SWAP unasked" in client.reason
+        assert client.resyncs == 10
+
+
+async def test_an_end_that_does_not_say_of_what_opens_the_connection_anew():
+    venue = server()
+    async with venue.running() as address:
+        client = feed(address)
+        async with alive(client):
+            await becomes_true(lambda: client.depth(NAME))
+            await venue.push('{"event":"unsubscribe"}')
+            await becomes_true(lambda: client.reconnects == 1 and client.depth(NAME))
+        assert "without saying which" in client.reason
+
+
+async def test_level_1_is_kept_beside_the_book_and_emptied_when_okx_ends_it():
+    top = data(book_row((("10.00", "5"),), (("10.02", "7"),), seqId=9), channel="bbo-tbt")
+    venue = server()
+    venue.frames["bbo-tbt", NAME] = [[top], []]
+    async with venue.running() as address:
+        client = feed(address, extras=OkxExtras(on_top=lambda _top: None))
+        async with alive(client):
+            await becomes_true(lambda: client.top(NAME).is_ready)
+            ended = {"event": "unsubscribe", "arg": {"channel": "bbo-tbt", "instId": NAME}}
+            await venue.push(json.dumps(ended))
+            await becomes_true(lambda: client.resyncs == 1)
+            assert not client.top(NAME).is_ready
+            assert client.depth(NAME)
+    assert feed("localhost").top(NAME) is None
+
+
 async def test_no_ping_is_sent_while_data_flows():
     venue = server()
     async with venue.running() as address:

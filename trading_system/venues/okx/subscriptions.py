@@ -102,8 +102,11 @@ class Subscriptions:
                 raise CorruptDataError(f"renewal of {words(arg)} was not answered in time")
 
     def is_unasked_end(self, arg: OkxArg | None) -> bool:
-        """Whether OKX ended ``arg`` without being asked; None says nothing of what was ended."""
-        return arg is None or (_key(arg) in self._args and _key(arg) not in self._awaits_end)
+        """Whether OKX ended ``arg``, or what it does not say, without being asked."""
+        if arg is None:
+            return not self._awaits_end
+        arg = _key(arg)
+        return arg in self._args and arg not in self._open and arg not in self._awaits_end
 
     def resume(self, arg: OkxArg) -> str:
         """Return the request that subscribes ``arg``, which OKX has ended, once more.
