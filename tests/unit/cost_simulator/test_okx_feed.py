@@ -6,10 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from okx_server import OkxServer, alive, becomes_true, book_row, data, snapshot
 
 from trading_system.cost_simulator.feeds import Listeners, Tick, not_offered
 from trading_system.cost_simulator.okx import OkxBookFeed, confirmed_ns
-from trading_system.runtime.clock import ManualClock
+from trading_system.runtime.clock import ManualClock, SystemClock
 from trading_system.venues.link import LinkState
 from trading_system.venues.okx.hosts import OkxHosts
 from trading_system.venues.okx.instruments import OkxContract, OkxInstrument, OkxInstType
@@ -160,3 +161,37 @@ def test_a_live_connection_vouches_for_a_quiet_book_until_the_keep_alive_is_over
 ) -> None:
     heard_ns = None if heard_s is None else heard_s * 10**9
     assert confirmed_ns(10 * 10**9, heard_ns=heard_ns) == confirmed_s * 10**9
+
+
+async def test_a_book_that_okx_has_ended_on_a_live_connection_is_gone_at_once() -> None:
+    sides = (("99.9", "200"),), (("100.1", "300"),)
+    top = data(book_row(*sides, seqId=9), channel="bbo-tbt", inst_id=SWAP)
+    books = snapshot(9, bids=sides[0], asks=sides[1], inst_id=SWAP)
+    venue = OkxServer()
+    venue.frames = {("books", SWAP): [[books], []], ("bbo-tbt", SWAP): [top]}
+    async with venue.running() as address:
+        hosts = OkxHosts(rest=f"http://{address}", ws=f"ws://{address}")
+        feed = OkxBookFeed(
+            hosts,
+            {SWAP: RULES[SWAP]},
+            channel="books",
+            clock=SystemClock(),
+            jitter=random.Random(1),
+        )
+        lost: list[str] = []
+        feed.listen(Listeners(on_tick=lambda _tick: None, on_lost=lost.append))
+        async with alive(feed):
+            await becomes_true(lambda: _is_vouched(feed))
+            ended = {"event": "unsubscribe", "arg": {"channel": "books", "instId": SWAP}}
+            await venue.push(json.dumps(ended))
+            await becomes_true(lambda: lost)
+            assert feed.view(SWAP) is None
+            await becomes_true(lambda: len(venue.requests) == 2)
+            assert feed.figures()["resyncs"] == 1
+            assert feed.figures()["is_up"] is True
+            assert feed.view(SWAP) is None
+
+
+def _is_vouched(feed: OkxBookFeed) -> bool:
+    view = feed.view(SWAP)
+    return view is not None and view.confirmed_ns > view.received_ns
