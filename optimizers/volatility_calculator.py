@@ -82,6 +82,8 @@ class VolatilityCalculator:
         # The ATRs once more with the time they end: reading one takes a fraction of a microsecond.
         self._fresh: dict[str, tuple[float, int]] = {}
         self._fast_hits = 0
+        self._direct = 0
+        self._looks = 0  # for candles that were not there; the read that follows counts again
         self._calculations = 0
         self._failures = 0
         self._slow = 0
@@ -112,6 +114,11 @@ class VolatilityCalculator:
             return atr
         if not self._rules.enable_caching:
             return await self._timed_atr(symbol)
+        bars = self._candles.get(symbol)
+        if bars is not None:  # nothing to wait for, so nobody else can be making it meanwhile
+            self._direct += 1
+            return self._made_atr(symbol, bars, self._clock.monotonic_ns())
+        self._looks += 1
         return await self._atrs.get_or_compute(symbol, lambda: self._timed_atr(symbol))
 
     async def get_volatility(self, symbol: str) -> float:
@@ -150,15 +157,15 @@ class VolatilityCalculator:
         candles = self._candles.statistics
         hits = self._fast_hits + atrs.hits + volatilities.hits
         # Those who waited for a calculation under way asked in vain, but cost none.
-        misses = atrs.misses + volatilities.misses
+        misses = self._direct + atrs.misses + volatilities.misses
         count = self._calculations
         return {
             "hit_rate": _percent(hits, hits + misses),
             "hits": hits,
             "misses": misses,
             "shared": atrs.shared + volatilities.shared,
-            "size": atrs.size + volatilities.size,
-            "ohlcv_hit_rate": _percent(candles.hits, candles.hits + candles.misses),
+            "size": len(self._fresh) + volatilities.size,
+            "ohlcv_hit_rate": _percent(candles.hits, candles.hits + candles.misses - self._looks),
             "ohlcv_size": candles.size,
             "avg_calculation_time": self._total_ns / count / _NS_PER_S if count else 0.0,
             "calculations": count,
@@ -171,8 +178,16 @@ class VolatilityCalculator:
     async def _timed_atr(self, symbol: str) -> float:
         started_ns = self._clock.monotonic_ns()
         try:
-            atr = self._advance(symbol, await self._bars(symbol))
+            bars = await self._bars(symbol)
         except Exception:
+            self._failures += 1
+            raise
+        return self._made_atr(symbol, bars, started_ns)
+
+    def _made_atr(self, symbol: str, bars: tuple[Bar, ...], started_ns: int) -> float:
+        try:
+            atr = self._advance(symbol, bars)
+        except CorruptDataError:
             self._failures += 1
             raise
         ended_ns = self._note(started_ns)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from trading_system.domain.errors import CorruptDataError
 
@@ -20,8 +21,7 @@ class CandleSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(msgspec.Struct, frozen=True, gc=False):
     """One closed candle.
 
     Parameters

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from optimizers.costs import maker_taker, slippage
-from trading_system.cost_simulator.volatility import RealisedVolatility
 from trading_system.evaluation.cost_sessions import CostSamples, joined, sampled_costs
 from trading_system.evaluation.sessions import SyntheticPlan
+from trading_system.market.volatility import RealisedVolatility
 
 METER = partial(RealisedVolatility, 300.0)
 WALK = slippage.FEATURES.index("walk_bps")

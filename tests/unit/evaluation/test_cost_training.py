@@ -10,7 +10,6 @@ from optimizers.costs.documents import MANIFEST, SHIPPED, CostModelError
 from optimizers.costs.maker_taker import MakerTakerModel
 from optimizers.costs.slippage import SlippageModel
 from trading_system.cli.train import run_costs
-from trading_system.cost_simulator.volatility import RealisedVolatility
 from trading_system.domain.errors import ConfigurationError
 from trading_system.evaluation.cost_sessions import CostSamples, joined, sampled_costs
 from trading_system.evaluation.cost_training import (
@@ -20,6 +19,7 @@ from trading_system.evaluation.cost_training import (
     train_costs,
 )
 from trading_system.evaluation.sessions import SyntheticPlan
+from trading_system.market.volatility import RealisedVolatility
 
 METER = partial(RealisedVolatility, 300.0)
 SHIPPED_PLAN = CostTrainingPlan(out=SHIPPED, seeds=30)
