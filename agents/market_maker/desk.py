@@ -40,6 +40,13 @@ class Desk:
         Monotonic time.
     base_s : float
         First back-off after refusals, seconds.
+
+    Attributes
+    ----------
+    asides : int
+        Orders of somebody else for which this symbol is not quoted now.
+    half_spread_bps : float or None
+        That of the newest quotes on both sides, kept when there are none; bps of the mid.
     """
 
     symbol: str
@@ -49,6 +56,8 @@ class Desk:
     counts: QuoteCounts
     quoter: Quoter | None = None
     target: QuoteSet = field(default_factory=lambda: QuoteSet(silence=Silence.NO_BOOK))
+    asides: int = 0
+    half_spread_bps: float | None = None
     _scale: Scale | None = None
     _scale_ns: int = 0
     _is_settled: bool = False
@@ -79,7 +88,7 @@ class Desk:
 
         Never while a quote is missing or the book is stale, and five times in a row at most.
         """
-        if silence is not None or not self._is_settled or self._skips >= _MOST_SKIPS:
+        if self._reason(silence) is not None or not self._is_settled or self._skips >= _MOST_SKIPS:
             return False
         view = self.exchange.quote_view(self.symbol)
         if (
@@ -97,6 +106,7 @@ class Desk:
     def decide(self, silence: Silence | None) -> Plan:
         """Return what has to change now; with a ``silence``, all quotes are to go."""
         self._skips = 0
+        silence = self._reason(silence)
         quoter = self.quoter
         if quoter is None:
             return Plan()
@@ -105,6 +115,7 @@ class Desk:
         self.target = (
             quoter.quotes(view, self.scale) if silence is None else QuoteSet(silence=silence)
         )
+        self.half_spread_bps = self.target.half_spread_bps or self.half_spread_bps
         changes = plan(self.target, resting, quoter)
         self.counts.kept += changes.kept
         self.counts.pending += changes.pending
@@ -130,7 +141,7 @@ class Desk:
         resting = self.exchange.resting_orders(self.symbol)
         if not any(order.is_settled_in for order in resting):
             return False
-        if not self._is_out_of_place(silence, resting, self.quoter):
+        if not self._is_out_of_place(self._reason(silence), resting, self.quoter):
             return False
         self._urgent_ns = now_ns
         self.counts.urgent += 1
@@ -148,6 +159,11 @@ class Desk:
         doublings = min(self._failures - 1, _MOST_DOUBLINGS)
         pause_s = max(min(self.base_s * 2.0**doublings, _LONGEST_BACKOFF_S), asked_s)
         self._retry_ns = now_ns + round(pause_s * _NS_PER_S)
+
+    def _reason(self, silence: Silence | None) -> Silence | None:
+        if silence is None and self.asides:
+            return Silence.ASIDE
+        return silence
 
     def _is_out_of_place(
         self, silence: Silence | None, resting: tuple[RestingOrder, ...], quoter: Quoter

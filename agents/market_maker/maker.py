@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -190,21 +191,27 @@ class MarketMaker:
             Whether nothing is left in the book.
         """
         async with self._lock:
-            for _ in range(_PULL_TRIES):
-                orders = self._resting()
-                if not orders:
-                    return True
-                _LOG.info("pulling quotes", reason=reason, orders=len(orders))
-                room = self._budget.free(Kind.CANCEL, is_emergency=True)
-                if not room:
-                    await self._wait(self._budget.wait_s(Kind.CANCEL, 1))
-                    room = self._budget.free(Kind.CANCEL, is_emergency=True)
-                await self._sender.cancel(orders[:room])
-                await self._until_gone()
-            left = self._resting()
-            if left:
-                _LOG.error("quotes could not be pulled", reason=reason, orders=len(left))
-            return not left
+            return await self._pull(self._desks, reason)
+
+    @asynccontextmanager
+    async def standing_aside(self, symbol: str, reason: str) -> AsyncIterator[bool]:
+        """Quote nothing of ``symbol`` inside the block, so that another own order may trade.
+
+        Its quotes are cancelled before the block begins; all other symbols go on. The block gets
+        whether nothing of the symbol is left in the book.
+        """
+        desk = self._desks.get(symbol)
+        if desk is None:
+            yield True
+            return
+        desk.asides += 1
+        try:
+            async with self._lock:
+                is_clear = await self._pull((symbol,), reason)
+            yield is_clear
+        finally:
+            desk.asides -= 1
+            self._wake.set()
 
     async def wind_down(self) -> bool:
         """End :meth:`run`, quote no more and cancel everything; the inventory is left as it is.
@@ -256,7 +263,7 @@ class MarketMaker:
             },
             "quotes": {
                 **asdict(self._counts),
-                "resting": len(self._resting()),
+                "resting": len(self._resting(self._desks)),
                 "wanted": sum(len(d.target.bids + d.target.asks) for d in self._desks.values()),
             },
             "skipped": self._skipped,
@@ -338,14 +345,32 @@ class MarketMaker:
             return Silence.PAUSED
         return None if self._exchange.may_open() else Silence.HALTED
 
-    def _resting(self) -> list[tuple[str, str]]:
-        # Before a symbol has its quoter, the client need not be connected.
-        symbols = [symbol for symbol, desk in self._desks.items() if desk.quoter is not None]
-        return nearest_first([self._exchange.resting_orders(symbol) for symbol in symbols])
+    async def _pull(self, symbols: Iterable[str], reason: str) -> bool:
+        names = tuple(symbols)
+        for _ in range(_PULL_TRIES):
+            orders = self._resting(names)
+            if not orders:
+                return True
+            _LOG.info("pulling quotes", reason=reason, orders=len(orders))
+            room = self._budget.free(Kind.CANCEL, is_emergency=True)
+            if not room:
+                await self._wait(self._budget.wait_s(Kind.CANCEL, 1))
+                room = self._budget.free(Kind.CANCEL, is_emergency=True)
+            await self._sender.cancel(orders[:room])
+            await self._until_gone(names)
+        left = self._resting(names)
+        if left:
+            _LOG.error("quotes could not be pulled", reason=reason, orders=len(left))
+        return not left
 
-    async def _until_gone(self) -> None:
+    def _resting(self, symbols: Iterable[str]) -> list[tuple[str, str]]:
+        # Before a symbol has its quoter, the client need not be connected.
+        ready = [symbol for symbol in symbols if self._desks[symbol].quoter is not None]
+        return nearest_first([self._exchange.resting_orders(symbol) for symbol in ready])
+
+    async def _until_gone(self, symbols: Iterable[str]) -> None:
         for _ in range(_PULL_LOOKS):
-            if not self._resting():
+            if not self._resting(symbols):
                 return
             await self._wait(_PULL_PAUSE_S)
 
@@ -383,6 +408,7 @@ class MarketMaker:
             "quantity": None if view is None else float(view.position),
             "notional": None if view is None else float(view.position) * view.mid,
             "limit": float(self.settings.max_inventory_notional),
+            "half_spread_bps": desk.half_spread_bps,
             "silence": None if silence is None else silence.value,
         }
 

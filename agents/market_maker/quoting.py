@@ -34,6 +34,7 @@ class Silence(Enum):
     TOO_SMALL = "a quote would be below the venue's least size"
     FULL = "both sides are at the inventory limit"
     PAUSED = "paused"
+    ASIDE = "an order of the operator is being worked"
     HALTED = "the risk gate opens nothing"
 
 
@@ -72,6 +73,13 @@ class QuoteSet:
     ask_touch: int = 0
     position_lots: int = 0
     limit_lots: int = 0
+
+    @property
+    def half_spread_bps(self) -> float | None:
+        """Half the distance of the two first tiers, bps of the middle; None on one side alone."""
+        if not (self.bids and self.asks and self.mid_ticks):
+            return None
+        return (self.asks[0].ticks - self.bids[0].ticks) / 2.0 / self.mid_ticks / _BPS
 
 
 class Scale(NamedTuple):

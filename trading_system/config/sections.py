@@ -314,11 +314,11 @@ class MarketMakerSettings(Section):
         description="atr only: shift of the centre at full inventory, in half spreads",
     )
     risk_aversion: Annotated[float, Field(gt=0, le=100_000)] = Field(
-        default=100.0,
+        default=5.0,
         description="avellaneda-stoikov only: aversion to inventory risk, per 1000 USDT",
     )
     arrival_decay_bps: Annotated[float, Field(gt=0, le=1000)] = Field(
-        default=3.0,
+        default=2.0,
         description="avellaneda-stoikov only: distance at which fills are 1/e as frequent, bps",
     )
     horizon_s: Annotated[float, Field(gt=0, le=86_400)] = Field(
