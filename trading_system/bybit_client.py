@@ -8,9 +8,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import structlog
+
 from optimizers.performance_optimizer import PerformanceOptimizer
 from trading_system.config.settings import Settings, load_settings
-from trading_system.domain.errors import LifecycleError
+from trading_system.domain.errors import LifecycleError, Outcome, VenueError, VenueUnavailable
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import BatchOutcome, OrderIntent, PriceChange, RestingOrder
 from trading_system.domain.parents import ParentOrder, ParentResult
@@ -20,6 +22,8 @@ from trading_system.live.client import GatedClient
 from trading_system.live.desk import TradingDesk
 from trading_system.runtime.clock import SystemClock
 from trading_system.runtime.lifecycle import State
+
+_LOG = structlog.get_logger(__name__)
 
 Method = TypeVar("Method", bound=Callable[..., Coroutine[Any, Any, Any]])
 
@@ -83,7 +87,11 @@ class BybitClient:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.close()
+        try:
+            await self.close()
+        except VenueError:
+            if exc is None:
+                raise  # else the caller's own error is the one to tell; what is left was logged
 
     async def ensure_ready(self) -> None:
         """Connect on first use; afterwards return at once.
@@ -107,10 +115,22 @@ class BybitClient:
         self._client()
 
     async def close(self) -> None:
-        """Cancel resting orders, disconnect and end the embedded venue if it was started."""
-        if self._is_owner:
-            self._is_closed = True
-            await self._desk.stop("the client was closed")
+        """Cancel resting orders, disconnect and end the embedded venue if it was started.
+
+        Leaving ``async with`` by an error of its own raises that error instead of these.
+
+        Raises
+        ------
+        VenueUnavailable
+            If own orders are left at the venue, or it could not be asked: look there.
+        """
+        if not self._is_owner:
+            return
+        self._is_closed = True
+        await self._desk.stop("the client was closed")
+        if (left := self._desk.left_behind) is not None:
+            _LOG.error("the client was closed, but not clean", left=left)
+            raise VenueUnavailable(left, venue="bybit", operation="close", outcome=Outcome.UNKNOWN)
 
     def _client(self) -> GatedClient:
         return self._desk.live_session().client

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from typing import Final
@@ -31,7 +31,8 @@ class Budget:
     """Requests of each kind in the last second, those without an answer included.
 
     A request counts from when it is sent until a second after its answer. So neither the gate nor
-    the venue sees more than the limit in any second, however long each request is on its way.
+    the venue sees more than the limit in any second, however long each request is on its way. In an
+    emergency one without an answer counts for a second only: rather too many than none at all.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ class Budget:
             Kind.CANCEL: venue_rate,
         }
         self._clock = clock
-        self._open = dict.fromkeys(Kind, 0)
+        self._open: dict[Kind, list[tuple[int, int]]] = {kind: [] for kind in Kind}
         self._answered: dict[Kind, deque[int]] = {kind: deque() for kind in Kind}
 
     def most(self, kind: Kind) -> int:
@@ -59,8 +60,9 @@ class Budget:
 
     def free(self, kind: Kind, *, is_emergency: bool = False) -> int:
         """Return how many may go out now; in an emergency the one left for others too."""
-        used = self._used(kind)
-        return max(0, (self._limits[kind] if is_emergency else self.most(kind)) - used)
+        if is_emergency:
+            return max(0, self._limits[kind] - self._used(kind, is_emergency=True))
+        return max(0, self.most(kind) - self._used(kind))
 
     def wait_s(self, kind: Kind, count: int) -> float:
         """Return the seconds until ``count`` may go out, or as many as ever may at once.
@@ -75,18 +77,32 @@ class Budget:
             return _WINDOW_NS / _NS_PER_S
         return (answered[lacking - 1] + _WINDOW_NS - self._clock.monotonic_ns()) / _NS_PER_S
 
+    def begin(self, kind: Kind, count: int) -> Callable[[], None]:
+        """Count ``count`` requests as on their way until the function returned is called."""
+        entry = (self._clock.monotonic_ns(), count)
+        self._open[kind].append(entry)
+
+        def answered() -> None:
+            self._open[kind].remove(entry)
+            self._answered[kind].extend([self._clock.monotonic_ns()] * count)
+
+        return answered
+
     @contextmanager
     def spending(self, kind: Kind, count: int) -> Iterator[None]:
         """Count ``count`` requests: on their way inside the block, answered at its end."""
-        self._open[kind] += count
+        answered = self.begin(kind, count)
         try:
             yield
         finally:
-            self._open[kind] -= count
-            self._answered[kind].extend([self._clock.monotonic_ns()] * count)
+            answered()
 
-    def _used(self, kind: Kind) -> int:
+    def _used(self, kind: Kind, *, is_emergency: bool = False) -> int:
         answered, now_ns = self._answered[kind], self._clock.monotonic_ns()
         while answered and now_ns - answered[0] >= _WINDOW_NS:
             answered.popleft()
-        return self._open[kind] + len(answered)
+        return len(answered) + sum(
+            count
+            for sent_ns, count in self._open[kind]
+            if not is_emergency or now_ns - sent_ns < _WINDOW_NS
+        )

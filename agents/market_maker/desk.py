@@ -147,6 +147,19 @@ class Desk:
         self.counts.urgent += 1
         return True
 
+    def unwanted(self, silence: Silence | None) -> tuple[RestingOrder, ...]:
+        """Return the own orders that should not be in the book now, of unknown fate included.
+
+        That is all of them while there is a ``silence``, or no fresh view of an uncrossed book.
+        """
+        if self.quoter is None:
+            return ()
+        if silence is None:
+            view, limit_s = self.exchange.quote_view(self.symbol), self.quoter.settings.pull_after_s
+            if view is not None and view.age_s <= limit_s and view.bid < view.ask:
+                return ()
+        return self.exchange.resting_orders(self.symbol)
+
     def learn(self, result: Result) -> None:
         """Back off, longer each time, while everything is refused; wait if the venue says so."""
         now_ns = self.clock.monotonic_ns()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 import structlog
@@ -114,6 +114,7 @@ class MarketMaker:
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
         self._is_ending = False
+        self._pulling: frozenset[str] = frozenset()
         self._skipped = 0
         self._interval_s = self.settings.update_interval_s
         self._logged_ns = self._clock.monotonic_ns()
@@ -128,14 +129,19 @@ class MarketMaker:
         """Quote until :meth:`wind_down`: cycles, and in between a look at each book.
 
         Between cycles every 0.1 s, or at once after :meth:`on_book_change`, each symbol whose
-        quotes cannot wait is quoted anew, or pulled.
+        quotes cannot wait is quoted anew, or pulled. A second task that waits for no answer looks
+        every 0.1 s whether orders rest that should not, so that one unanswered request keeps no
+        other quote in the book.
         """
-        while not self._is_ending:
-            started_ns = self._clock.monotonic_ns()
-            await self.cycle()
-            self._interval_s = self.optimize_update_interval(self._interval_s)
-            self._log_when_due()
-            await self._watch(started_ns + round(self._interval_s * _NS_PER_S))
+        async with asyncio.TaskGroup() as group:
+            recalling = group.create_task(self._keep_recalling(group))
+            while not self._is_ending:
+                started_ns = self._clock.monotonic_ns()
+                await self.cycle()
+                self._interval_s = self.optimize_update_interval(self._interval_s)
+                self._log_when_due()
+                await self._watch(started_ns + round(self._interval_s * _NS_PER_S))
+            recalling.cancel()
 
     async def cycle(self) -> None:
         """Bring the quotes of all symbols to where they belong now."""
@@ -183,15 +189,15 @@ class MarketMaker:
     async def pull(self, reason: str) -> bool:
         """Cancel all own orders of all symbols and wait until the venue has confirmed it.
 
-        The next cycle quotes again unless :meth:`pause` was called.
+        What is not gone half a second later is asked for again, answered or not. The next cycle
+        quotes again unless :meth:`pause` was called.
 
         Returns
         -------
         bool
             Whether nothing is left in the book.
         """
-        async with self._lock:
-            return await self._pull(self._desks, reason)
+        return await self._pull(tuple(self._desks), reason)
 
     @asynccontextmanager
     async def standing_aside(self, symbol: str, reason: str) -> AsyncIterator[bool]:
@@ -206,9 +212,7 @@ class MarketMaker:
             return
         desk.asides += 1
         try:
-            async with self._lock:
-                is_clear = await self._pull((symbol,), reason)
-            yield is_clear
+            yield await self._pull((symbol,), reason)
         finally:
             desk.asides -= 1
             self._wake.set()
@@ -334,34 +338,71 @@ class MarketMaker:
 
     async def _send(self, steps: Mapping[str, Step]) -> dict[str, Result]:
         pulled = {symbol for symbol in steps if self._desks[symbol].target.silence is not None}
-        parts = self._rations.cut(steps, pulled=pulled)
+        still = {symbol: self._not_asked(steps[symbol]) for symbol in pulled}
+        parts = self._rations.cut({**steps, **still}, pulled=pulled)
         quoters = [(symbol, self._desks[symbol].quoter) for symbol in parts]
         return await self._sender.send(
             [(quoter.instrument, parts[symbol]) for symbol, quoter in quoters if quoter is not None]
         )
+
+    def _not_asked(self, step: Step) -> Step:
+        # Without the cancellations that were asked for just now.
+        return replace(step, cancels=tuple(filter(self._sender.may_ask, step.cancels)))
 
     def _silence(self) -> Silence | None:
         if self.paused_because is not None:
             return Silence.PAUSED
         return None if self._exchange.may_open() else Silence.HALTED
 
-    async def _pull(self, symbols: Iterable[str], reason: str) -> bool:
-        names = tuple(symbols)
+    async def _pull(self, names: tuple[str, ...], reason: str) -> bool:
+        is_busy = self._lock.locked()
+        async with asyncio.TaskGroup() as group:
+            if is_busy:  # perhaps with a request that nobody answers
+                self._recall(group, names, Silence.PAUSED)
+            async with self._lock:
+                self._pulling = frozenset(names)
+                try:
+                    if is_busy:
+                        await self._until_gone(names)
+                    await self._cancel_all(group, names, reason)
+                finally:
+                    self._pulling = frozenset()
+        left = self._resting(names)
+        if left:
+            _LOG.error("quotes could not be pulled", reason=reason, orders=len(left))
+        return not left
+
+    async def _cancel_all(
+        self, group: asyncio.TaskGroup, names: tuple[str, ...], reason: str
+    ) -> None:
         for _ in range(_PULL_TRIES):
             orders = self._resting(names)
             if not orders:
-                return True
+                return
             _LOG.info("pulling quotes", reason=reason, orders=len(orders))
             room = self._budget.free(Kind.CANCEL, is_emergency=True)
             if not room:
                 await self._wait(self._budget.wait_s(Kind.CANCEL, 1))
                 room = self._budget.free(Kind.CANCEL, is_emergency=True)
-            await self._sender.cancel(orders[:room])
+            self._sender.start_cancels(group, orders[:room])
             await self._until_gone(names)
-        left = self._resting(names)
-        if left:
-            _LOG.error("quotes could not be pulled", reason=reason, orders=len(left))
-        return not left
+
+    async def _keep_recalling(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            names = [symbol for symbol in self._desks if symbol not in self._pulling]
+            self._recall(group, names, self._silence())
+            await self._wait(_GUARD_INTERVAL_S)
+
+    def _recall(
+        self, group: asyncio.TaskGroup, names: Iterable[str], silence: Silence | None
+    ) -> None:
+        # Asks at once and again and again; takes no lock and waits for nothing.
+        unwanted = [self._desks[symbol].unwanted(silence) for symbol in names]
+        room = self._budget.free(Kind.CANCEL, is_emergency=True)
+        orders = self._sender.overdue(unwanted)[:room]
+        if orders:
+            _LOG.info("recalling quotes", orders=len(orders))
+            self._sender.start_cancels(group, orders)
 
     def _resting(self, symbols: Iterable[str]) -> list[tuple[str, str]]:
         # Before a symbol has its quoter, the client need not be connected.

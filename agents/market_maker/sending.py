@@ -38,6 +38,10 @@ from trading_system.runtime.deadline import within
 _LOG = structlog.get_logger(__name__)
 _DEADLINE_S: Final = 10.0
 _NS_PER_S: Final = 1_000_000_000
+_LEAST_GAP_S: Final = 0.5
+_MOST_GAP_S: Final = 4.0
+_FORGET_S: Final = 10.0
+_GONE: Final = frozenset({110001, 170213})  # Bybit: no such order (any more)
 
 CONTAINED: Final = (
     VenueError,
@@ -66,6 +70,13 @@ class RequestCounts:
     failed: int = 0
     denials: dict[str, int] = field(default_factory=dict)
     last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    # When a cancellation was asked for last, and how long until it may be asked for again.
+    ns: int
+    gap_s: float
 
 
 @dataclass(slots=True)
@@ -111,6 +122,7 @@ class Sender:
         self._batch_size = settings.batch_size
         self._slow_ns = round(settings.max_order_response_time_s * _NS_PER_S)
         self._clock = clock
+        self._asked: dict[str, _Asked] = {}
         self.counts = RequestCounts()
 
     async def send(self, steps: Sequence[tuple[Instrument, Step]]) -> dict[str, Result]:
@@ -121,24 +133,43 @@ class Sender:
             for amends in batches(_amends(steps), self._batch_size):
                 self.counts.amends += len(amends)
                 keys = {change.link_id: change.symbol for change in amends}
-                operation = self._exchange.amend_orders
-                group.create_task(
-                    self._call(operation, amends, keys, kind=Kind.AMEND, results=results)
-                )
+                amend = self._exchange.amend_orders
+                self._start(group, amend, amends, keys, kind=Kind.AMEND, results=results)
             for creates in batches(self._creates(steps), self._batch_size):
                 self.counts.creates += len(creates)
                 keys = {intent.link_id: intent.symbol for intent in creates}
                 place = self._exchange.place_orders
-                group.create_task(
-                    self._call(place, creates, keys, kind=Kind.CREATE, results=results)
-                )
+                self._start(group, place, creates, keys, kind=Kind.CREATE, results=results)
         return results
 
-    async def cancel(self, orders: Sequence[tuple[str, str]]) -> None:
-        """Ask for the cancellation of (symbol, link id) pairs; errors are counted."""
-        results = {symbol: Result() for symbol, _ in orders}
-        async with asyncio.TaskGroup() as group:
-            self._start_cancels(group, orders, results)
+    def start_cancels(self, group: asyncio.TaskGroup, orders: Sequence[tuple[str, str]]) -> None:
+        """Ask for the cancellation of (symbol, link id) pairs in tasks of ``group``.
+
+        Nobody waits for the answers; errors are counted.
+        """
+        self._start_cancels(group, orders, {symbol: Result() for symbol, _ in orders})
+
+    def may_ask(self, link_id: str, *, is_settled_in: bool = True) -> bool:
+        """Return whether the cancellation of an order may be asked for (again).
+
+        Half a second after the last time; an order of unknown fate after 0.5, 1, 2, then 4 s.
+        """
+        asked = self._asked.get(link_id)
+        if asked is None:
+            return True
+        gap_s = _LEAST_GAP_S if is_settled_in else asked.gap_s
+        return self._clock.monotonic_ns() - asked.ns >= gap_s * _NS_PER_S
+
+    def overdue(self, resting: Sequence[Sequence[RestingOrder]]) -> list[tuple[str, str]]:
+        """Return (symbol, link id) of what :meth:`may_ask`, not yet or longest ago asked first."""
+        settled = {order.link_id: order.is_settled_in for orders in resting for order in orders}
+        due = [
+            (symbol, link_id)
+            for symbol, link_id in nearest_first(resting)
+            if self.may_ask(link_id, is_settled_in=settled[link_id])
+        ]
+        never = _Asked(0, 0.0)
+        return sorted(due, key=lambda pair: self._asked.get(pair[1], never).ns)
 
     def _start_cancels(
         self,
@@ -146,13 +177,39 @@ class Sender:
         orders: Sequence[tuple[str, str]],
         results: dict[str, Result],
     ) -> None:
+        self._note_asked([link_id for _, link_id in orders])
         for cancels in batches(orders, self._batch_size):
             self.counts.cancels += len(cancels)
             keys = {link_id: symbol for symbol, link_id in cancels}
-            operation = self._exchange.cancel_orders
-            group.create_task(
-                self._call(operation, cancels, keys, kind=Kind.CANCEL, results=results)
-            )
+            cancel = self._exchange.cancel_orders
+            self._start(group, cancel, cancels, keys, kind=Kind.CANCEL, results=results)
+
+    def _note_asked(self, link_ids: Iterable[str]) -> None:
+        now_ns = self._clock.monotonic_ns()
+        self._asked = {
+            link_id: asked
+            for link_id, asked in self._asked.items()
+            if now_ns - asked.ns < _FORGET_S * _NS_PER_S
+        }
+        for link_id in link_ids:
+            before = self._asked.get(link_id)
+            gap_s = _LEAST_GAP_S if before is None else min(2 * before.gap_s, _MOST_GAP_S)
+            self._asked[link_id] = _Asked(now_ns, gap_s)
+
+    def _start(
+        self,
+        group: asyncio.TaskGroup,
+        operation: Callable[[Sequence[T]], Awaitable[list[BatchOutcome]]],
+        batch: Sequence[T],
+        symbols: dict[str, str],
+        *,
+        kind: Kind,
+        results: dict[str, Result],
+    ) -> None:
+        # It counts from now on: whoever looks at the budget before the task has begun must see it.
+        answered = self._budget.begin(kind, len(batch))
+        task = group.create_task(self._call(operation, batch, symbols, results=results))
+        task.add_done_callback(lambda _task: answered())
 
     def note(self, error: Exception) -> None:
         """Count an error that was contained."""
@@ -170,19 +227,18 @@ class Sender:
         batch: Sequence[T],
         symbols: dict[str, str],
         *,
-        kind: Kind,
         results: dict[str, Result],
     ) -> None:
         self.counts.calls += 1
         started_ns = self._clock.monotonic_ns()
         try:
-            with self._budget.spending(kind, len(batch)):
-                async with within(_DEADLINE_S, "a batch of quotes"):
-                    outcomes = await operation(batch)
+            async with within(_DEADLINE_S, "a batch of quotes"):
+                outcomes = await operation(batch)
         except CONTAINED as e:
             outcomes = [BatchOutcome(link_id=link_id, error=e) for link_id in symbols]
         self.counts.slow += self._clock.monotonic_ns() - started_ns > self._slow_ns
         refused: dict[str, str] = {}
+        gone = 0
         for outcome in outcomes:
             result = results[symbols[outcome.link_id]]
             error = outcome.error
@@ -190,13 +246,18 @@ class Sender:
                 result.accepted += 1
                 continue
             self.note(error)
-            refused[type(error).__name__] = str(error)
+            if isinstance(error, VenueError) and error.code in _GONE:
+                gone += 1
+            else:
+                refused[type(error).__name__] = str(error)
             if _is_rate(error):
                 result.denied_by_rate += 1
             else:
                 result.failed += 1
             if isinstance(error, VenueError) and error.retry_after_s is not None:
                 result.retry_after_s = max(result.retry_after_s, error.retry_after_s)
+        if gone:
+            _LOG.info("quotes were filled or cancelled before the request arrived", orders=gone)
         if refused:
             _LOG.info("quotes were not accepted", orders=len(batch), errors=refused)
 

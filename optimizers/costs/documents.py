@@ -32,8 +32,11 @@ class CostModelError(CorruptDataError):
 class UntrainedModelError(LifecycleError):
     """A cost model has no coefficients yet. Consequence: it gives no figure."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"the {what} is not trained: run `trading-system train --what costs`")
+    def __init__(self, what: str, face: str) -> None:
+        super().__init__(
+            f"the {what} has no coefficients: take {face}.load_shipped(), or fit(...), or "
+            f"{face}.load(folder) after `trading-system train --what costs`"
+        )
 
 
 def has_model(folder: Path, name: str) -> bool:

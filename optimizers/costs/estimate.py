@@ -14,8 +14,10 @@ fees
 
 A limit order takes what is within its price at once, like a market order of that size. The rest
 waits at the limit price over the horizon. With probability p it fills there as maker; otherwise it
-is completed as a taker at the end, against a book like the present one. (So a limit order that
-crosses in part may get cheaper per unit with its size: the part that waits pays less.) The
+is completed as a taker at the end, against a book like the present one; ``limit`` has both prices.
+With ``unfilled="cancelled"`` it is not completed: then every figure is that of an order that did
+fill, and what a missed trade costs is in none of them. (A limit order that crosses in part may get
+cheaper per unit with its size: the part that waits pays less.) The
 probability that the opposite best price, d away, comes to the limit is
 p_t(d, T) = 2 (1 - Phi(d / (sigma sqrt(T)))). Where it does not come, a price without drift has run
 away by p_t d / (1 - p_t) on average; the share of that which an unfilled order pays is in slippage,
@@ -31,7 +33,10 @@ flagged.
 The interval of a market order comes from the fitted quantiles of realised slippage. Without a
 model, outside the range that it was fitted on, or where its quantiles do not hold the net cost, it
 is the move of the mid during `LATENCY_S`; ``interval_source`` says which. For a limit order it is
-that of the mixture of both outcomes.
+that of the mixture of both outcomes. Half of what is extrapolated is added on both sides, since
+nobody has seen it, and outside a model's range the interval is no narrower than the model's at the
+edge of it: what is known less well never looks more certain. A market order's median without a
+model is its mean, never below half the spread and the fee.
 
 References
 ----------
@@ -42,12 +47,12 @@ principle of Brownian motion (touch probability).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 from optimizers.costs.almgren_chriss import ImpactFitError
 from optimizers.costs.calibration import PERMANENT_SHARE, book_slope
-from optimizers.costs.figures import CostEstimate, CostInputs, ScheduleStep
+from optimizers.costs.figures import CostEstimate, CostInputs, LimitOutcomes, ScheduleStep
 from optimizers.costs.maker_taker import MakerTakerModel
 from optimizers.costs.quantity import finite, positive
 from optimizers.costs.slippage import FEATURES, SlippageModel, slippage_row
@@ -68,6 +73,10 @@ _QUANTILES = (0.1, 0.5, 0.9)
 _BISECTIONS = 60
 _LARGEST_RATE = 0.1
 _LARGEST_VOLATILITY = 1.0
+_EXTRAPOLATED_DOUBT = 0.5
+
+UNFILLED = ("taken", "cancelled")
+"""What may become of the part of a limit order that waits in vain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +89,7 @@ class _Parts:
     maker_share: float
     is_extrapolated: bool
     interval: tuple[float, float, float] | None = None
+    outcomes: LimitOutcomes | None = None
 
     @property
     def net(self) -> float:
@@ -112,14 +122,13 @@ def estimate(
     _check(inputs)
     levels, quantity = inputs.levels, inputs.quantity
     notional = positive(quantity * levels.mid, "notional")
-    if inputs.order_type is OrderType.MARKET:
-        parts = _market(inputs)
-        interval, source = _market_interval(inputs, parts, slippage)
+    is_market = inputs.order_type is OrderType.MARKET
+    parts = _market(inputs) if is_market else _limit(inputs, maker)
+    if parts.interval is None:
+        interval, source = _taker_interval(inputs, parts, slippage if is_market else None)
     else:
-        parts = _limit(inputs, maker)
-        interval, source = parts.interval, "outcomes"
-    if interval is None:
-        interval, source = _around(parts.net, _latency_bps(inputs)), "volatility"
+        interval, source = _doubted(parts.interval, parts.impact), "outcomes"
+    rests = parts.outcomes is not None and parts.outcomes.maker_fill_price is not None
     slope = book_slope(levels.consumed_by(inputs.side))
     permanent = _permanent_bps(inputs, slope)
     steps, note, cost, risk = _schedule(inputs, notional, slope=slope)
@@ -135,6 +144,8 @@ def estimate(
         naive_sum_bps=parts.net + parts.temporary + permanent,
         interval_bps=interval,
         interval_source=source,
+        maker_source=("none" if not rests else "touch" if maker is None else "model"),
+        limit=parts.outcomes,
         maker_probability=parts.maker_share,
         temporary_impact_bps=parts.temporary,
         permanent_impact_bps=permanent,
@@ -185,11 +196,15 @@ def _limit(inputs: CostInputs, maker: MakerTakerModel | None) -> _Parts:
     crossing = _crossing(inputs, taken)
     share = taken / inputs.quantity
     if share >= 1.0:
-        return crossing
+        whole = LimitOutcomes(
+            fill_probability=0.0, at_once_share=1.0, maker_fill_price=None, completion_price=None
+        )
+        return replace(crossing, outcomes=whole)
     resting = _resting(inputs, depth, maker, taken=taken, count=count)
     rest = 1.0 - share
     net = share * crossing.net
     assert resting.interval is not None, "a resting part has two outcomes"
+    assert resting.outcomes is not None, "a resting part has two outcomes"
     low, median, high = (net + rest * value for value in resting.interval)
     return _Parts(
         slippage=share * crossing.slippage + rest * resting.slippage,
@@ -199,6 +214,7 @@ def _limit(inputs: CostInputs, maker: MakerTakerModel | None) -> _Parts:
         maker_share=rest * resting.maker_share,
         is_extrapolated=resting.is_extrapolated,
         interval=(low, median, high),
+        outcomes=replace(resting.outcomes, at_once_share=share),
     )
 
 
@@ -243,6 +259,8 @@ def _resting(
     if is_beyond:
         p *= own.quantities[-1] / rest
     at_limit = depth.sign * (limit - levels.mid) / levels.mid * _BPS
+    if inputs.unfilled == "cancelled":
+        return _filled(inputs, at_limit, p=p, is_beyond=is_beyond)
     done = taker_cost(levels, inputs.side, quantity=rest)
     drift = _drift(p, touched) * distance / levels.mid * _BPS
     maker_fee = _fee_bps(inputs, at_limit, rate=inputs.fees.maker)
@@ -261,6 +279,32 @@ def _resting(
             completed=done.total_bps + ran_away + taker_fee,
             narrow=_latency_bps(inputs),
             wide=inputs.volatility * math.sqrt(inputs.horizon_s) * _BPS,
+        ),
+        outcomes=LimitOutcomes(
+            fill_probability=p,
+            at_once_share=0.0,
+            maker_fill_price=limit,
+            completion_price=_price(inputs, done.total_bps + ran_away),
+        ),
+    )
+
+
+def _filled(inputs: CostInputs, at_limit: float, *, p: float, is_beyond: bool) -> _Parts:
+    # The resting part if it fills; nothing is traded, and nothing paid, where it does not.
+    fee = _fee_bps(inputs, at_limit, rate=inputs.fees.maker)
+    return _Parts(
+        slippage=at_limit,
+        fees=fee,
+        impact=0.0,
+        temporary=0.0,
+        maker_share=1.0,
+        is_extrapolated=is_beyond,
+        interval=_around(at_limit + fee, _TAIL * _latency_bps(inputs)),
+        outcomes=LimitOutcomes(
+            fill_probability=p,
+            at_once_share=0.0,
+            maker_fill_price=inputs.limit_price,
+            completion_price=None,
         ),
     )
 
@@ -306,11 +350,12 @@ def _maker_share(
     return 1.0 - missed
 
 
-def _market_interval(
+def _taker_interval(
     inputs: CostInputs, parts: _Parts, slippage: SlippageModel | None
-) -> tuple[tuple[float, float, float] | None, str]:
+) -> tuple[tuple[float, float, float], str]:
+    half = _TAIL * _latency_bps(inputs)
     if slippage is None:
-        return None, ""
+        return _doubted(_around(parts.net, half), parts.impact), "volatility"
     if slippage.is_trained and slippage.names != FEATURES:
         raise ValidationError(f"the slippage model is not fitted on {', '.join(FEATURES)}")
     # The row wants the cost of the whole order; the split by where the book ends is not in it.
@@ -323,9 +368,18 @@ def _market_interval(
         cost=cost,
     )
     low, median, high = (value + parts.fees for value in slippage.quantiles(row))
-    if not (slippage.covers(row) and low <= parts.net <= high):
-        return None, ""
-    return (low, median, high), "model"
+    if slippage.covers(row) and low <= parts.net <= high:
+        return _doubted((low, median, high), parts.impact), "model"
+    half = max(half, (high - low) / 2.0)
+    return _doubted(_around(parts.net, half), parts.impact), "volatility"
+
+
+def _doubted(
+    interval: tuple[float, float, float], extrapolated: float
+) -> tuple[float, float, float]:
+    low, median, high = interval
+    doubt = _EXTRAPOLATED_DOUBT * extrapolated
+    return low - doubt, median, high + doubt
 
 
 def _mixture(
@@ -356,8 +410,8 @@ def _phi(x: float) -> float:
     return 0.5 * math.erfc(-x / math.sqrt(2.0))
 
 
-def _around(centre: float, deviation: float) -> tuple[float, float, float]:
-    return (centre - _TAIL * deviation, centre, centre + _TAIL * deviation)
+def _around(centre: float, half: float) -> tuple[float, float, float]:
+    return (centre - half, centre, centre + half)
 
 
 def _latency_bps(inputs: CostInputs) -> float:
@@ -406,17 +460,24 @@ def _check(inputs: CostInputs) -> None:
     positive(inputs.quantity, "quantity")
     if positive(inputs.volatility, "volatility") >= _LARGEST_VOLATILITY:
         raise ValidationError(
-            f"volatility {inputs.volatility:g} is no fraction over one second below 1"
+            f"the volatility is {inputs.volatility * _BPS:g} bps over one second; give less than "
+            f"{_LARGEST_VOLATILITY * _BPS:g} bps"
         )
     for name in ("horizon_s", "risk_aversion", "min_notional"):
         if finite(getattr(inputs, name), name) < 0.0:
             raise ValidationError(f"{name} must not be negative")
+    if inputs.unfilled not in UNFILLED:
+        raise ValidationError(f"unfilled must be {' or '.join(UNFILLED)}, was {inputs.unfilled!r}")
     if inputs.lot is not None:
         positive(inputs.lot, "lot")
     for name in ("maker", "taker"):
         rate = finite(getattr(inputs.fees, name), f"{name} rate")
         if abs(rate) > _LARGEST_RATE:
             raise ValidationError(f"{name} rate {rate:g} is no fee: it is above {_LARGEST_RATE}")
+    _check_limit(inputs)
+
+
+def _check_limit(inputs: CostInputs) -> None:
     if (inputs.limit_price is None) is (inputs.order_type is OrderType.LIMIT):
         raise ValidationError("a limit order has a limit_price, a market order has none")
     if inputs.limit_price is not None:

@@ -92,9 +92,9 @@ class FeeTables:
             return known
         found = self._product(exchange, product).get(tier_key(tier))
         if found is None:
-            names = ", ".join(self.tiers(exchange, product))
             raise ValidationError(
-                f"no {product} fees of {exchange} for tier {tier!r}: there are {names}"
+                f"no {product} fees of {exchange} for tier {tier!r}: "
+                f"{_there(self.tiers(exchange, product))}; or give maker_bps and taker_bps"
             )
         return found
 
@@ -119,12 +119,12 @@ class FeeTables:
     def _product(self, exchange: str, product: str) -> dict[str, FeeRates]:
         products = self._tables.get(str(exchange).strip().lower())
         if products is None:
-            names = ", ".join(self.exchanges)
-            raise ValidationError(f"no fee table of exchange {exchange!r}: there are {names}")
+            there = _there(self.exchanges)
+            raise ValidationError(f"no fee table of exchange {exchange!r}: {there}")
         tiers = products.get(str(product).strip().lower())
         if tiers is None:
-            names = ", ".join(products)
-            raise ValidationError(f"no {product!r} fees of {exchange}: there are {names}")
+            there = _there(tuple(products))
+            raise ValidationError(f"no {product!r} fees of {exchange}: {there}")
         return tiers
 
 
@@ -156,6 +156,39 @@ def own_rates(*, maker: object, taker: object, source: str, as_of: str) -> FeeRa
     if max(abs(rates.maker), abs(rates.taker)) > _LARGEST_RATE:
         raise ValidationError(f"fee rates above {_LARGEST_RATE:.0%} are not fees: {rates}")
     return rates
+
+
+def with_own(
+    rates: FeeRates, *, maker_bps: float | None = None, taker_bps: float | None = None
+) -> FeeRates:
+    """Return ``rates`` with one's own instead, tier ``own``; unchanged where none is given.
+
+    Parameters
+    ----------
+    maker_bps, taker_bps : float or None
+        Basis points of traded value, negative = rebate; None keeps the table's.
+
+    Raises
+    ------
+    ValidationError
+        If a rate is no finite number or above 10 % in size.
+    """
+    if maker_bps is None and taker_bps is None:
+        return rates
+    source = "given with the request"
+    if maker_bps is None or taker_bps is None:
+        kept = "maker" if maker_bps is None else "taker"
+        source += f"; {kept} of tier {rates.tier} as of {rates.as_of}, {rates.source}"
+    return own_rates(
+        maker=rates.maker if maker_bps is None else maker_bps / 10_000.0,
+        taker=rates.taker if taker_bps is None else taker_bps / 10_000.0,
+        source=source,
+        as_of="given",
+    )
+
+
+def _there(names: tuple[str, ...]) -> str:
+    return f"there is only {names[0]}" if len(names) == 1 else f"there are {', '.join(names)}"
 
 
 def _read_folder(folder: Path) -> dict[str, _Table]:

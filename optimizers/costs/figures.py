@@ -52,6 +52,9 @@ class CostInputs:
         Step of order sizes, base currency; the schedule is given in whole lots of it.
     min_notional : float
         Smallest order, quote currency, for a schedule in lots; not negative.
+    unfilled : str
+        What becomes of the part of a limit order that waits in vain: ``taken`` (completed at the
+        market when the horizon ends) or ``cancelled`` (only a filled order is priced).
     """
 
     levels: BookLevels
@@ -65,6 +68,7 @@ class CostInputs:
     risk_aversion: float = 1e-6
     lot: float | None = None
     min_notional: float = 0.0
+    unfilled: str = "taken"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +81,29 @@ class ScheduleStep:
     start_s: float
     quantity: float
     remaining: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitOutcomes:
+    """The two ends that the waiting part of a limit order may come to.
+
+    Parameters
+    ----------
+    fill_probability : float
+        That the waiting part fills as maker within the horizon, in [0, 1].
+    at_once_share : float
+        Share of the order that crosses and is taken at once, in [0, 1].
+    maker_fill_price : float or None
+        Price of the maker fill, quote currency; None where nothing waits.
+    completion_price : float or None
+        Expected mean price of completing the waiting part at the market when the horizon ends,
+        where it did not fill; None where nothing waits or the rest is cancelled.
+    """
+
+    fill_probability: float
+    at_once_share: float
+    maker_fill_price: float | None
+    completion_price: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +122,18 @@ class CostEstimate:
     notional : float
         Quantity at the mid, quote currency.
     fill_price : float or None
-        Expected average price, quote currency.
+        Average price, quote currency; of a limit order the mean over its outcomes, at which
+        nothing need ever trade: see ``limit``.
     interval_bps : tuple of float
         10 % quantile of the net cost, its median, and its 90 % quantile.
     interval_source : str
         ``model`` (fitted quantiles), ``volatility`` (move of the mid until the order arrives) or
         ``outcomes`` (a resting order fills as maker or is completed as taker).
+    maker_source : str
+        Where the maker share comes from: ``model``, ``touch`` (touch probability), or ``none``
+        where nothing rests.
+    limit : LimitOutcomes or None
+        What is assumed of a limit order; None for a market order.
     maker_probability : float
         Expected share that fills as maker, in [0, 1]; 0 for a market order.
     is_extrapolated : bool
@@ -124,6 +157,8 @@ class CostEstimate:
     naive_sum_bps: float
     interval_bps: tuple[float, float, float]
     interval_source: str
+    maker_source: str
+    limit: LimitOutcomes | None
     maker_probability: float
     temporary_impact_bps: float
     permanent_impact_bps: float

@@ -125,7 +125,9 @@ class MarketImpactModel:
                 temporary *= used / self._volatility
                 permanent *= used / self._volatility
         elif used is None:
-            raise ValidationError("a volatility is needed: none was given and none is fed")
+            raise ValidationError(
+                "a volatility is needed: give volatility=, or feed one with update_volatility(...)"
+            )
         else:
             depth = positive(market_depth, "market_depth")
             law = metaorder_cost(quantity, volatility=used * _REFILL_ROOT, volume=depth)
@@ -136,7 +138,9 @@ class MarketImpactModel:
     def _walked(self, quantity: float, price: float, *, is_buy: bool) -> tuple[float, float]:
         levels = self._levels
         if levels is None:
-            raise ValidationError("a market_depth is needed: none was given, there is no live book")
+            raise ValidationError(
+                "a market_depth is needed: give market_depth=, or a live book with update_book(...)"
+            )
         cost = self.volume_cache.get((is_buy, quantity))
         if cost is None:
             side = Side.BUY if is_buy else Side.SELL

@@ -94,10 +94,12 @@ class MakerTakerModel:
             If a value is not finite or out of range, or no price is known.
         """
         if not self._weights:
-            raise UntrainedModelError("maker/taker model")
+            raise UntrainedModelError("maker/taker model", "MakerTakerModel")
         at = self._mid if price is None else price
         if at is None:
-            raise ValidationError("a price is needed: none was given and there is no live book")
+            raise ValidationError(
+                "a price is needed: give price=, or a live book with update_book(...)"
+            )
         row = _row(spread, market_depth, volatility, order_size, at)
         if self._constant is not None:
             return self._constant
@@ -121,7 +123,7 @@ class MakerTakerModel:
             If the shape is wrong or a value is not finite.
         """
         if not self._weights:
-            raise UntrainedModelError("maker/taker model")
+            raise UntrainedModelError("maker/taker model", "MakerTakerModel")
         x = _matrix(rows, columns=len(FEATURES))
         if self._constant is not None:
             return np.full(len(x), self._constant)
@@ -185,7 +187,7 @@ class MakerTakerModel:
             If the folder cannot be written.
         """
         if not self._weights:
-            raise UntrainedModelError("maker/taker model")
+            raise UntrainedModelError("maker/taker model", "MakerTakerModel")
         content = {
             "features": list(FEATURES),
             "intercept": self._intercept,

@@ -123,7 +123,7 @@ class SlippageModel:
             If there are no coefficients.
         """
         if self._lines is None:
-            raise UntrainedModelError("slippage model")
+            raise UntrainedModelError("slippage model", "SlippageModel")
         return self._lines.predict(row)[1:]
 
     def covers(self, row: Sequence[float]) -> bool:
@@ -135,7 +135,7 @@ class SlippageModel:
             If there are no coefficients.
         """
         if self._lines is None:
-            raise UntrainedModelError("slippage model")
+            raise UntrainedModelError("slippage model", "SlippageModel")
         return self._lines.covers(row)
 
     def fit(self, x: npt.ArrayLike, y: npt.ArrayLike, *, names: Sequence[str] = FEATURES) -> None:
@@ -169,7 +169,7 @@ class SlippageModel:
             If the folder cannot be written.
         """
         if self._lines is None:
-            raise UntrainedModelError("slippage model")
+            raise UntrainedModelError("slippage model", "SlippageModel")
         documents.write_model(folder, NAME, self._lines.content(), facts=facts or {})
 
     @classmethod
@@ -206,7 +206,7 @@ class SlippageModel:
 
     def _from_features(self, features: Mapping[str, Any]) -> dict[str, float | bool | None]:
         if self._lines is None:
-            raise UntrainedModelError("slippage model")
+            raise UntrainedModelError("slippage model", "SlippageModel")
         missing = [name for name in self._lines.names if name not in features]
         if missing:
             raise ValidationError(f"features lack {', '.join(missing)}, and there is no live book")

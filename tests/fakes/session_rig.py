@@ -130,7 +130,8 @@ class AccountVenue(FakeVenue):
             raise self.cancel_failure
         for _, link_id in orders:
             self.cancelled.append(link_id)
-            intent = self.resting.pop(link_id, None)
+            sent = next((i for i in self.sent if i.link_id == link_id), None)
+            intent = self.resting.pop(link_id, sent)
             if intent is not None:
                 self.tell(intent, OrderStatus.CANCELLED)
         return [BatchOutcome(link_id=link_id) for _, link_id in orders]

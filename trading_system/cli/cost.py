@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from trading_system.cli import output
+from trading_system.cli import cost_table, output
 from trading_system.cli.options import Environment, Json, part, settings_with
 from trading_system.cli.output import ExitCode
 from trading_system.domain.errors import ConfigurationError, TradingSystemError, ValidationError
@@ -28,10 +28,8 @@ app = typer.Typer(help="Price trades on live books; reads public data only.", no
 _COMPILE_S: Final = 120.0
 _WATCH_S: Final = 0.25
 _LAST_LOOK_S: Final = 0.1
-_SCHEDULE_ROWS: Final = 3
 
 Exchange = Annotated[str, typer.Option(help="okx or bybit.")]
-Figures = list[tuple[str, str]]
 
 
 @app.command()
@@ -41,8 +39,11 @@ def estimate(
     quantity: Annotated[str, typer.Option(help="Positive number, in --unit.")],
     exchange: Exchange = "bybit",
     instrument: Annotated[
-        str, typer.Option(help="The exchange's own spelling: BTCUSDT, BTC-USDT-SWAP.")
-    ] = "BTCUSDT",
+        str | None,
+        typer.Option(
+            help="The exchange's own spelling; left out, BTCUSDT of bybit, BTC-USDT-SWAP of okx."
+        ),
+    ] = None,
     unit: Annotated[str, typer.Option(help="base, quote or usd.")] = "base",
     order_type: Annotated[str, typer.Option(help="market or limit.")] = "market",
     price: Annotated[str | None, typer.Option(help="Limit price, quote currency.")] = None,
@@ -51,6 +52,20 @@ def estimate(
     ] = None,
     tier: Annotated[str | None, typer.Option(help="Fee tier; left out, the lowest.")] = None,
     horizon: Annotated[str | None, typer.Option(help="Time to work the order, seconds.")] = None,
+    unfilled: Annotated[
+        str | None,
+        typer.Option(help="Limit order at the horizon's end: taken (at the market) or cancelled."),
+    ] = None,
+    maker_bps: Annotated[
+        str | None, typer.Option(help="Own maker fee instead of the tier's, bps.")
+    ] = None,
+    taker_bps: Annotated[
+        str | None, typer.Option(help="Own taker fee instead of the tier's, bps.")
+    ] = None,
+    models: Annotated[
+        Path | None,
+        typer.Option(help="Folder of own cost models; left out, the shipped ones if simulated."),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Go on until Ctrl-C.")] = False,
     count: Annotated[
         int | None, typer.Option(min=1, help="With --watch: end after this many estimates.")
@@ -74,6 +89,9 @@ def estimate(
             "volatility_bps": volatility_bps,
             "tier": tier,
             "horizon_s": horizon,
+            "unfilled": unfilled,
+            "maker_bps": maker_bps,
+            "taker_bps": taker_bps,
         }
     )
     if count is not None and not watch:
@@ -83,9 +101,9 @@ def estimate(
     _keep_kernels(settings.data_dir)
     show = _Screen(as_json=as_json)
     if watch:
-        _run(_watched(settings, request, show, wait_s=wait, count=count))
+        _run(_watched(settings, request, show, models=models, wait_s=wait, count=count))
         return int(ExitCode.OK)
-    answer = _run(_once(settings, request, wait))
+    answer = _run(_once(settings, request, models=models, wait_s=wait))
     show.once(answer)
     return int(ExitCode.OK)
 
@@ -166,8 +184,14 @@ def _quiet(level: str) -> str:
     return "warning" if level == "info" else level
 
 
-async def _once(settings: Any, request: Any, wait_s: float) -> dict[str, Any]:  # noqa: ANN401 - loaded late
-    async with _simulator(settings, request) as simulator:
+async def _once(
+    settings: Any,  # noqa: ANN401 - loaded late
+    request: Any,  # noqa: ANN401 - loaded late
+    *,
+    models: Path | None,
+    wait_s: float,
+) -> dict[str, Any]:
+    async with _simulator(settings, request, models) as simulator:
         ends_s = asyncio.get_running_loop().time() + wait_s
         await simulator.wait_for_books(wait_s)
         left_s = ends_s - asyncio.get_running_loop().time()
@@ -181,11 +205,12 @@ async def _watched(
     request: Any,  # noqa: ANN401 - loaded late
     show: _Screen,
     *,
+    models: Path | None,
     wait_s: float,
     count: int | None,
 ) -> None:
     shown = 0
-    async with _simulator(settings, request) as simulator:
+    async with _simulator(settings, request, models) as simulator:
         await simulator.wait_for_books(wait_s)
         updates = simulator.updates(request, min_interval_s=_WATCH_S)
         with show:
@@ -198,10 +223,14 @@ async def _watched(
 
 
 @asynccontextmanager
-async def _simulator(settings: Any, request: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - loaded late
+async def _simulator(
+    settings: Any,  # noqa: ANN401 - loaded late
+    request: Any,  # noqa: ANN401 - loaded late
+    models: Path | None,
+) -> AsyncIterator[Any]:
     room = part("cost_simulator.simulator")
     async with room.CostSimulator(
-        settings, request.exchange, request.instrument, must_have_books=False
+        settings, request.exchange, request.instrument, must_have_books=False, models=models
     ) as simulator:
         yield simulator
 
@@ -242,7 +271,7 @@ class _Screen:
         if self._as_json:
             output.emit_json(answer)
         else:
-            output.emit_table(_title(answer), ("what", "figure"), _rows(answer))
+            output.emit_table(cost_table.title(answer), ("what", "figure"), cost_table.rows(answer))
 
     def update(self, update: dict[str, Any] | TradingSystemError) -> None:
         if self._as_json:
@@ -269,65 +298,7 @@ def _fault(error: TradingSystemError) -> dict[str, str]:
 def _drawn(update: dict[str, Any] | TradingSystemError) -> Table | str:
     if isinstance(update, TradingSystemError):
         return f"no estimate: {update}"
-    table = Table("what", "figure", title=_title(update), title_justify="left")
-    for row in _rows(update):
+    table = Table("what", "figure", title=cost_table.title(update), title_justify="left")
+    for row in cost_table.rows(update):
         table.add_row(*row)
     return table
-
-
-def _title(answer: dict[str, Any]) -> str:
-    return (
-        f"{answer['side']} {answer['quantity_base']:.8g} {answer['instrument']} on "
-        f"{answer['exchange']}, {answer['order_type']}"
-    )
-
-
-def _rows(answer: dict[str, Any]) -> Figures:
-    fees, interval, book = answer["fees"], answer["interval"], answer["book"]
-    fill = answer["fill_price_quote"]
-    flag = " (beyond the displayed book)" if answer["is_extrapolated"] else ""
-    return [
-        ("mid", f"{answer['mid_price_quote']:,.10g} quote"),
-        ("notional", f"{answer['notional_quote']:,.2f} quote"),
-        ("expected fill price", "-" if fill is None else f"{fill:,.10g} quote"),
-        ("slippage", _money(answer, "slippage")),
-        ("fees", f"{_money(answer, 'fees')}, tier {fees['tier']} as of {fees['as_of']}"),
-        ("market impact", _money(answer, "market_impact") + flag),
-        ("net cost", _money(answer, "net_cost")),
-        ("net cost, 10 % to 90 %", f"{interval['p10_bps']:.3f} to {interval['p90_bps']:.3f} bps"),
-        ("naive sum", f"{answer['naive_sum_bps']:.3f} bps (counts impact twice)"),
-        ("maker / taker", f"{answer['maker_pct']:.1f} % / {answer['taker_pct']:.1f} %"),
-        ("volatility over 1 s", f"{answer['volatility_bps']:.3f} bps, {_source(answer)}"),
-        *_schedule_rows(answer["schedule"]),
-        ("book", f"{book['age_ms']:.0f} ms old, sequence {book['sequence']}"),
-        ("cost models", _microseconds(answer["latency"]["cost_models_us"])),
-        ("total pipeline", _microseconds(answer["latency"]["total_pipeline_us"])),
-    ]
-
-
-def _money(answer: dict[str, Any], name: str) -> str:
-    return f"{answer[f'{name}_bps']:.3f} bps = {answer[f'{name}_quote']:,.4f} quote"
-
-
-def _source(answer: dict[str, Any]) -> str:
-    samples = answer["volatility_samples"]
-    return "given" if samples is None else f"realised over {samples} s"
-
-
-def _schedule_rows(schedule: dict[str, Any]) -> Figures:
-    if not schedule["steps"]:
-        return [("schedule", f"none: {schedule['note']}")]
-    steps = schedule["steps"]
-    first = ", ".join(f"{step['quantity_base']:.4g}" for step in steps[:_SCHEDULE_ROWS])
-    rest = ", ..." if len(steps) > _SCHEDULE_ROWS else ""
-    rows = [
-        ("schedule", f"{len(steps)} steps over {schedule['horizon_s']:g} s: {first}{rest} base")
-    ]
-    if schedule["cost_bps"] is not None and schedule["risk_bps"] is not None:
-        figure = f"{schedule['cost_bps']:.3f} bps, risk {schedule['risk_bps']:.3f} bps"
-        rows.append(("scheduled cost", figure))
-    return rows
-
-
-def _microseconds(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:,.1f} us"

@@ -25,6 +25,7 @@ URGENCIES = ("LOW", "NORMAL", "HIGH")
 # Beyond the longest schedule; the system itself ends a parent at its time limit.
 _ANSWER_S = 900.0
 _SIDES = {"buy": "Buy", "sell": "Sell"}
+_MS_PER_S = 1_000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,8 +173,39 @@ async def _work_alone(
 
 
 def rows(answer: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return (what, figure) rows of a cost analysis, nested keys joined by dots."""
-    return list(_flat(answer, ""))
+    """Return (what, figure) rows: six of a parent order, else all, nested keys joined by dots.
+
+    ``--json`` has everything.
+    """
+    if "order_result" not in answer:
+        return list(_flat(answer, ""))
+    order = answer["order_result"]
+    if order is None:
+        return [("result", f"refused or failed: {answer['error']}")]
+    price, slippage = order["average_price"], order["average_slippage_bps"]
+    fees = f"{order['fees']:,.4f} USDT"
+    if order["fees_bps"] is not None:
+        fees += f", {order['fees_bps']:.2f} bps of traded value"
+    return [
+        ("result", _outcome(answer, order)),
+        ("order", f"{order['side']} {order['total_quantity']:g} {order['symbol']}"),
+        ("filled", f"{order['total_filled']:g} in {order['chunks_executed']} orders"),
+        ("price", "n/a: nothing filled" if price is None else _against(price, order)),
+        ("slippage", "n/a" if slippage is None else f"{slippage:.2f} bps, + is cost"),
+        ("fees", fees),
+    ]
+
+
+def _outcome(answer: dict[str, Any], order: dict[str, Any]) -> str:
+    if answer["success"]:
+        return f"done in {order['duration_ms'] / _MS_PER_S:.2f} s"
+    why = answer.get("error") or order["reason"] or "it ended outside its limits"
+    return f"{'refused or failed' if not order['total_filled'] else 'partly done'}: {why}"
+
+
+def _against(price: float, order: dict[str, Any]) -> str:
+    mid = order["arrival_mid"]
+    return f"{price:,.8g}" + ("" if mid is None else f", middle at arrival {mid:,.8g}")
 
 
 def _flat(answer: dict[str, Any], prefix: str) -> list[tuple[str, str]]:

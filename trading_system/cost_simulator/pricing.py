@@ -10,7 +10,7 @@ from typing import Any
 from typing_extensions import override
 
 from optimizers.costs.estimate import estimate
-from optimizers.costs.fees import FeeTables
+from optimizers.costs.fees import FeeTables, with_own
 from optimizers.costs.figures import CostInputs, FeeRates
 from optimizers.costs.maker_taker import MakerTakerModel
 from optimizers.costs.quantity import base_quantity
@@ -25,6 +25,7 @@ from trading_system.cost_simulator.faults import (
     VolatilityUnknownError,
 )
 from trading_system.cost_simulator.feeds import BookFeed, BookView, Listeners, Tick
+from trading_system.cost_simulator.models import OWN
 from trading_system.cost_simulator.requests import EstimateRequest
 from trading_system.cost_simulator.volatility import MIN_RETURNS, RealisedVolatility
 from trading_system.domain.errors import CorruptDataError
@@ -32,6 +33,7 @@ from trading_system.domain.ports import Clock
 
 _NS_PER_S = 1_000_000_000
 _SHOWN_NAMES = 8
+_BYBIT_QUOTES = ("USDT", "USDC")
 _BPS = 10_000.0
 
 
@@ -146,6 +148,8 @@ class PriceDesk:
         Fitted models; without one the estimate says what it does instead.
     clock : Clock
         Ages and latencies.
+    origin : str
+        What the models were fitted on; shown beside what they say.
     """
 
     def __init__(
@@ -157,7 +161,9 @@ class PriceDesk:
         maker: MakerTakerModel | None,
         slippage: SlippageModel | None,
         clock: Clock,
+        origin: str = OWN,
     ) -> None:
+        self._origin = origin
         self._cost = cost
         self._tables = tables
         self._maker = None if maker is None else _TimedMaker(maker, clock)
@@ -252,6 +258,7 @@ class PriceDesk:
             limit_price=request.price,
             horizon_s=horizon_s,
             risk_aversion=self._cost.risk_aversion,
+            unfilled=request.unfilled,
         )
         maker = self._maker
         if maker is not None:
@@ -265,6 +272,8 @@ class PriceDesk:
             volatility=volatility,
             volatility_samples=samples,
             horizon_s=horizon_s,
+            origin=self._origin,
+            quote_currency=_quote_currency(market),
             age_ns=started_ns - view.confirmed_ns,
             ticks_per_s=market.rate.per_second(started_ns),
         )
@@ -325,7 +334,11 @@ class PriceDesk:
             tier = self._lowest.get(key)
             if tier is None:
                 tier = self._lowest[key] = self._tables.tiers(*key)[0]
-        return self._tables.rates(market.exchange, market.product, tier)
+        return with_own(
+            self._tables.rates(market.exchange, market.product, tier),
+            maker_bps=request.maker_bps,
+            taker_bps=request.taker_bps,
+        )
 
     def _on_tick(self, feed: BookFeed, tick: Tick) -> None:
         self.markets[feed.exchange, tick.instrument].on_tick(tick)
@@ -335,9 +348,14 @@ class PriceDesk:
 
 
 def _quote_currency(market: Market) -> str | None:
-    # OKX's names say it (ETH-BTC); Bybit's linear contracts are all quoted in a dollar stablecoin.
+    # OKX's names say it (ETH-BTC); Bybit's linear contracts are all quoted in a dollar stablecoin,
+    # USDC where the name ends with PERP.
     words = market.instrument.split("-")
-    return words[1] if market.exchange == "okx" and len(words) > 1 else None
+    if market.exchange == "okx":
+        return words[1] if len(words) > 1 else None
+    if words[0].endswith("PERP"):
+        return "USDC"
+    return next((name for name in _BYBIT_QUOTES if words[0].endswith(name)), None)
 
 
 def market_status(desk: PriceDesk, market: Market, *, now_ns: int) -> dict[str, Any]:

@@ -23,9 +23,18 @@ KEYS: Final = (
     "volatility_bps",
     "tier",
     "horizon_s",
+    "unfilled",
+    "maker_bps",
+    "taker_bps",
 )
 """Keys of a request, as in Python, in HTTP and in the options of ``cost estimate``."""
 
+DEFAULT_INSTRUMENTS: Final = {"bybit": "BTCUSDT", "okx": "BTC-USDT-SWAP"}
+"""What is meant where an exchange is named without an instrument."""
+
+_UNFILLED: Final = ("taken", "cancelled")
+_LEAST_FEE_BPS: Final = -100.0
+_MOST_FEE_BPS: Final = 1000.0
 _SIDES: Final = {"buy": Side.BUY, "sell": Side.SELL}
 _TYPES: Final = {"market": OrderType.MARKET, "limit": OrderType.LIMIT}
 _MAX_HORIZON_S: Final = 604_800.0
@@ -54,6 +63,11 @@ class EstimateRequest:
         Fee tier; None takes the lowest.
     horizon_s : float or None
         Time over which the order may be worked, seconds; None takes the setting.
+    unfilled : str
+        What becomes of the part of a limit order that has not filled when the horizon ends:
+        ``taken`` at the market, or ``cancelled`` (then the order is priced as it fills).
+    maker_bps, taker_bps : float or None
+        One's own fee rates, bps of traded value, negative = rebate; None takes the tier's.
     """
 
     exchange: str
@@ -66,6 +80,9 @@ class EstimateRequest:
     volatility_bps: float | None = None
     tier: str | None = None
     horizon_s: float | None = None
+    unfilled: str = "taken"
+    maker_bps: float | None = None
+    taker_bps: float | None = None
 
 
 def read_request(values: Mapping[str, Any]) -> EstimateRequest:
@@ -83,8 +100,16 @@ def read_request(values: Mapping[str, Any]) -> EstimateRequest:
             f"{unknown[0]!r} is not a key of a request; the keys are {', '.join(KEYS)}"
         )
     order_type = _TYPES[_choice(given, "order_type", tuple(_TYPES), default="market")]
+    exchange = _text(given, "exchange").lower()
+    if exchange in DEFAULT_INSTRUMENTS:
+        given.setdefault("instrument", DEFAULT_INSTRUMENTS[exchange])
+    elif "instrument" not in given:
+        raise ValidationError(
+            "instrument is missing; give its name, "
+            f"only {' or '.join(DEFAULT_INSTRUMENTS)} has one that is meant without"
+        )
     return EstimateRequest(
-        exchange=_text(given, "exchange").lower(),
+        exchange=exchange,
         instrument=_text(given, "instrument").upper(),
         side=_SIDES[_choice(given, "side", tuple(_SIDES))],
         order_type=order_type,
@@ -94,6 +119,9 @@ def read_request(values: Mapping[str, Any]) -> EstimateRequest:
         volatility_bps=_positive(given, "volatility_bps"),
         tier=_text(given, "tier") if "tier" in given else None,
         horizon_s=_horizon(given),
+        unfilled=_unfilled(given, order_type),
+        maker_bps=_fee_rate(given, "maker_bps"),
+        taker_bps=_fee_rate(given, "taker_bps"),
     )
 
 
@@ -104,6 +132,27 @@ def _limit_price(given: Mapping[str, Any], order_type: OrderType) -> float | Non
     if order_type is OrderType.MARKET and price is not None:
         raise ValidationError("a market order has no price; leave it out, or ask for a limit order")
     return price
+
+
+def _unfilled(given: Mapping[str, Any], order_type: OrderType) -> str:
+    if order_type is OrderType.MARKET and "unfilled" in given:
+        raise ValidationError(
+            "a market order leaves nothing unfilled; leave unfilled out, or ask for a limit order"
+        )
+    return _choice(given, "unfilled", _UNFILLED, default=_UNFILLED[0])
+
+
+def _fee_rate(given: Mapping[str, Any], key: str) -> float | None:
+    raw = given.get(key)
+    if raw is None:
+        return None
+    value = _number(raw)
+    if value is None or not _LEAST_FEE_BPS <= value <= _MOST_FEE_BPS:
+        raise ValidationError(
+            f"{key} is {_shown(raw)}; give bps from {_LEAST_FEE_BPS:g} to {_MOST_FEE_BPS:g}, "
+            "negative for a rebate"
+        )
+    return value
 
 
 def _horizon(given: Mapping[str, Any]) -> float | None:

@@ -13,19 +13,23 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from optimizers.costs.fees import FeeTables
-from optimizers.costs.maker_taker import MakerTakerModel
-from optimizers.costs.slippage import SlippageModel
 from trading_system.config.settings import Settings, load_settings
 from trading_system.cost_simulator import process
 from trading_system.cost_simulator.connecting import Connection, checked_names
 from trading_system.cost_simulator.faults import BookUnavailableError, VolatilityUnknownError
 from trading_system.cost_simulator.feeds import BookFeed
+from trading_system.cost_simulator.models import fitted_models
 from trading_system.cost_simulator.pricing import PriceDesk, market_status
-from trading_system.cost_simulator.requests import EstimateRequest, read_request
+from trading_system.cost_simulator.requests import (
+    DEFAULT_INSTRUMENTS,
+    EstimateRequest,
+    read_request,
+)
 from trading_system.domain.errors import (
     DeadlineExceeded,
     LifecycleError,
@@ -58,7 +62,7 @@ class CostSimulator:
         ``simulated`` an embedded venue is started unless addresses are set.
     exchange, instrument : str
         ``bybit`` or ``okx``, and the exchange's own spelling (``BTCUSDT``, ``BTC-USDT-SWAP``);
-        what requests mean that do not name theirs.
+        what requests mean that do not name theirs. None takes the exchange's bitcoin perpetual.
     markets : sequence of (exchange, instrument)
         Further books to keep open, at most twenty in all.
     must_have_books : bool
@@ -69,6 +73,9 @@ class CostSimulator:
         Books of one's own instead of the exchanges'; nothing is connected then.
     clock : Clock or None
         Ages and latencies; None takes the machine's.
+    models : Path or None
+        Folder of cost models of one's own. None takes the shipped ones, which were fitted on the
+        synthetic market, in the environment ``simulated``, and none elsewhere.
 
     Raises
     ------
@@ -80,16 +87,20 @@ class CostSimulator:
         self,
         settings: Settings | None = None,
         exchange: str = "bybit",
-        instrument: str = "BTCUSDT",
+        instrument: str | None = None,
         *,
         markets: Sequence[tuple[str, str]] = (),
         must_have_books: bool = True,
         patience_s: float = _PATIENCE_S,
         feeds: Sequence[BookFeed] | None = None,
         clock: Clock | None = None,
+        models: Path | None = None,
     ) -> None:
         self._settings = load_settings({}, only_reads=True) if settings is None else settings
+        if instrument is None:
+            instrument = DEFAULT_INSTRUMENTS.get(exchange.strip().lower(), "")
         self._names = checked_names([(exchange, instrument), *markets])
+        self._models = models
         self._must_have_books = must_have_books
         self._patience_s = patience_s
         self._clock: Clock = SystemClock() if clock is None else clock
@@ -147,7 +158,7 @@ class CostSimulator:
         }
         given.setdefault("exchange", exchange)
         if "instrument" not in given:
-            of = str(given["exchange"]).lower()
+            of = str(given["exchange"]).strip().lower()
             named = next((name for at, name in self._names if at == of), None)
             given |= {} if named is None else {"instrument": named}
         request = read_request(given)
@@ -175,6 +186,10 @@ class CostSimulator:
             Fee tier; left out, the lowest counts.
         horizon_s : number
             Time over which the order may be worked, seconds.
+        unfilled : str
+            Of a limit order, at the end of the horizon: ``taken`` (default) or ``cancelled``.
+        maker_bps, taker_bps : number
+            One's own fee rates instead of the tier's, bps of traded value.
         exchange, instrument : str
             Left out, those of the constructor count.
 
@@ -367,6 +382,7 @@ class CostSimulator:
 
     async def _open(self) -> None:
         tables = FeeTables.load(self._settings.cost.fee_tables)
+        models = fitted_models(self._settings.environment, self._models)
         feeds = self._own_feeds
         if feeds is None:
             await self._connection.open()
@@ -375,9 +391,10 @@ class CostSimulator:
             feeds,
             cost=self._settings.cost,
             tables=tables,
-            maker=MakerTakerModel.load_shipped(),
-            slippage=SlippageModel.load_shipped(),
+            maker=models.maker,
+            slippage=models.slippage,
             clock=self._clock,
+            origin=models.origin,
         )
         running = self._connection.tasks() if self._own_feeds is None else []
         running += [(f"{feed.exchange} books", feed.run()) for feed in self._own_feeds or ()]

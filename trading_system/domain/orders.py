@@ -186,14 +186,15 @@ class BatchOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestingOrder:
-    """An own order that is, or may be, in the venue's book.
+    """An own order that is, or may be, in the venue's book, or has fills that are not booked yet.
 
     Parameters
     ----------
     price : Decimal
-        Newest price asked for, quote currency.
+        Where it rests, quote currency; while another price is asked for it may rest at either,
+        and this is the one nearest to the other side of the book.
     open_quantity : Decimal
-        What may still fill, base currency.
+        What may still fill, or has filled and is not in the position yet, base currency.
     is_settled_in : bool
         Whether the venue has confirmed it and no request about it is under way: only then may it
         be amended or counted on.

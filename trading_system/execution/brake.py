@@ -57,7 +57,10 @@ class Brake:
 
     def latch(self, source: str, state: TradingState, reason: str) -> None:
         """Hold trading until :meth:`release`, restarts included."""
-        _LOG.error("trading held", source=source, state=state.value, reason=reason)
+        # What the operator asked for is no fault; a kill and a loss limit stay loud.
+        is_asked = source == OPERATOR and state is TradingState.REDUCING
+        say = _LOG.warning if is_asked else _LOG.error
+        say("trading held", source=source, state=state.value, reason=reason)
         self.holds.set(source, state, reason)
         self._journal.note_latch(source, Latch(state=state, reason=reason))
         self.watch_journal()

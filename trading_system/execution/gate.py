@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from trading_system.domain.errors import OrderDenied
 from trading_system.domain.instruments import Instrument
@@ -28,6 +28,10 @@ from trading_system.risk.portfolio import Portfolio
 from trading_system.runtime.limiter import SlidingWindow
 
 _AMENDS = 1000
+
+_REMEDIES: Final = {
+    DenyReason.SELF_CROSS: "; cancel it, `pause` the market maker, or give a limit short of it"
+}
 
 
 class OrderGate:
@@ -166,7 +170,7 @@ class OrderGate:
     def refusal(self, reason: DenyReason, detail: str) -> OrderDenied:
         """Count a refusal and return it."""
         self.denied[reason.value] = self.denied.get(reason.value, 0) + 1
-        return OrderDenied(reason.value, detail)
+        return OrderDenied(reason.value, detail + _REMEDIES.get(reason, ""))
 
     def _amendable(self, change: PriceChange) -> TrackedOrder:
         order = self._ledger.get(change.link_id)

@@ -89,14 +89,16 @@ class OrderLedger:
         return self._counted.get(link_id, _NOTHING)
 
     def resting(self, symbol: str) -> tuple[TrackedOrder, ...]:
-        """Return the opening orders of ``symbol`` that may be in the book, oldest first."""
+        """Return the opening orders of ``symbol`` that may be in the book, oldest first.
+
+        One that has ended stays until every fill that was reported of it is booked.
+        """
         return tuple(
             order
             for order in self._live_of.get(symbol, {}).values()
             if order.intent.time_in_force in _RESTING
             and order.price is not None
             and not order.intent.reduce_only
-            and not order.status.is_final
             and order.open_quantity
         )
 

@@ -14,9 +14,9 @@ from trading_system.domain.errors import (
     DeadlineExceeded,
     VenueAuthError,
     VenueError,
-    VenueRejected,
 )
-from trading_system.domain.orders import OrderReport
+from trading_system.domain.orders import BatchOutcome, OrderReport
+from trading_system.execution.pacing import CancelPacer
 from trading_system.execution.tracking import TrackedOrder, TrackedStatus
 
 _LOG = structlog.get_logger(__name__)
@@ -56,8 +56,10 @@ class RecoveryDesk(Protocol):
         """Return the venue's open orders that carry this project's prefix."""
         ...
 
-    async def cancel(self, symbol: str, link_id: str, *, timeout_s: float) -> None:
-        """Ask for the cancellation of one order."""
+    async def cancel_batch(
+        self, orders: Sequence[tuple[str, str]], *, timeout_s: float
+    ) -> list[BatchOutcome]:
+        """Ask for the cancellation of (symbol, link id) pairs."""
         ...
 
 
@@ -74,10 +76,11 @@ async def conclude(
         If the venue refuses the key.
     """
     cancelled: set[str] = set()
+    pacer = CancelPacer(again_s=0.0)
     try:
         async with asyncio.timeout(deadline_s):
             attempt = 0
-            while not await _round(desk, orders, cancelled, timeout_s=timeout_s):
+            while not await _round(desk, orders, cancelled, pacer, timeout_s=timeout_s):
                 await asyncio.sleep(_PAUSES_S[min(attempt, len(_PAUSES_S) - 1)])
                 attempt += 1
     except TimeoutError as e:
@@ -90,24 +93,40 @@ async def conclude(
 
 
 async def _round(
-    desk: RecoveryDesk, orders: Sequence[TrackedOrder], cancelled: set[str], *, timeout_s: float
+    desk: RecoveryDesk,
+    orders: Sequence[TrackedOrder],
+    cancelled: set[str],
+    pacer: CancelPacer,
+    *,
+    timeout_s: float,
 ) -> bool:
     """Do one round; return whether nothing rests and every order is settled."""
     try:
         resting = await desk.resting_orders()
-        for report in resting:
-            _LOG.info("cancelling an order of an earlier run", link_id=report.link_id)
-            cancelled.add(report.link_id)
-            try:
-                await desk.cancel(report.symbol, report.link_id, timeout_s=timeout_s)
-            except VenueRejected as e:  # it has just ended by itself; the next round tells
-                _LOG.info("cancel had no effect", link_id=report.link_id, error=str(e))
+        await _cancel(desk, resting, pacer, timeout_s=timeout_s)
     except VenueAuthError:
         raise
     except (VenueError, CorruptDataError) as e:
         _LOG.warning("recovery request failed", error=str(e))
         return False
+    cancelled.update(report.link_id for report in resting)
     for order in orders:
         if not order.settled.is_set():
             await desk.look_up(order)
     return not resting and all(order.settled.is_set() for order in orders)
+
+
+async def _cancel(
+    desk: RecoveryDesk, resting: Sequence[OrderReport], pacer: CancelPacer, *, timeout_s: float
+) -> None:
+    """Ask for the cancellation of as many as the venue's quota admits now."""
+    now_s = asyncio.get_running_loop().time()
+    due = pacer.take([(report.symbol, report.link_id) for report in resting], now_s=now_s)
+    if not due:
+        return
+    _LOG.info("cancelling orders of an earlier run", link_ids=[link_id for _, link_id in due])
+    for outcome in await desk.cancel_batch(due, timeout_s=timeout_s):
+        if isinstance(outcome.error, VenueAuthError):
+            raise outcome.error
+        if outcome.error is not None:  # it may have just ended by itself; the next round tells
+            _LOG.info("cancel had no effect", link_id=outcome.link_id, error=str(outcome.error))

@@ -9,6 +9,7 @@ from decimal import Decimal
 import structlog
 
 from trading_system.domain.errors import (
+    InvariantViolated,
     JournalError,
     OrderDenied,
     Outcome,
@@ -286,7 +287,7 @@ class OrderSender(OrderTracker):
 
     def _cancelling(self, link_id: str) -> TrackedOrder | None:
         order = self._ledger.get(link_id)
-        if order is not None:
+        if order is not None and not order.status.is_final:  # an ended one only owes fills
             order.asked_ns = self._clock.monotonic_ns()
             self._apply(order, OrderEvent.CANCEL_SENT)
         return order
@@ -297,11 +298,11 @@ class OrderSender(OrderTracker):
         self.sent += 1
         try:
             ack = await self._gateway.submit(intent, timeout_s=timeout_s)
-        except asyncio.CancelledError:
-            self._apply(order, OrderEvent.ANSWER_LOST, "cancelled while waiting for the answer")
-            raise
         except VenueError as e:
             self._on_refusal(order, e)
+            raise
+        except BaseException as e:
+            self._on_lost([order], e)
             raise
         self._on_accepted(order, ack.order_id)
         return ack
@@ -317,18 +318,22 @@ class OrderSender(OrderTracker):
             answers = await self._gateway.submit_batch(
                 [order.intent for order in orders], timeout_s=timeout_s
             )
-        except asyncio.CancelledError:
-            for order in orders:
-                self._apply(order, OrderEvent.ANSWER_LOST, "cancelled while waiting for the answer")
-            raise
         except VenueError as e:
             answers = batches.all_failed(links, e)
+        except BaseException as e:
+            self._on_lost(orders, e)
+            raise
         answers = batches.aligned(links, answers, operation="create-batch")
+        violations = []
         for order, answer in zip(orders, answers, strict=True):
-            if isinstance(answer.error, VenueError):
-                self._on_refusal(order, answer.error)
-            else:
-                self._on_accepted(order, answer.order_id)
+            try:
+                self._on_answer(order, answer)
+            except (
+                InvariantViolated
+            ) as e:  # the alarm is raised; the others are judged all the same
+                violations.append(e)
+        if violations:
+            raise violations[0]
         return answers
 
     async def _send_changes(
@@ -352,6 +357,19 @@ class OrderSender(OrderTracker):
         await self._look_up_gone(zip(orders, answers, strict=True), timeout_s=timeout_s)
         return answers
 
+    def _on_lost(self, orders: Iterable[TrackedOrder], error: BaseException) -> None:
+        """Treat every order of a request that ended without an answer as unknown."""
+        is_cancelled = isinstance(error, asyncio.CancelledError)
+        reason = "cancelled while waiting for the answer" if is_cancelled else repr(error)
+        for order in orders:
+            self._apply(order, OrderEvent.ANSWER_LOST, reason)
+
+    def _on_answer(self, order: TrackedOrder, answer: BatchOutcome) -> None:
+        if isinstance(answer.error, VenueError):
+            self._on_refusal(order, answer.error)
+        else:
+            self._on_accepted(order, answer.order_id)
+
     def _on_accepted(self, order: TrackedOrder, order_id: str) -> None:
         self._latency.record("ack", self._clock.monotonic_ns() - order.sent_ns)
         order.order_id = order.order_id or order_id
@@ -371,14 +389,21 @@ class OrderSender(OrderTracker):
         self, judged: Iterable[tuple[TrackedOrder | None, BatchOutcome]], *, timeout_s: float
     ) -> None:
         """Find out how the own orders ended that the venue calls gone; the stream may be late."""
+        violations = []
         try:
             async with asyncio.timeout(timeout_s):
                 for order, answer in judged:
                     is_gone = isinstance(answer.error, VenueError) and answer.error.code in _GONE
-                    if is_gone and order is not None and not order.status.is_final:
+                    if not is_gone or order is None or order.status.is_final:
+                        continue
+                    try:
                         await self.look_up(order)
+                    except InvariantViolated as e:  # the alarm is raised; the others are looked up
+                        violations.append(e)
         except TimeoutError:
             _LOG.warning("gone orders not looked up in time")
+        if violations:
+            raise violations[0]
 
     def _on_refusal(self, order: TrackedOrder, error: VenueError) -> None:
         is_known = isinstance(error, VenueRejected) and error.code in _ALREADY_EXISTS

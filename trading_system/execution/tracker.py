@@ -121,17 +121,25 @@ class OrderTracker:
         """Orders whose request may or may not have reached the venue."""
         return sum(o.status is TrackedStatus.UNKNOWN for o in self._ledger.live)
 
+    @property
+    def doubt_s(self) -> float:
+        """Seconds after which a look-up proves that a request has not reached the venue."""
+        return self._request_life_s + _LOOKUP_MARGIN_S
+
     def resting(self, symbol: str) -> tuple[RestingOrder, ...]:
-        """Return the own opening orders that are, or may be, in the book of ``symbol``."""
+        """Return the own opening orders of ``symbol`` without a settled outcome, oldest first.
+
+        They are, or may be, in the book, or have filled there and the fills are not booked yet.
+        """
         found = []
         for order in self._ledger.resting(symbol):
-            assert order.price is not None
+            assert order.closest_price is not None
             found.append(
                 RestingOrder(
                     link_id=order.intent.link_id,
                     symbol=symbol,
                     side=order.intent.side,
-                    price=order.price,
+                    price=order.closest_price,
                     open_quantity=order.open_quantity,
                     is_settled_in=order.is_settled_in,
                 )
@@ -188,7 +196,7 @@ class OrderTracker:
         nothing and are logged.
         """
         link_id = order.intent.link_id
-        life_s = self._request_life_s + _LOOKUP_MARGIN_S
+        life_s = self.doubt_s
         began_ns, amendment = self._clock.monotonic_ns(), order.amendment
         age_s = (began_ns - order.sent_ns) / _NS_PER_S
         try:

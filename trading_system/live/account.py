@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
 from typing import Protocol
 
@@ -23,6 +23,7 @@ _MAX_MISSES = 6
 _HOLD = "reconciliation"
 _OVERLAP_MS = 5_000
 _NS_PER_S = 1_000_000_000
+_FLAT = Decimal(0)
 
 
 class AccountQueries(Protocol):
@@ -138,6 +139,7 @@ class Reconciler:
         self.comparisons = 0
         self.differences = 0
         self.misses = 0
+        self._suspected: dict[str, tuple[Decimal, Decimal]] = {}
 
     async def adopt(self) -> None:
         """Take over the positions that exist at the venue before the first order."""
@@ -151,6 +153,11 @@ class Reconciler:
         self._compared_ns = self._clock.monotonic_ns()
         self.positions_agree = True
         self.venue = self.local()
+
+    @property
+    def is_suspicious(self) -> bool:
+        """Whether the newest reading found a difference: compare again soon."""
+        return bool(self._suspected)
 
     @property
     def compared_age_s(self) -> float | None:
@@ -209,24 +216,41 @@ class Reconciler:
     async def compare(self) -> bool | None:
         """Compare once and return whether both sides agree, None where that cannot be said.
 
-        A difference says nothing while an order is at work: its fill may be under way.
+        A difference of a symbol with an order at work may be a fill under way: such orders are
+        looked up, and it is a difference if the next comparison finds both sides as they were.
         """
-        was_at_work, before = bool(self._engine.live_orders), self.local()
+        at_work, before = self._at_work(), self.local()
         reports = [r for r in await self._queries.positions() if r.quantity]
+        self.venue_stops = {r.symbol: r.stop_price for r in reports}
         venue = {r.symbol: r.quantity for r in reports}
         if self.local() != before:
             return None
-        if venue != before and (was_at_work or self._engine.live_orders):
+        differing = _differing(before, venue)
+        known, self._suspected = self._suspected, differing
+        at_work |= self._at_work()
+        if differing and differing.keys() <= at_work and not known.items() & differing.items():
+            await self._look_up(differing)
             return None
+        return self._judge(before, venue)
+
+    def _judge(self, local: dict[str, Decimal], venue: dict[str, Decimal]) -> bool:
         self.comparisons += 1
         self._compared_ns = self._clock.monotonic_ns()
         self.venue = venue
-        self.venue_stops = {r.symbol: r.stop_price for r in reports}
-        self.positions_agree = venue == before
+        self.positions_agree = venue == local
         if not self.positions_agree:
             self.differences += 1
-            _LOG.error("positions differ", local=_text(before), venue=_text(venue))
+            _LOG.error("positions differ", local=_text(local), venue=_text(venue))
         return self.positions_agree
+
+    def _at_work(self) -> set[str]:
+        return {order.intent.symbol for order in self._engine.live_orders}
+
+    async def _look_up(self, symbols: Collection[str]) -> None:
+        """Book the fills that the private stream may owe."""
+        for order in self._engine.live_orders:
+            if order.intent.symbol in symbols:
+                await self._engine.look_up(order)
 
     def local(self) -> dict[str, Decimal]:
         """Return the local positions that are not flat, signed, base currency."""
@@ -253,6 +277,14 @@ def own_part(fills: Sequence[Fill], symbol: str, position: Decimal) -> Decimal:
     if total != position or own * position <= 0:
         return Decimal(0)
     return min(own, position, key=abs)
+
+
+def _differing(
+    local: dict[str, Decimal], venue: dict[str, Decimal]
+) -> dict[str, tuple[Decimal, Decimal]]:
+    """Return local and venue quantity of each symbol in which they differ."""
+    both = {s: (local.get(s, _FLAT), venue.get(s, _FLAT)) for s in local.keys() | venue.keys()}
+    return {symbol: pair for symbol, pair in both.items() if pair[0] != pair[1]}
 
 
 def _text(positions: dict[str, Decimal]) -> dict[str, str]:

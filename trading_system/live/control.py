@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import asdict, is_dataclass
 from typing import Any, Literal
 
@@ -109,6 +110,8 @@ async def execute(
 ) -> dict[str, Any]:
     """Work one parent order through the performance optimizer and return its cost analysis.
 
+    A market maker quotes nothing of the symbol meanwhile: own orders must not meet.
+
     Raises
     ------
     ValidationError
@@ -119,11 +122,25 @@ async def execute(
         raise ValidationError(f"{symbol} is not traded here; TRADING_SYMBOLS has {traded}")
     performance = session.optimizers.performance
     if algorithm is None:
-        answer = await performance.optimize_order_execution(symbol, side, quantity, urgency=urgency)
+        async with _without_quotes(session, symbol):
+            answer = await performance.optimize_order_execution(
+                symbol, side, quantity, urgency=urgency
+            )
     else:
         parent = _parent(session, symbol, side, quantity, algorithm=algorithm, urgency=urgency)
-        _, answer = await performance.execute_parent(parent)
+        async with _without_quotes(session, symbol):
+            _, answer = await performance.execute_parent(parent)
     return plain_answer(answer)
+
+
+@asynccontextmanager
+async def _without_quotes(session: TradingSession, symbol: str) -> AsyncIterator[None]:
+    if session.making is None:
+        yield
+        return
+    # Quotes that could not be cancelled stay known to the gate, which refuses to trade with them.
+    async with session.making.maker.standing_aside(symbol, "an order of the operator"):
+        yield
 
 
 async def close(session: TradingSession, symbol: str) -> dict[str, Any] | Literal[False]:

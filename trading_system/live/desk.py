@@ -122,6 +122,19 @@ class TradingDesk:
         end_ns = self._ended_ns if self._ended_ns is not None else self.clock.monotonic_ns()
         return (end_ns - self._started_ns) / _NS_PER_S
 
+    @property
+    def left_behind(self) -> str | None:
+        """What the stop could not bring to an end, None if nothing or if no session began."""
+        if self.session is None or not self.is_ended:
+            return None
+        if self.truth is None:
+            return "the venue could not be asked whether own orders are left"
+        if self.truth.own_open_orders:
+            return f"{self.truth.own_open_orders} own orders are still open at the venue"
+        if unsettled := len(self.session.engine.live_orders):
+            return f"{unsettled} own orders have no known outcome"
+        return None
+
     def live_session(self) -> TradingSession:
         """Return the session of a running desk.
 

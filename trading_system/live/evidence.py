@@ -143,8 +143,9 @@ def snapshot_of(desk: TradingDesk, health: Health) -> SystemSnapshot:
         active_positions=sum(bool(p.quantity) for p in portfolio.positions) if portfolio else 0,
         position_local=_local_positions(session),
         position_venue=truth.positions if truth else _last_compared(desk),
+        position_venue_age_s=None if truth else _compared_age_s(desk),
         open_orders=truth.open_orders if truth else None,
-        own_open_orders=truth.own_open_orders if truth else None,
+        own_open_orders=truth.own_open_orders if truth else _own_orders(desk),
         protective_stops=truth.protective_stops if truth else _live_stops(session),
         equity_quote=format(portfolio.equity, "f") if portfolio else None,
         drawdown_pct=_rounded(losses.drawdown_pct) if losses else None,
@@ -209,6 +210,20 @@ def _last_compared(desk: TradingDesk) -> dict[str, str] | None:
         return None  # after the end only the final check counts, and it got no answer
     venue = desk.session.reconciler.venue
     return {symbol: plain(quantity) for symbol, quantity in venue.items()}
+
+
+def _compared_age_s(desk: TradingDesk) -> float | None:
+    if _last_compared(desk) is None or desk.session is None:
+        return None
+    age_s = desk.session.reconciler.compared_age_s
+    return None if age_s is None else round(age_s, 1)
+
+
+def _own_orders(desk: TradingDesk) -> int | None:
+    """Return the own orders at work by the own books, None after the end: the venue says then."""
+    if desk.session is None or desk.is_ended:
+        return None
+    return len(desk.session.engine.live_orders)
 
 
 def _live_stops(session: TradingSession | None) -> int | None:

@@ -55,7 +55,8 @@ def engine_of(
         clock=clock,
         latency=connection.latency,
         run_id=run_id,
-        request_life_s=settings.bybit.recv_window_ms / 1_000,
+        # A request may leave, with a stamp of its own, as late as when patience with it ends.
+        request_life_s=settings.bybit.recv_window_ms / 1_000 + settings.bybit.request_timeout_s,
         clock_offset_ms=clock_offset_ms,
         on_booked=on_booked,
         on_funded=on_funded,

@@ -93,6 +93,7 @@ class InventoryStops:
         self._pause = pause
         self._rested: dict[str, _Rested] = {}
         self._turns: dict[str, int] = {}
+        self._signs: dict[str, int] = {}
         self._due: set[str] = set()
         self._changed = asyncio.Event()
         self.requests = 0
@@ -102,8 +103,11 @@ class InventoryStops:
         own, rested = self._own_part(symbol), self._rested.get(symbol)
         if rested is not None and own * rested.side.sign <= 0:
             del self._rested[symbol]  # the venue dropped the stop with the position it guarded
-        if not own:
+        if own * self._signs.get(symbol, 0) <= 0:
+            # Flat or turned, even if it turns back before the answer to a request comes.
             self._turns[symbol] = self._turns.get(symbol, 0) + 1
+        self._signs[symbol] = (own > 0) - (own < 0)
+        if not own:
             return
         if self._needs(symbol, own):
             self._due.add(symbol)

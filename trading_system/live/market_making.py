@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from trading_system.domain.ports import Clock
 from trading_system.execution.engine import ExecutionEngine
 from trading_system.live.feed import MarketFeed, SymbolState
 from trading_system.live.inventory_stops import InventoryStops
+from trading_system.live.markout import MarkOut
 from trading_system.live.mids import MidHistory
 from trading_system.live.quoting import QuotingDesk
 from trading_system.risk.attribution import ProfitAttribution
@@ -40,6 +42,10 @@ class Maker(Protocol):
 
     async def wind_down(self) -> bool:
         """Quote no more, cancel every quote; return whether the venue confirmed it."""
+        ...
+
+    def standing_aside(self, symbol: str, reason: str) -> AbstractAsyncContextManager[bool]:
+        """Quote nothing of ``symbol`` inside the block; tell it whether its quotes are gone."""
         ...
 
     def on_book_change(self, symbol: str) -> None:
@@ -80,6 +86,8 @@ class MarketMaking:
         self._portfolio = portfolio
         self._book_of = book_of
         self._mids = MidHistory()
+        self._marks: dict[str, Decimal] = {}
+        self._markout = MarkOut()
 
     def adopt(self) -> None:
         """Take over the positions that the portfolio adopted, before the first fill."""
@@ -99,6 +107,8 @@ class MarketMaking:
         """
         before = self._mids.before(fill.symbol, fill.ts_exchange_ns)
         self.attribution.on_fill(fill, self._mid(fill.symbol) if before is None else before)
+        if fill.is_maker:
+            self._markout.on_fill(fill)
         self.stops.note(fill.symbol)
 
     def on_funded(self, symbol: str, amount: Decimal) -> None:
@@ -107,6 +117,7 @@ class MarketMaking:
 
     def on_mark(self, symbol: str, price: Decimal) -> None:
         """Value the inventory at the mark price that the portfolio was given."""
+        self._marks[symbol] = price
         self.attribution.mark(symbol, price)
 
     def on_market(self, symbol: str) -> None:
@@ -114,6 +125,7 @@ class MarketMaking:
         mid, ts_ns = self._mid(symbol), self._book_of(symbol).book.ts_exchange_ns
         if mid is not None and ts_ns is not None:
             self._mids.note(symbol, ts_ns, mid)
+            self._markout.on_mid(symbol, ts_ns, mid)
         self.maker.on_book_change(symbol)
 
     async def wind_down(self) -> None:
@@ -130,7 +142,10 @@ class MarketMaking:
             _LOG.info("the market maker has ended", is_confirmed=is_confirmed)
 
     def figures(self) -> dict[str, Any]:
-        """Return what the market maker has done, JSON-safe; money as texts, quote currency."""
+        """Return what the market maker has done, JSON-safe; money as texts, quote currency.
+
+        Fees are positive when paid, everything else is positive when earned.
+        """
         stats = self.maker.collect_performance_stats()
         split = self.attribution.total()
         value = split.maker_value + split.taker_value
@@ -141,8 +156,12 @@ class MarketMaking:
             "skipped": stats["skipped"],
             "errors": stats["errors"],
             "inventory": self._inventory(),
+            "inventory_value": self._inventory_value(),
+            "half_spread_bps": _half_spreads(stats["inventory"]),
             "interval": stats["update_interval"],
             "maker_share_pct": round(float(split.maker_value / value) * 100, 4) if value else None,
+            "traded_value": _money(value),
+            "markout": self._markout.figures(),
             "fills": split.fills,
             "unmeasured_fills": split.unmeasured,
             "protective_stops": self.stops.requests,
@@ -176,6 +195,15 @@ class MarketMaking:
     def _inventory(self) -> dict[str, str]:
         return {p.symbol: plain(p.quantity) for p in self._portfolio.positions if p.quantity}
 
+    def _inventory_value(self) -> dict[str, str | None]:
+        """Return the signed value of each position at its newest mark price."""
+        held = [p for p in self._portfolio.positions if p.quantity]
+        marks = self._marks
+        return {
+            p.symbol: _money(p.quantity * marks[p.symbol]) if p.symbol in marks else None
+            for p in held
+        }
+
 
 def market_making_of(
     desk: QuotingDesk,
@@ -205,6 +233,11 @@ def market_making_of(
         timeout_s=settings.bybit.request_timeout_s,
     )
     return MarketMaking(maker, stops=stops, portfolio=portfolio, book_of=feed.symbols.__getitem__)
+
+
+def _half_spreads(inventory: Mapping[str, Mapping[str, Any]]) -> dict[str, float | None]:
+    found = {symbol: row["half_spread_bps"] for symbol, row in inventory.items()}
+    return {s: None if half is None else round(half, 3) for s, half in found.items()}
 
 
 def _money(amount: Decimal) -> str:

@@ -96,13 +96,17 @@ class QuotingDesk:
     def quote_view(self, symbol: str) -> QuoteView | None:
         """Return the newest view of the decision book, None without a trusted two-sided one.
 
-        A quiet book stays young as long as level 1 vouches for it.
+        A quiet book stays young as long as level 1 vouches for it. There is none either while the
+        position is not this system's alone: quotes would trade away what somebody else holds.
         """
         state = self._feed.symbols.get(symbol)
         if state is None:
             return None
         stamp_ns, prices, book = state.last_message_ns(), state.best_prices(), state.book
         if prices.bid is None or prices.ask is None or stamp_ns is None:
+            return None
+        position = self._portfolio.position(symbol).quantity
+        if position != self._engine.own_quantity(symbol):
             return None
         mid, microprice = book.mid, book.microprice()
         assert mid is not None  # both sides are there
@@ -114,7 +118,7 @@ class QuotingDesk:
             mid=mid,
             microprice=microprice,
             age_s=max(0.0, (self._clock.monotonic_ns() - stamp_ns) / _NS_PER_S),
-            position=self._portfolio.position(symbol).quantity,
+            position=position,
         )
 
     def may_open(self) -> bool:

@@ -53,12 +53,15 @@ from trading_system.venues.bybit.reading import BybitReads
 from trading_system.venues.bybit.streams import StreamCallbacks
 
 _LOG = structlog.get_logger(__name__)
+_RECOVERY_S = 15.0
+_RECOVERY_MARGIN_S = 4.0
 _READY_S = 20.0
 _POLL_S = 0.02
 _DRAIN_S = 10.0
 _FLATTEN_S = 15.0
 _FLATTEN_ATTEMPTS = 3
 _COMPARE_EVERY_S = 5.0
+_COMPARE_AGAIN_S = 1.0
 _MARK_EVERY_S = 0.5
 _PROBE_EVERY_S = 5.0
 _CLOCK_EVERY_ROUNDS = 12
@@ -260,7 +263,11 @@ class TradingSession:
         # Compiling or loading a kernel later would stall the tick path; here, only this thread.
         await asyncio.to_thread(kernels.warm)
         self.engine.holds.set(_STARTING, TradingState.HALTED, "the system is starting")
-        await self.engine.recover(timeout_s=self._timeout_s, is_fresh_account=is_fresh_account)
+        await self.engine.recover(
+            deadline_s=max(_RECOVERY_S, self.engine.doubt_s + _RECOVERY_MARGIN_S),
+            timeout_s=self._timeout_s,
+            is_fresh_account=is_fresh_account,
+        )
         if is_fresh_account:
             self.engine.losses.reset()
         await self.reconciler.adopt()
@@ -380,7 +387,8 @@ class TradingSession:
     async def _compare_forever(self) -> None:
         rounds = 0
         while True:
-            await asyncio.sleep(_COMPARE_EVERY_S)
+            is_suspicious = self.reconciler.is_suspicious
+            await asyncio.sleep(_COMPARE_AGAIN_S if is_suspicious else _COMPARE_EVERY_S)
             rounds += 1
             is_answered = await self.reconciler.check()
             if not is_answered or rounds % _CLOCK_EVERY_ROUNDS == 0:
@@ -421,7 +429,11 @@ class TradingSession:
     # --- the end ------------------------------------------------------------------------------
 
     async def drain(self) -> None:
-        """Start no new trades, pull quotes, give parents a bounded time, flatten if asked to."""
+        """Start no new trades, pull quotes, give parents a bounded time, flatten if asked to.
+
+        Positions are closed only when no own order is left that could open them again, or when
+        time for that is up.
+        """
         self.last_frames_per_second = self.feed.frames_per_second()
         self._is_ending = True
         trader = self.trader
@@ -432,6 +444,7 @@ class TradingSession:
         if not await _becomes_true(lambda: not trader.busy_symbols, within_s=_DRAIN_S):
             _LOG.warning("parents still at work", symbols=sorted(trader.busy_symbols))
         if self._settings.strategy.flatten_on_stop:
+            await cancel_and_settle(self.engine, timeout_s=self._timeout_s)
             await self._flatten()
 
     async def _flatten(self) -> None:
@@ -450,7 +463,7 @@ class TradingSession:
         that protect open positions.
         """
         self._is_ending = True
-        left = await cancel_and_settle(self.engine, clock=self._clock, timeout_s=self._timeout_s)
+        left = await cancel_and_settle(self.engine, timeout_s=self._timeout_s)
         await self.signals.cleanup()
         self._release_collector()
         if left:

@@ -84,7 +84,9 @@ class SystemSnapshot:
     the reasons why trading is not ACTIVE. ``drawdown_pct`` is the fall from the equity peak, not
     negative; ``daily_pnl_pct`` is the change since midnight UTC, both of equity. ``loop`` is the
     summary of :class:`~trading_system.monitoring.loop_lag.LoopLag`; ``market_maker`` holds
-    the figures of a market maker, None under another strategy.
+    the figures of a market maker, None under another strategy. ``position_venue_age_s`` is how long
+    ago the venue's side was read while running; ``own_open_orders`` is the own books' count until
+    the venue was read at the stop.
     """
 
     state: str
@@ -128,6 +130,7 @@ class SystemSnapshot:
     loop: dict[str, Any] | None = None
     execution: dict[str, Any] = field(default_factory=dict)
     position_own: dict[str, str] = field(default_factory=dict)
+    position_venue_age_s: float | None = None
     market_maker: dict[str, Any] | None = None
 
 
@@ -144,6 +147,7 @@ def status_of(snapshot: SystemSnapshot) -> dict[str, Any]:
         health_target=snapshot.targets["system_health_score"],
         system_p95_ms=snapshot.system_p95_ms,
         system_target_ms=snapshot.targets["system_latency_ms"],
+        works_parents=snapshot.market_maker is None,
     )
     is_active = snapshot.state in {"RUNNING", "DEGRADED"}
     return {
@@ -196,6 +200,7 @@ def status_of(snapshot: SystemSnapshot) -> dict[str, Any]:
         "position": {
             "local": snapshot.position_local,
             "venue": snapshot.position_venue,
+            "venue_age_s": snapshot.position_venue_age_s,
             "own": snapshot.position_own,
         },
         "open_orders": snapshot.open_orders,

@@ -7,10 +7,18 @@ import random
 from decimal import Decimal
 
 import pytest
-from quoting_venue import FakeQuotingVenue, VirtualTime, refusal, rejection, silence
+from quoting_venue import (
+    FakeQuotingVenue,
+    VirtualTime,
+    instrument,
+    refusal,
+    rejection,
+    silence,
+)
 from structlog.testing import capture_logs
 
 from agents import MarketMaker
+from agents.market_maker.quoting import Quoter, Scale
 from trading_system.config.sections import MarketMakerSettings, PerformanceSettings, RiskSettings
 from trading_system.domain.errors import (
     InvariantViolated,
@@ -19,6 +27,7 @@ from trading_system.domain.errors import (
     VenueRateLimited,
 )
 from trading_system.domain.orders import Side
+from trading_system.domain.ports import QuoteView
 
 D = Decimal
 
@@ -410,6 +419,67 @@ async def test_changed_book_wakes_the_loop_between_its_looks():
 
     await time.until_done(session())
     assert moved_after == [3]  # away from the market; those that follow it rely on them
+
+
+async def test_standing_aside_empties_one_symbol_and_leaves_the_others():
+    venue = FakeQuotingVenue("BTCUSDT", "ETHUSDT")
+    mm = maker(venue)
+    await mm.cycle()
+    async with mm.standing_aside("BTCUSDT", "a test") as is_clear:
+        assert is_clear
+        await step(venue, mm)
+        assert venue.resting_orders("BTCUSDT") == ()
+        assert len(venue.resting_orders("ETHUSDT")) == 6
+        stats = mm.collect_performance_stats()["inventory"]
+        assert "operator" in stats["BTCUSDT"]["silence"]
+        assert stats["ETHUSDT"]["silence"] is None
+        assert await mm.guard() == ()
+    await step(venue, mm)
+    assert len(venue.resting_orders("BTCUSDT")) == 6
+
+
+async def test_standing_aside_for_two_orders_lasts_until_both_have_ended():
+    venue = FakeQuotingVenue()
+    mm = maker(venue)
+    await mm.cycle()
+    async with mm.standing_aside("BTCUSDT", "one"):
+        async with mm.standing_aside("BTCUSDT", "two"):
+            pass
+        await step(venue, mm)
+        assert venue.resting_orders("BTCUSDT") == ()
+    async with mm.standing_aside("OTHER", "not quoted") as is_clear:
+        assert is_clear
+
+
+async def test_the_quoted_half_spread_is_told_and_kept_while_nothing_is_quoted():
+    venue = FakeQuotingVenue()
+    mm = maker(venue)
+    assert mm.collect_performance_stats()["inventory"]["BTCUSDT"]["half_spread_bps"] is None
+    await mm.cycle()
+    bid, ask = (venue.side(side)[0].price for side in (Side.BUY, Side.SELL))
+    half = float((ask - bid) / 2 / D(60_000)) * 10_000
+    mm.pause("a test")
+    await step(venue, mm)
+    told = mm.collect_performance_stats()["inventory"]["BTCUSDT"]["half_spread_bps"]
+    assert told == pytest.approx(half)
+
+
+@pytest.mark.parametrize("quoting", ["atr", "avellaneda-stoikov"])
+async def test_both_ways_of_quoting_stand_at_a_comparable_distance(quoting):
+    # A minute of the embedded market: a range of 60 bps, a volatility of 13 bps in a second.
+    quoter = Quoter(instrument(), MarketMakerSettings(quoting=quoting), maker_fee=0.0002)
+    view = QuoteView(
+        symbol="BTCUSDT",
+        bid=D("59999.5"),
+        ask=D("60000.5"),
+        mid=60_000.0,
+        microprice=60_000.0,
+        age_s=0.1,
+        position=D(0),
+    )
+    half = quoter.quotes(view, Scale(360.0, 13e-4)).half_spread_bps
+    assert half is not None
+    assert 2.5 <= half <= 3.6
 
 
 async def test_statistics_have_every_key_from_the_start():

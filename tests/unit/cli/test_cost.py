@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from frozen_books import frozen_bybit
 
+from trading_system.cli.cost_table import plain
 from trading_system.config.settings import load_settings
 from trading_system.cost_simulator.simulator import CostSimulator
 
@@ -33,15 +34,42 @@ async def test_the_command_prints_what_python_answers(command: Command, frozen: 
         passing["book"].pop("age_ms")
         passing["book"].pop("ticks_per_s")
     assert (done.code, answer) == (0, expected)
-    assert answer["slippage_bps"] == pytest.approx(21.0 + 2 / 3, abs=1e-9)
+    assert answer["slippage_bps"] == pytest.approx(21.0 + 2 / 3, abs=1e-6)
 
 
 async def test_people_get_a_table_with_units(command: Command, frozen: None) -> None:
     done = await command(*TRADE)
     assert done.code == 0
-    assert "buy 6 BTCUSDT on bybit, market" in done.out
-    for text in ("21.667 bps", "quote", "0.0 % / 100.0 %", "tier VIP 0", "1.000 bps, given"):
+    assert "buy 6 base BTCUSDT on bybit, market" in done.out
+    for text in ("21.667 bps", "USDT", "0.0 % / 100.0 %", "tier VIP 0", "1.000 bps, given"):
         assert text in done.out
+    for text in ("interval: volatility", "instead, in slices", "spread and walk of the book"):
+        assert text in done.out
+
+
+async def test_the_table_of_a_limit_order_says_what_is_assumed(
+    command: Command, frozen: None
+) -> None:
+    limit = ("--order-type", "limit", "--price", "99.5")
+    done = await command(*TRADE, *limit)
+    for text in ("maker fill (assumed)", "within 60 s at", "99.5", "completed at the market"):
+        assert text in done.out
+    assert "slices" not in done.out
+    cancelled = await command(*TRADE, *limit, "--unfilled", "cancelled")
+    assert "cancelled: the figures below" in cancelled.out
+    crossing = await command(*TRADE, "--order-type", "limit", "--price", "100.15")
+    assert "taken at once" in crossing.out
+    whole = await command(*TRADE, "--order-type", "limit", "--price", "100.5")
+    assert "crosses whole" in whole.out
+    own = await command(*TRADE, "--taker-bps", "3", "--unit", "usd")
+    assert "own rates, given with the request" in own.out
+    assert "buy 6 USD BTCUSDT (0.06 base)" in own.out
+
+
+def test_quantities_have_no_exponents() -> None:
+    assert [plain(value) for value in (6.0, 1e-5, 1234567.5, 2e-15)] == [
+        "6", "0.00001", "1,234,567.5", "0.000000000000002",
+    ]  # fmt: skip
 
 
 async def test_watch_ends_after_the_count_and_writes_one_document_each(

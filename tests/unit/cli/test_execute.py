@@ -78,6 +78,49 @@ def test_a_system_that_starts_or_hangs_is_never_joined_by_a_second_one(tmp_path:
     assert desk.asked == []
 
 
+ORDER: dict[str, Any] = {
+    "symbol": "BTCUSDT",
+    "side": "Buy",
+    "chunks_executed": 2,
+    "total_filled": 0.05,
+    "total_quantity": 0.05,
+    "average_price": 65_100.5,
+    "arrival_mid": 65_090.0,
+    "average_slippage_bps": 1.613,
+    "fees": 1.79,
+    "fees_bps": 5.5,
+    "duration_ms": 120.0,
+    "reason": "",
+}
+
+
+def test_a_parent_order_is_told_in_six_rows() -> None:
+    told = rows({"success": True, "error": None, "order_result": ORDER, "microstructure": {"a": 1}})
+    assert told == [
+        ("result", "done in 0.12 s"),
+        ("order", "Buy 0.05 BTCUSDT"),
+        ("filled", "0.05 in 2 orders"),
+        ("price", "65,100.5, middle at arrival 65,090"),
+        ("slippage", "1.61 bps, + is cost"),
+        ("fees", "1.7900 USDT, 5.50 bps of traded value"),
+    ]
+
+
+def test_a_refusal_says_why_first() -> None:
+    nothing = dict.fromkeys(("average_price", "average_slippage_bps", "fees_bps"))
+    order = ORDER | nothing | {"total_filled": 0.0, "chunks_executed": 0, "fees": 0.0}
+    told = rows({"success": False, "error": "self_cross: no", "order_result": order})
+    assert len(told) == 6
+    assert told[0] == ("result", "refused or failed: self_cross: no")
+    assert told[3] == ("price", "n/a: nothing filled")
+    partly = ORDER | {"total_filled": 0.01, "reason": "time is over", "arrival_mid": None}
+    told = rows({"success": False, "error": None, "order_result": partly})
+    assert told[0] == ("result", "partly done: time is over")
+    assert told[3] == ("price", "65,100.5")
+    told = rows({"success": False, "error": "no quote", "order_result": None})
+    assert told == [("result", "refused or failed: no quote")]
+
+
 def test_nested_figures_become_rows() -> None:
     answer = {"success": True, "metrics": {"a": {"b": 1}, "c": None}}
     assert rows(answer) == [("success", "True"), ("metrics.a.b", "1"), ("metrics.c", "None")]

@@ -58,10 +58,10 @@ async def test_a_hand_made_book_gives_hand_computed_numbers(simulator: CostSimul
     answer = buy(simulator)
     # Asks 100.1 x 2, 100.2 x 3, 100.5 x 1: mean 100.21666..., mid 100, taker fee of VIP 0 0.055 %.
     mean = (100.1 * 2 + 100.2 * 3 + 100.5) / 6
-    assert answer["fill_price_quote"] == pytest.approx(mean, rel=1e-12)
-    assert answer["slippage_bps"] == pytest.approx(21.0 + 2 / 3, abs=1e-9)
-    assert answer["fees_bps"] == pytest.approx(5.5 * mean / 100, abs=1e-9)
-    assert answer["fees_quote"] == pytest.approx(0.00055 * mean * 6, abs=1e-9)
+    assert answer["fill_price_quote"] == pytest.approx(mean, rel=1e-9)
+    assert answer["slippage_bps"] == pytest.approx(21.0 + 2 / 3, abs=1e-6)
+    assert answer["fees_bps"] == pytest.approx(5.5 * mean / 100, abs=1e-6)
+    assert answer["fees_quote"] == pytest.approx(0.00055 * mean * 6, abs=1e-8)
     assert answer["market_impact_bps"] == 0.0
     assert answer["notional_quote"] == pytest.approx(600.0, abs=1e-9)
     assert (answer["maker_pct"], answer["taker_pct"]) == (0.0, 100.0)
@@ -261,3 +261,114 @@ async def test_the_fitted_model_is_timed_and_asked_for_limit_orders_only(
     assert market["latency"]["maker_taker_us"] is None
     assert limit["latency"]["maker_taker_us"] == 0.0
     assert 0.0 < limit["maker_pct"] <= 100.0
+
+
+LIMIT: dict[str, Any] = {"order_type": "limit", "price": 99.9, "volatility_bps": 5}
+
+
+async def test_a_limit_order_says_what_is_assumed_of_it(simulator: CostSimulator) -> None:
+    answer = buy(simulator, 1, **LIMIT)
+    limit = answer["limit"]
+    assert limit["maker_fill_price_quote"] == 99.9
+    assert limit["completion_price_quote"] > 100.1
+    assert (limit["unfilled"], limit["horizon_s"]) == ("taken", 60.0)
+    p = limit["fill_probability"]
+    mean = p * 99.9 + (1 - p) * limit["completion_price_quote"]
+    assert answer["fill_price_quote"] == pytest.approx(mean, abs=1e-3)
+    assert answer["interval"]["mean_bps"] == answer["net_cost_bps"]
+    assert buy(simulator)["limit"] is None
+
+
+async def test_a_cancelled_limit_order_is_priced_as_it_fills(simulator: CostSimulator) -> None:
+    answer = buy(simulator, 1, **LIMIT, unfilled="cancelled")
+    limit = answer["limit"]
+    assert (limit["unfilled"], limit["completion_price_quote"]) == ("cancelled", None)
+    assert 0.0 < limit["fill_probability"] < 1.0
+    assert (answer["fill_price_quote"], answer["maker_pct"]) == (99.9, 100.0)
+    assert answer["net_cost_bps"] == pytest.approx(-10.0 + 1.998, abs=1e-6)
+
+
+async def test_a_hopeless_price_has_a_plain_zero_for_its_probability(
+    simulator: CostSimulator,
+) -> None:
+    answer = buy(simulator, 1, order_type="limit", price=90, volatility_bps=0.1)
+    assert (answer["limit"]["fill_probability"], answer["maker_pct"]) == (0.0, 0.0)
+    assert answer["taker_pct"] == 100.0
+
+
+async def test_an_order_that_crosses_whole_has_no_maker_fill(simulator: CostSimulator) -> None:
+    answer = buy(simulator, 1, order_type="limit", price=101)
+    limit = answer["limit"]
+    assert (limit["at_once_pct"], limit["maker_fill_price_quote"]) == (100.0, None)
+    assert (answer["maker_source"], answer["maker_pct"]) == ("none", 0.0)
+
+
+@pytest.mark.parametrize("quantity", [0.37, 3.1, 7.77, 40.0])
+@pytest.mark.parametrize("more", [{}, LIMIT])
+async def test_what_is_shown_adds_up_as_shown(
+    simulator: CostSimulator, quantity: float, more: dict[str, Any]
+) -> None:
+    answer = buy(simulator, quantity, **more)
+    for unit in ("bps", "quote"):
+        parts = [answer[f"{name}_{unit}"] for name in ("slippage", "fees", "market_impact")]
+        assert answer[f"net_cost_{unit}"] == sum(parts)
+        assert all(part == round(part, 8) for part in parts)
+
+
+async def test_own_fees_are_shown_as_such(simulator: CostSimulator) -> None:
+    answer = buy(simulator, 1, taker_bps=3, maker_bps=-0.5)
+    fees = answer["fees"]
+    assert (fees["tier"], fees["maker_bps"], fees["taker_bps"]) == ("own", -0.5, 3.0)
+    assert answer["fees_bps"] == pytest.approx(3.0 * 1.001, abs=1e-6)
+    assert "taker of tier VIP 0" in buy(simulator, 1, maker_bps=1)["fees"]["source"]
+
+
+async def test_shipped_models_speak_in_their_own_market_only(
+    feed: FrozenFeed, clock: ManualClock
+) -> None:
+    # Within the range of the shipped coefficients: narrow and deep.
+    for environment, source, interval in (
+        ("simulated", "model", "model"),
+        ("testnet", "touch", "volatility"),
+    ):
+        settings = Settings(environment=environment)
+        async with CostSimulator(settings, feeds=[feed], clock=clock) as simulator:
+            feed.show(SYMBOL, [(100.0, 200.0)], [(100.01, 200.0), (100.02, 200.0)])
+            resting = buy(simulator, 1, order_type="limit", price=100, volatility_bps=2)
+            market = buy(simulator, 2, volatility_bps=2)
+        assert (resting["maker_source"], market["interval"]["source"]) == (source, interval)
+        expected = "synthetic market" if source == "model" else None
+        assert resting["limit"]["fitted_on"] == market["interval"]["fitted_on"] == expected
+    # Half the spread and the fee are charged at once, whatever the imbalance of the book.
+    assert market["interval"]["p50_bps"] >= 0.5 + 5.5
+
+
+@pytest.mark.parametrize(
+    ("exchange", "instrument", "currency"),
+    [
+        ("bybit", "ETHUSDT", "USDT"),
+        ("bybit", "ETHPERP", "USDC"),
+        ("bybit", "ETHUSDT-25DEC26", "USDT"),
+        ("bybit", "ODD", None),
+        ("okx", "ETH-BTC", "BTC"),
+        ("okx", "ODD", None),
+    ],
+)
+async def test_the_quote_currency_is_named(
+    exchange: str, instrument: str, currency: str | None, clock: ManualClock
+) -> None:
+    feed = FrozenFeed(exchange, instrument, clock=clock)
+    feed.show(instrument)
+    async with CostSimulator(
+        Settings(), exchange, instrument, feeds=[feed], clock=clock
+    ) as simulator:
+        assert buy(simulator, 1)["quote_currency"] == currency
+
+
+async def test_the_default_instrument_follows_the_exchange(clock: ManualClock) -> None:
+    feed = FrozenFeed("okx", "BTC-USDT-SWAP", clock=clock)
+    feed.show("BTC-USDT-SWAP")
+    async with CostSimulator(Settings(), " OKX", feeds=[feed], clock=clock) as simulator:
+        assert buy(simulator, 1)["instrument"] == "BTC-USDT-SWAP"
+        named = buy(simulator, 1, exchange="Okx ", instrument="btc-usdt-swap")
+        assert named["instrument"] == "BTC-USDT-SWAP"

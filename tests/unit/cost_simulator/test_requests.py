@@ -42,6 +42,27 @@ def test_names_are_brought_into_the_spelling_of_the_exchange() -> None:
     assert (request.exchange, request.instrument, request.unit) == ("okx", "BTC-USDT-SWAP", "usd")
 
 
+def test_the_instrument_that_is_meant_follows_the_exchange() -> None:
+    for exchange, meant in (("Bybit", "BTCUSDT"), ("okx", "BTC-USDT-SWAP")):
+        request = read_request({**GOOD, "exchange": exchange, "instrument": None})
+        assert request.instrument == meant
+    with pytest.raises(ValidationError, match=r"instrument is missing; .*bybit or okx"):
+        read_request({**GOOD, "exchange": "kraken", "instrument": None})
+
+
+def test_own_fees_may_be_rebates_and_need_not_come_in_pairs() -> None:
+    request = read_request({**GOOD, "maker_bps": "-0.5"})
+    assert (request.maker_bps, request.taker_bps) == (-0.5, None)
+
+
+def test_what_becomes_of_the_unfilled_part_is_one_of_two() -> None:
+    limit = {**GOOD, "order_type": "limit", "price": 1}
+    assert read_request(limit).unfilled == "taken"
+    assert read_request({**limit, "unfilled": "Cancelled"}).unfilled == "cancelled"
+    with pytest.raises(ValidationError, match="taken or cancelled"):
+        read_request({**limit, "unfilled": "kept"})
+
+
 def test_a_limit_order_keeps_its_price() -> None:
     request = read_request({**GOOD, "order_type": "limit", "price": "99.5"})
     assert (request.order_type, request.price) == (OrderType.LIMIT, 99.5)
@@ -74,7 +95,11 @@ def test_a_limit_order_keeps_its_price() -> None:
         ("horizon_s", 1e9, "at most"),
         ("tier", "", "tier"),
         ("tier", "x" * 100, "tier"),
-        ("instrument", None, "missing"),
+        ("unfilled", "taken", "market order leaves nothing"),
+        ("maker_bps", -101, "bps from -100 to 1000"),
+        ("taker_bps", 1001, "negative for a rebate"),
+        ("taker_bps", "nan", "bps from"),
+        ("taker_bps", "x", "bps from"),
         ("exchange", 5, "short text"),
         ("lever", 5, "'lever' is not a key"),
     ],

@@ -292,7 +292,11 @@ async def test_resting_shows_what_may_be_in_the_book_and_what_is_confirmed() -> 
         (orders[0].link_id, True),
         (orders[1].link_id, False),
         (orders[2].link_id, False),
+        (orders[3].link_id, False),
     ]
+    assert found[3].open_quantity == orders[3].quantity  # reported as filled, not booked yet
+    rig.engine.on_fill(fill(orders[3], orders[3].quantity, Decimal(49_997)))
+    assert rig.engine.resting("BTCUSDT") == found[:3]
     assert (found[0].price, found[0].open_quantity) == (orders[0].price, orders[0].quantity)
     assert rig.engine.resting("ETHUSDT") == ()
 

@@ -1,10 +1,13 @@
 """A restart: what earlier runs left open is concluded before the first new order."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from engine_rig import Rig, fill, rejected, report, unavailable
+from virtual_time import VirtualLoop, in_virtual_time
 
 from trading_system.domain.errors import (
     DeadlineExceeded,
@@ -13,7 +16,14 @@ from trading_system.domain.errors import (
     ValidationError,
     VenueAuthError,
 )
-from trading_system.domain.orders import OrderIntent, OrderReport, OrderStatus, OrderType, Side
+from trading_system.domain.orders import (
+    BatchOutcome,
+    OrderIntent,
+    OrderReport,
+    OrderStatus,
+    OrderType,
+    Side,
+)
 from trading_system.execution.tracking import TrackedStatus
 from trading_system.risk.limits import TradingState
 from trading_system.risk.losses import LossState
@@ -127,11 +137,15 @@ async def test_resting_orders_of_the_project_are_cancelled_and_others_left_alone
     rig = restarted(before)
     cancel = rig.venue.cancel
 
-    async def cancel_once(symbol: str, link_id: str, *, timeout_s: float) -> None:
-        await cancel(symbol, link_id, timeout_s=timeout_s)
+    async def cancel_once(
+        orders: Sequence[tuple[str, str]], *, timeout_s: float
+    ) -> list[BatchOutcome]:
+        for symbol, link_id in orders:
+            await cancel(symbol, link_id, timeout_s=timeout_s)
         del rig.venue.open[0]
+        return [BatchOutcome(link_id=link_id) for _, link_id in orders]
 
-    rig.venue.cancel = cancel_once  # type: ignore[method-assign]  # the fake's own seam
+    rig.venue.cancel_batch = cancel_once  # type: ignore[method-assign]  # the fake's own seam
     assert (await rig.engine.recover()).cancelled == 1
     assert rig.venue.cancelled == [order.link_id]
 
@@ -151,12 +165,12 @@ async def test_a_resting_order_that_ends_by_itself_and_an_outage_only_cost_a_rou
             raise answer
         return answer  # type: ignore[return-value]  # test data
 
-    async def refuse(_symbol: str, _link_id: str, *, timeout_s: float) -> None:
+    async def refuse(orders: Sequence[tuple[str, str]], *, timeout_s: float) -> list[BatchOutcome]:
         rig.venue.known[order.link_id] = report(order, OrderStatus.CANCELLED, Decimal(0))
-        raise rejected(110001)
+        return [BatchOutcome(link_id=link_id, error=rejected(110001)) for _, link_id in orders]
 
     rig.venue.open_orders = open_orders  # type: ignore[method-assign]  # the fake's own seam
-    rig.venue.cancel = refuse  # type: ignore[method-assign]  # the fake's own seam
+    rig.venue.cancel_batch = refuse  # type: ignore[method-assign]  # the fake's own seam
     found = await rig.engine.recover()
     assert found.outcomes[TrackedStatus.CANCELLED] == 1
     assert answers == []
@@ -171,6 +185,42 @@ async def test_a_refused_key_ends_the_recovery_at_once() -> None:
     rig.venue.open_orders = open_orders  # type: ignore[method-assign]  # the fake's own seam
     with pytest.raises(VenueAuthError):
         await rig.engine.recover()
+
+
+async def test_a_key_that_may_not_cancel_ends_the_recovery_at_once() -> None:
+    before, order = await crashed(after_ack=True)
+    before.venue.open = [report(order, OrderStatus.NEW, Decimal(0))]
+    refusal = VenueAuthError("no", venue="fake", operation="cancel", outcome=Outcome.REJECTED)
+    before.venue.failures.append(refusal)
+    with pytest.raises(VenueAuthError):
+        await restarted(before).engine.recover()
+
+
+def test_many_leftovers_are_cancelled_ten_per_second() -> None:
+    asked: list[tuple[float, int]] = []
+
+    async def scenario(loop: VirtualLoop) -> None:
+        before, order = await crashed(after_ack=True)
+        left = [replace(order, link_id=f"ts-0badcafe-{number}") for number in range(2, 27)]
+        before.venue.open = [report(one, OrderStatus.NEW, Decimal(0)) for one in left]
+        before.clock.advance(6.1)
+        rig = restarted(before)
+
+        async def cancel(
+            orders: Sequence[tuple[str, str]], *, timeout_s: float
+        ) -> list[BatchOutcome]:
+            asked.append((loop.time(), len(orders)))
+            links = {link_id for _, link_id in orders}
+            rig.venue.open = [one for one in rig.venue.open if one.link_id not in links]
+            return [BatchOutcome(link_id=link_id) for link_id in links]
+
+        rig.venue.cancel_batch = cancel  # type: ignore[method-assign]  # the fake's own seam
+        assert (await rig.engine.recover()).cancelled == 25
+
+    in_virtual_time(scenario)
+    assert [count for _, count in asked] == [10, 10, 5]
+    assert all(later[0] - sooner[0] >= 1.1 for sooner, later in pairwise(asked))
+    assert asked[-1][0] < 6.0
 
 
 async def test_a_run_id_that_was_used_before_is_refused() -> None:

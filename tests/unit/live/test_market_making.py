@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AbstractAsyncContextManager, nullcontext
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from engine_rig import unavailable
 from session_rig import PRICE, SYMBOL, SessionRig, in_session
 
-from trading_system.domain.errors import Outcome
+from trading_system.domain.errors import Outcome, ValidationError
 from trading_system.domain.instruments import plain
 from trading_system.domain.orders import Fill, Side, TimeInForce
 from trading_system.execution.journal.store import Journal
@@ -266,7 +267,45 @@ def test_the_status_has_the_makers_figures_and_no_success_rate(tmp_path: Path) -
         assert status["market_maker"]["cycles"] > 0
         assert status["success_rate_pct"] is None
         assert status["fees_bps"] == 2.0
-        assert status["performance_compliance"]["success_rate_target_met"] is False
+        assert status["performance_compliance"]["success_rate_target_met"] is True
+        row = next(r for r in status["compliance_targets"] if r["name"] == "success_rate")
+        assert (row["measured"], row["judged"]) == (None, False)
+        assert row["reason"].startswith("not applicable")
+        making_figures = status["market_maker"]
+        assert making_figures["half_spread_bps"][SYMBOL] > 2.0
+        assert Decimal(making_figures["traded_value"]) > 0
+        assert status["own_open_orders"] == len(rig.session.engine.live_orders) > 0
+        assert status["open_orders"] is None  # the venue is read at the stop
+        assert status["position"]["venue_age_s"] is not None
+
+    in_session(work, tmp_path, **MAKER)
+
+
+def test_an_order_of_the_operator_trades_where_own_quotes_stood(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        await asyncio.sleep(6.0)
+        assert len(rig.venue.resting) == 6
+        rig.venue.auto_fill = True
+        answer = await control.execute(
+            rig.session, SYMBOL, "Buy", "0.01", algorithm="market", urgency="NORMAL"
+        )
+        assert answer["success"] is True, answer["error"]
+        assert len(rig.venue.cancelled) == 6  # they made room first
+        rig.venue.auto_fill = False
+        await asyncio.sleep(8.0)
+        assert sides(rig) == {Side.BUY, Side.SELL}  # and came back after it
+
+    in_session(work, tmp_path, **MAKER)
+
+
+def test_an_order_that_makes_no_sense_pulls_no_quote(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        await asyncio.sleep(6.0)
+        with pytest.raises(ValidationError):
+            await control.execute(
+                rig.session, SYMBOL, "Buy", "0.01", algorithm="no", urgency="NORMAL"
+            )
+        assert rig.venue.cancelled == []
 
     in_session(work, tmp_path, **MAKER)
 
@@ -328,6 +367,9 @@ class StuckMaker:
     async def wind_down(self) -> bool:
         await asyncio.Event().wait()
         return False
+
+    def standing_aside(self, symbol: str, reason: str) -> AbstractAsyncContextManager[bool]:
+        return nullcontext(enter_result=False)
 
     def on_book_change(self, symbol: str) -> None: ...
 

@@ -64,6 +64,22 @@ def test_a_figure_on_its_target_meets_it(key: str) -> None:
     assert compliance(edge)[key]
 
 
+def test_without_parent_orders_to_work_the_success_rate_does_not_apply() -> None:
+    maker = replace(MET, success_rate_pct=None, works_parents=False)
+    assert all(compliance(maker).values())
+    assert compliance_state(maker) == "measured"
+    row = next(row for row in compliance_rows(maker) if row["name"] == "success_rate")
+    assert (row["measured"], row["judged"]) == (None, False)
+    assert str(row["reason"]).startswith("not applicable")
+
+
+def test_a_parent_order_that_failed_under_a_market_maker_is_judged_all_the_same() -> None:
+    failed = replace(MET, success_rate_pct=0.0, works_parents=False)
+    assert compliance(failed)["success_rate_target_met"] is False
+    row = next(row for row in compliance_rows(failed) if row["name"] == "success_rate")
+    assert (row["judged"], row["reason"]) == (True, "")
+
+
 def test_system_latency_is_shown_and_judges_nothing() -> None:
     slow = replace(MET, system_p95_ms=9000.0)
     (row,) = [row for row in compliance_rows(slow) if not row["judged"]]

@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import math
 from pathlib import Path
 from statistics import NormalDist
@@ -284,7 +285,90 @@ def test_outside_what_was_fitted_on_the_interval_is_that_of_volatility() -> None
     outside = estimate(inputs(quantity=80.0), slippage=fitted())
     assert outside.slippage_bps + outside.market_impact_bps > 60.0
     assert outside.interval_source == "volatility"
-    assert outside.interval_bps == estimate(inputs(quantity=80.0)).interval_bps
+    low, median, high = outside.interval_bps
+    assert median == outside.net_cost_bps
+    # No narrower than the model at the edge of its range, and half of what nobody displays beside.
+    assert high - low >= interval_width(inside) + outside.market_impact_bps
+    assert high - low > interval_width(estimate(inputs(quantity=80.0)))
+
+
+def interval_width(found: CostEstimate) -> float:
+    return found.interval_bps[2] - found.interval_bps[0]
+
+
+@pytest.mark.parametrize("limit", [None, 99.9])
+def test_half_of_what_is_extrapolated_widens_the_interval(limit) -> None:
+    more = {} if limit is None else {"limit_price": limit}
+    shown, beyond = (estimate(inputs(quantity=q, **more)) for q in (15.0, 60.0))
+    assert beyond.market_impact_bps > 0.0
+    wider = interval_width(beyond) - interval_width(shown)
+    assert wider >= beyond.market_impact_bps * (1.0 if limit is None else 0.5)
+    if limit is None:
+        assert wider == pytest.approx(beyond.market_impact_bps, abs=1e-9)
+
+
+def test_larger_market_orders_never_have_a_narrower_interval() -> None:
+    for model in (None, fitted()):
+        found = [estimate(inputs(quantity=1.2**i), slippage=model) for i in range(26)]
+        sources = [each.interval_source for each in found]
+        start = 0 if model is None else sources.index("volatility")
+        widths = [interval_width(each) for each in found[start:]]
+        assert all(b >= a - 1e-9 for a, b in itertools.pairwise(widths))
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_without_a_model_the_median_of_a_market_order_is_not_below_half_spread_and_fee(
+    side,
+) -> None:
+    for quantity in (0.1, 6.0, 60.0):
+        found = estimate(inputs(side=side, quantity=quantity))
+        assert found.interval_source == "volatility"
+        fee = 5.5 * (1.0 + side.sign * 0.001)
+        assert found.interval_bps[1] >= 10.0 + fee - 1e-9
+
+
+def test_a_limit_order_says_both_prices_and_the_mean_is_of_both() -> None:
+    found = estimate(inputs(limit_price=99.9))
+    ends = found.limit
+    assert ends is not None
+    assert (ends.maker_fill_price, ends.at_once_share) == (99.9, 0.0)
+    assert ends.fill_probability == found.maker_probability
+    assert found.maker_source == "touch"
+    p = ends.fill_probability
+    mean = p * 99.9 + (1.0 - p) * ends.completion_price
+    assert found.fill_price == pytest.approx(mean, abs=1e-9)
+    # A price that ran away is completed above the walk of the present book.
+    assert ends.completion_price > 601.3 / 6
+
+
+def test_where_nothing_rests_no_maker_share_is_claimed(tmp_path: Path) -> None:
+    market = estimate(inputs(), maker=certain(0.5, tmp_path))
+    assert (market.maker_source, market.limit) == ("none", None)
+    crossing = estimate(inputs(limit_price=100.5), maker=certain(0.5, tmp_path))
+    assert crossing.maker_source == "none"
+    assert crossing.limit is not None
+    assert (crossing.limit.at_once_share, crossing.limit.maker_fill_price) == (1.0, None)
+    resting = estimate(inputs(limit_price=99.9), maker=certain(0.5, tmp_path))
+    assert resting.maker_source == "model"
+
+
+def test_an_order_that_is_cancelled_is_priced_as_it_fills() -> None:
+    found = estimate(inputs(limit_price=99.9, unfilled="cancelled"))
+    taken = estimate(inputs(limit_price=99.9))
+    assert found.limit is not None
+    assert found.limit.completion_price is None
+    assert found.limit.fill_probability == taken.limit.fill_probability < 1.0
+    assert found.fill_price == pytest.approx(99.9)
+    assert found.net_cost_bps == pytest.approx(-10.0 + 2.0 * 0.999)
+    assert found.interval_bps[1] == pytest.approx(found.net_cost_bps)
+    part = estimate(inputs(limit_price=100.15, unfilled="cancelled"))
+    assert part.limit.at_once_share == pytest.approx(2.0 / 6.0)
+    assert part.fill_price == pytest.approx((2 * 100.1 + 4 * 100.15) / 6)
+
+
+def test_a_volatility_that_is_too_large_is_refused_in_its_unit() -> None:
+    with pytest.raises(ValidationError, match="less than 10000 bps"):
+        estimate(inputs(volatility=1.5))
 
 
 def test_quantiles_that_miss_the_net_cost_are_not_used() -> None:
@@ -404,7 +488,7 @@ def test_hostile_numbers_are_refused(name, bad) -> None:
     "change",
     [
         {"quantity": 0.0}, {"quantity": 1e308}, {"quantity": 1e9}, {"volatility": 0.0},
-        {"volatility": 1.0},
+        {"volatility": 1.0}, {"unfilled": "kept"},
         {"limit_price": 0.0}, {"limit_price": math.nan}, {"limit_price": 1e308},
         {"limit_price": None}, {"order_type": OrderType.MARKET, "limit_price": 99.0},
         {"fees": dataclasses.replace(FEES, maker=math.nan)},

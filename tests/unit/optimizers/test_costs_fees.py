@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from optimizers.costs.fees import FeeTables, own_rates, tier_key
+from optimizers.costs.fees import FeeTables, own_rates, tier_key, with_own
 from trading_system.domain.errors import ConfigurationError, ValidationError
 
 TABLES = FeeTables.load()
@@ -60,6 +60,20 @@ def test_bybit_has_its_six_levels_and_supreme_for_both_products() -> None:
     assert TABLES.tiers("bybit", "spot") == TABLES.tiers("BYBIT", "Perpetual") == names
 
 
+def test_own_rates_come_before_the_tier_and_say_so() -> None:
+    listed = TABLES.rates("bybit", "perpetual", "VIP 0")
+    assert with_own(listed) is listed
+    both = with_own(listed, maker_bps=-0.5, taker_bps=3.0)
+    assert (both.maker, both.taker, both.tier) == (-0.00005, 0.0003, "own")
+    assert both.source == "given with the request"
+    maker = with_own(listed, maker_bps=1.0)
+    assert (maker.maker, maker.taker) == (0.0001, listed.taker)
+    assert "taker of tier VIP 0" in maker.source
+    taker = with_own(listed, taker_bps=1.0)
+    assert (taker.maker, taker.taker) == (listed.maker, 0.0001)
+    assert "maker of tier VIP 0" in taker.source
+
+
 def test_a_tier_is_found_however_it_is_spelled() -> None:
     assert TABLES.rates("bybit", "spot", "vip-1") is TABLES.rates("Bybit", "SPOT", "VIP_1")
     assert tier_key("Supreme VIP") == "supremevip"
@@ -70,7 +84,7 @@ def test_unknown_names_are_refused_and_existing_ones_told() -> None:
         TABLES.rates("kraken", "spot", "VIP 0")
     with pytest.raises(ValidationError, match="spot, perpetual"):
         TABLES.tiers("bybit", "option")
-    with pytest.raises(ValidationError, match=r"there are Lv1$"):
+    with pytest.raises(ValidationError, match=r"there is only Lv1; or give maker_bps"):
         TABLES.rates("okx", "perpetual", "VIP 8")
 
 
