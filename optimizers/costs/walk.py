@@ -17,6 +17,8 @@ from trading_system.domain.errors import ValidationError
 from trading_system.domain.orders import Side
 
 LARGEST_COST_BPS = 10_000.0
+_BISECTIONS = 60
+_ROUNDED_DOWN = 0.995
 """Cost at which a price has doubled or fallen to nothing; no model says anything there."""
 
 _BPS = 10_000.0
@@ -142,6 +144,20 @@ def taker_cost(levels: BookLevels, side: Side, *, quantity: float) -> TakerCost:
     if not total < LARGEST_COST_BPS:
         raise ValidationError(
             f"{quantity:g} of {levels.symbol} cannot be priced: the book displays "
-            f"{depth.quantities[-1]:g}"
+            f"{depth.quantities[-1]:g}, and at most {_largest(depth, mid):g} can be priced from it"
         )
     return TakerCost(shown, max(total - shown, 0.0), half, is_extrapolated=True)
+
+
+def _largest(depth: SideDepth, mid: float) -> float:
+    # To three digits, rounded down; 0 where the displayed book alone is beyond all measure.
+    low, high = 0.0, depth.quantities[-1]
+    while continued_cost(depth, mid, high) < LARGEST_COST_BPS:
+        low, high = high, 2.0 * high
+    for _ in range(_BISECTIONS if low > 0.0 else 0):
+        middle = (low + high) / 2.0
+        if continued_cost(depth, mid, middle) < LARGEST_COST_BPS:
+            low = middle
+        else:
+            high = middle
+    return float(f"{low * _ROUNDED_DOWN:.3g}")

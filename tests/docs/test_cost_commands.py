@@ -12,13 +12,14 @@ from trading_system.cli.cost import app
 from trading_system.cost_simulator.requests import KEYS, read_request
 
 ROOT = Path(__file__).parents[2]
+COMMAND = r"^\S*trading-system cost ((?:estimate|serve)\b.*)$"
 
 
 def commands() -> list[tuple[str, ...]]:
     found = []
     for name in ("docs/cost_simulator.md", "README.md"):
         text = (ROOT / name).read_text().replace("\\\n", " ")
-        for line in re.findall(r"^\S*trading-system cost ((?:estimate|serve)\b.*)$", text, re.MULTILINE):
+        for line in re.findall(COMMAND, text, re.MULTILINE):
             found.append(tuple(shlex.split(line, comments=True)))
     return found
 

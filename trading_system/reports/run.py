@@ -242,7 +242,7 @@ def _met(row: dict[str, Any]) -> str:
     if row["judged"]:
         return "yes" if row["met"] else "no"
     if row["measured"] is None and row["met"]:
-        return f"n/a ({row['reason']})"
+        return str(row["reason"])
     return f"{'yes' if row['met'] else 'no'} ({row['reason']})"
 
 

@@ -153,7 +153,7 @@ def test_avellaneda_stoikov_needs_its_volatility():
 
 
 def test_avellaneda_stoikov_by_hand():
-    settings = {"quoting": "avellaneda-stoikov", "risk_aversion": 100.0}
+    settings = {"quoting": "avellaneda-stoikov", "risk_aversion": 100.0, "arrival_decay_bps": 3.0}
     quotes = quoter(**settings).quotes(replace(VIEW, position=D("0.024")), Scale(80.0, 2e-4))
     sigma2_t = (60_000 * 2e-4) ** 2 * 60
     centre = 60_000 - 0.024 * 0.1 * sigma2_t

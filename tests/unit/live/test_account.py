@@ -176,6 +176,50 @@ async def test_a_difference_says_nothing_while_orders_are_at_work() -> None:
     assert (reconciler.positions_agree, reconciler.comparisons) == (None, 0)
 
 
+async def test_a_difference_that_stays_is_one_even_while_a_quote_rests() -> None:
+    rig, _, link_id = await tracked()
+    reconciler = Reconciler(
+        Queries("0.5"), portfolio=rig.portfolio, engine=rig.engine, clock=rig.clock
+    )
+    looks = rig.venue.lookups
+    assert await reconciler.compare() is None
+    assert (reconciler.is_suspicious, rig.venue.lookups) == (True, looks + 1)
+    assert reconciler.venue_stops == {"BTCUSDT": None}
+    await reconciler.check()
+    assert rig.engine.state is TradingState.REDUCING
+    assert rig.engine.order(link_id) is not None
+
+
+async def test_a_lost_fill_is_booked_before_it_is_called_a_difference() -> None:
+    rig, _, link_id = await tracked()
+    rig.venue.fills[link_id] = [replace(execution("e1", "0.1"), link_id=link_id)]
+    reconciler = Reconciler(
+        Queries("0.1"), portfolio=rig.portfolio, engine=rig.engine, clock=rig.clock
+    )
+    assert await reconciler.compare() is None
+    assert await reconciler.compare() is True
+    assert (reconciler.is_suspicious, reconciler.differences) == (False, 0)
+
+
+async def test_a_difference_that_moves_is_a_fill_under_way() -> None:
+    rig, _, _ = await tracked()
+    queries = Queries("0.1")
+    reconciler = Reconciler(queries, portfolio=rig.portfolio, engine=rig.engine, clock=rig.clock)
+    assert await reconciler.compare() is None
+    queries.quantity = Decimal("0.2")
+    assert await reconciler.compare() is None
+    assert reconciler.differences == 0
+
+
+async def test_a_difference_where_no_order_is_at_work_is_one_at_once() -> None:
+    rig, _, _ = await tracked()
+    rig.portfolio.adopt("ETHUSDT", Decimal(1), Decimal(3_000))
+    reconciler = Reconciler(
+        Queries("0"), portfolio=rig.portfolio, engine=rig.engine, clock=rig.clock
+    )
+    assert await reconciler.compare() is False
+
+
 async def test_an_order_that_rests_for_long_does_not_hold_trading() -> None:
     rig, _, _ = await tracked()
     reconciler = Reconciler(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from live_rig import eventually, live_settings
@@ -14,7 +16,7 @@ from server_rig import READER, TRADER, serving
 from trading_system.config.settings import Settings
 from trading_system.domain.errors import ConfigurationError, LifecycleError
 from trading_system.live.access import access_of, needs_embedded_venue
-from trading_system.live.desk import TradingDesk
+from trading_system.live.desk import TradingDesk, VenueTruth
 from trading_system.runtime.clock import SystemClock
 from trading_system.runtime.lifecycle import State
 
@@ -70,6 +72,10 @@ async def test_a_run_ends_when_it_is_asked_to_and_proves_what_it_left(tmp_path: 
         assert (desk.state, desk.reason, desk.is_ended) == (State.STOPPED, "enough", True)
         assert desk.truth is not None
         assert (desk.truth.open_orders, desk.truth.own_open_orders) == (0, 0)
+        assert desk.left_behind is None
+        dirty = replace(desk.truth, own_open_orders=2)
+        desk.truth = dirty
+        assert desk.left_behind == "2 own orders are still open at the venue"
         ended_s = desk.uptime_s
         await desk.stop("twice")
         assert desk.uptime_s == ended_s > 0
@@ -130,6 +136,8 @@ async def test_a_venue_that_is_gone_at_the_end_leaves_the_truth_unknown(tmp_path
     assert desk.is_live
     await desk.stop("the venue is gone")
     assert desk.truth is None
+    assert desk.left_behind is not None
+    assert "could not be asked" in desk.left_behind
     assert desk.is_ended
 
 
@@ -159,3 +167,14 @@ async def test_a_data_directory_that_cannot_be_made_is_the_users_mistake(tmp_pat
     with pytest.raises(ConfigurationError, match="TRADING_DATA_DIR"):
         await desk.start()
     assert desk.state is State.NEW
+
+
+def test_an_order_without_a_known_outcome_counts_as_left_behind(tmp_path: Path) -> None:
+    desk = TradingDesk(live_settings(tmp_path), clock=SystemClock())
+    assert desk.left_behind is None
+    desk.session = SimpleNamespace(  # type: ignore[assignment]  # what is read of a session
+        engine=SimpleNamespace(live_orders=(object(),))
+    )
+    desk._supervisor = SimpleNamespace(is_ended=True)  # type: ignore[assignment]  # as after a stop
+    desk.truth = VenueTruth(positions={}, open_orders=0, own_open_orders=0, protective_stops=0)
+    assert desk.left_behind == "1 own orders have no known outcome"

@@ -128,6 +128,20 @@ async def test_a_position_that_was_flat_during_the_request_is_not_taken_for_stop
     assert len(await bench.kept()) == 2
 
 
+async def test_a_position_that_turned_and_turned_back_during_the_request_is_not_stopped() -> None:
+    bench = Bench()
+
+    def there_and_back() -> None:
+        bench.fill("-0.03")
+        bench.fill("0.03")
+
+    bench.fill("0.01")
+    bench.meanwhile = there_and_back  # the venue dropped the stop at the first turn
+    await bench.kept()
+    assert len(await bench.kept()) == 2
+    assert len(await bench.kept()) == 2
+
+
 async def test_an_entry_that_moved_far_moves_the_stop() -> None:
     bench = Bench()
     bench.fill("0.01", "50000")

@@ -239,6 +239,23 @@ def test_the_end_cancels_what_rests_and_leaves_the_protective_stop(tmp_path: Pat
     in_session(work, tmp_path)
 
 
+def test_nothing_that_could_open_again_rests_when_the_end_flattens(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        session = rig.session
+        await rig.enter()
+        rig.venue.auto_fill = False
+        await session.client.place_order(
+            SYMBOL, "Buy", quantity="0.01", order_type="Limit", price="49990"
+        )
+        rig.venue.auto_fill = True
+        await session.drain()
+        assert session.engine.live_orders == ()
+        assert len(rig.venue.cancelled) == 1
+        assert rig.venue.held == 0
+
+    in_session(work, tmp_path, strategy__flatten_on_stop=True)
+
+
 def test_the_end_flattens_when_asked_to(tmp_path: Path) -> None:
     async def work(rig: SessionRig) -> None:
         await rig.enter()

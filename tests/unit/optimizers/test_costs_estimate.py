@@ -366,6 +366,16 @@ def test_an_order_that_is_cancelled_is_priced_as_it_fills() -> None:
     assert part.fill_price == pytest.approx((2 * 100.1 + 4 * 100.15) / 6)
 
 
+@pytest.mark.parametrize("side", list(Side))
+def test_a_size_that_cannot_be_priced_is_refused_with_the_largest_that_can(side) -> None:
+    with pytest.raises(ValidationError, match="at most") as caught:
+        estimate(inputs(side=side, quantity=1e12))
+    largest = float(str(caught.value).split("at most ")[1].split()[0])
+    assert estimate(inputs(side=side, quantity=largest)).is_extrapolated
+    with pytest.raises(ValidationError, match="at most"):
+        estimate(inputs(side=side, quantity=largest * 1.02))
+
+
 def test_a_volatility_that_is_too_large_is_refused_in_its_unit() -> None:
     with pytest.raises(ValidationError, match="less than 10000 bps"):
         estimate(inputs(volatility=1.5))

@@ -251,7 +251,7 @@ def test_what_cannot_apply_to_a_maker_says_why() -> None:
 def test_a_target_that_cannot_apply_is_neither_met_nor_missed() -> None:
     row = {"name": "success_rate", "measured": None, "target": 60.0, "unit": "%, at least"}
     table = compliance_table([row | {"met": True, "judged": False, "reason": "not applicable: x"}])
-    assert table[0][3] == "n/a (not applicable: x)"
+    assert table[0][3] == "not applicable: x"
 
 
 def test_agents_that_nobody_trades_on_are_left_out() -> None:

@@ -104,3 +104,31 @@ async def test_a_client_that_was_never_used_closes_without_a_venue(tmp_path: Pat
     client = BybitClient(unreachable(tmp_path))
     await client.close()
     assert len(asyncio.all_tasks()) == 1
+
+
+class DirtyDesk:
+    """A desk that leaves an order behind."""
+
+    left_behind = "1 own orders are still open at the venue"
+    is_live = True
+
+    async def stop(self, reason: str) -> None:
+        self.reason = reason
+
+
+async def test_a_client_that_leaves_orders_behind_says_so(tmp_path: Path) -> None:
+    client = BybitClient(unreachable(tmp_path))
+    client._desk = DirtyDesk()  # type: ignore[assignment]  # no venue can be made to do this
+    with pytest.raises(VenueUnavailable, match="still open"):
+        await client.close()
+    with pytest.raises(VenueUnavailable, match="still open"):
+        async with client:
+            pass
+
+
+async def test_leaving_orders_behind_does_not_hide_the_callers_own_error(tmp_path: Path) -> None:
+    client = BybitClient(unreachable(tmp_path))
+    client._desk = DirtyDesk()  # type: ignore[assignment]  # no venue can be made to do this
+    with pytest.raises(ZeroDivisionError):
+        async with client:
+            raise ZeroDivisionError
