@@ -13,13 +13,13 @@ from trading_system.domain.errors import ValidationError
 
 _BPS = 10_000.0
 _NS_PER_MS = 1_000_000
-_BPS_DIGITS = 6
-_QUOTE_DIGITS = 8
+_BPS_DIGITS = 10
+_QUOTE_DIGITS = 10
 _PERCENT_DIGITS = 4
 _PROBABILITY_DIGITS = 6
 # Of any instrument's tick and lot there are fewer; the rest would be noise of binary numbers.
-_PRICE_DIGITS = 10
-_AMOUNT_DIGITS = 12
+_PRICE_DIGITS = 14
+_AMOUNT_DIGITS = 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

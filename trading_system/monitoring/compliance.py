@@ -2,8 +2,8 @@
 
 A target that was not measured is *not met*: the four booleans fail closed, and the measured
 figure beside each is None until there is one. One exception: a market maker works no parent
-orders, so until the operator gives it one there is no success rate to judge; that target is then
-not applicable, which counts as met, and its row is not judged and says why.
+orders, so without a measured success rate there is nothing to judge; that target is then not
+applicable, which counts as met, and its row is not judged and says why.
 :func:`compliance_state` says in a word how much was
 measured; with no data at all it is ``no data yet``. The guides' fifth target, system latency, is
 shown with its figure and is not one of the four booleans.

@@ -34,7 +34,7 @@ async def test_the_command_prints_what_python_answers(command: Command, frozen: 
         passing["book"].pop("age_ms")
         passing["book"].pop("ticks_per_s")
     assert (done.code, answer) == (0, expected)
-    assert answer["slippage_bps"] == pytest.approx(21.0 + 2 / 3, abs=1e-6)
+    assert answer["slippage_bps"] == pytest.approx(21.0 + 2 / 3, abs=1e-9)
 
 
 async def test_people_get_a_table_with_units(command: Command, frozen: None) -> None:

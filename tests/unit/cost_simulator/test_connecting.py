@@ -23,7 +23,7 @@ def settings(rest: str, ws: str) -> Settings:
 async def test_a_hand_made_book_over_sockets_gives_hand_computed_numbers() -> None:
     async with frozen_bybit() as (rest, ws), CostSimulator(settings(rest, ws)) as simulator:
         answer = simulator.estimate(side="buy", quantity=6, volatility_bps=1)
-        assert answer["slippage_bps"] == pytest.approx(21.0 + 2 / 3, abs=1e-6)
+        assert answer["slippage_bps"] == pytest.approx(21.0 + 2 / 3, abs=1e-9)
         assert answer["book"]["sequence"] == 77
         assert simulator.status()["feeds"]["bybit"]["is_up"] is True
 

@@ -59,9 +59,9 @@ async def test_a_hand_made_book_gives_hand_computed_numbers(simulator: CostSimul
     # Asks 100.1 x 2, 100.2 x 3, 100.5 x 1: mean 100.21666..., mid 100, taker fee of VIP 0 0.055 %.
     mean = (100.1 * 2 + 100.2 * 3 + 100.5) / 6
     assert answer["fill_price_quote"] == pytest.approx(mean, rel=1e-9)
-    assert answer["slippage_bps"] == pytest.approx(21.0 + 2 / 3, abs=1e-6)
-    assert answer["fees_bps"] == pytest.approx(5.5 * mean / 100, abs=1e-6)
-    assert answer["fees_quote"] == pytest.approx(0.00055 * mean * 6, abs=1e-8)
+    assert answer["slippage_bps"] == pytest.approx(21.0 + 2 / 3, abs=1e-9)
+    assert answer["fees_bps"] == pytest.approx(5.5 * mean / 100, abs=1e-9)
+    assert answer["fees_quote"] == pytest.approx(0.00055 * mean * 6, abs=1e-9)
     assert answer["market_impact_bps"] == 0.0
     assert answer["notional_quote"] == pytest.approx(600.0, abs=1e-9)
     assert (answer["maker_pct"], answer["taker_pct"]) == (0.0, 100.0)
@@ -285,7 +285,7 @@ async def test_a_cancelled_limit_order_is_priced_as_it_fills(simulator: CostSimu
     assert (limit["unfilled"], limit["completion_price_quote"]) == ("cancelled", None)
     assert 0.0 < limit["fill_probability"] < 1.0
     assert (answer["fill_price_quote"], answer["maker_pct"]) == (99.9, 100.0)
-    assert answer["net_cost_bps"] == pytest.approx(-10.0 + 1.998, abs=1e-6)
+    assert answer["net_cost_bps"] == pytest.approx(-10.0 + 1.998, abs=1e-9)
 
 
 async def test_a_hopeless_price_has_a_plain_zero_for_its_probability(
@@ -319,7 +319,7 @@ async def test_own_fees_are_shown_as_such(simulator: CostSimulator) -> None:
     answer = buy(simulator, 1, taker_bps=3, maker_bps=-0.5)
     fees = answer["fees"]
     assert (fees["tier"], fees["maker_bps"], fees["taker_bps"]) == ("own", -0.5, 3.0)
-    assert answer["fees_bps"] == pytest.approx(3.0 * 1.001, abs=1e-6)
+    assert answer["fees_bps"] == pytest.approx(3.0 * 1.001, abs=1e-9)
     assert "taker of tier VIP 0" in buy(simulator, 1, maker_bps=1)["fees"]["source"]
 
 

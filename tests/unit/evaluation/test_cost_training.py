@@ -22,7 +22,7 @@ from trading_system.evaluation.sessions import SyntheticPlan
 from trading_system.market.volatility import RealisedVolatility
 
 METER = partial(RealisedVolatility, 300.0)
-SHIPPED_PLAN = CostTrainingPlan(out=SHIPPED, seeds=30)
+SHIPPED_PLAN = CostTrainingPlan(out=SHIPPED, seeds=45)
 FIRST_TEST_SEED = 6_001
 """Neither fitted on nor among those that judged."""
 
