@@ -532,7 +532,7 @@ RUNS = {
 }
 LESSENS = {
     *("cancel", "cancel_all", "cancel_batch", "cancel_orders"),
-    *("protect", "pull", "wind_down"),
+    *("protect", "pull", "standing_aside", "wind_down"),
 }
 """Allowed in every state: they cannot open or enlarge a position."""
 LAST_RESORT = {

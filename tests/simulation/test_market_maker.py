@@ -48,7 +48,7 @@ from trading_system.strategies.signals import Costs
 BPS = Decimal(10_000)
 CENT = Decimal("0.01")
 MARK_EVERY_MS = 500
-TURNS = 12
+TURNS = 40
 HOLD = "test"
 
 

@@ -208,6 +208,7 @@ def _book(made_from: Circumstances) -> dict[str, Any]:
         "bid_levels": len(view.bids),
         "ask_levels": len(view.asks),
         "age_ms": made_from.age_ns / _NS_PER_MS,
+        "message_age_ms": (made_from.age_ns + view.confirmed_ns - view.received_ns) / _NS_PER_MS,
         "sequence": view.sequence,
         "exchange_time_ms": None if exchange_ns is None else exchange_ns // _NS_PER_MS,
         "ticks_per_s": made_from.ticks_per_s,

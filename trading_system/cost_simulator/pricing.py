@@ -27,9 +27,9 @@ from trading_system.cost_simulator.faults import (
 from trading_system.cost_simulator.feeds import BookFeed, BookView, Listeners, Tick
 from trading_system.cost_simulator.models import OWN
 from trading_system.cost_simulator.requests import EstimateRequest
-from trading_system.cost_simulator.volatility import MIN_RETURNS, RealisedVolatility
 from trading_system.domain.errors import CorruptDataError
 from trading_system.domain.ports import Clock
+from trading_system.market.volatility import MIN_RETURNS, RealisedVolatility
 
 _NS_PER_S = 1_000_000_000
 _SHOWN_NAMES = 8

@@ -32,6 +32,7 @@ async def test_the_command_prints_what_python_answers(command: Command, frozen: 
     for passing in (answer, expected):
         passing.pop("latency")
         passing["book"].pop("age_ms")
+        passing["book"].pop("message_age_ms")
         passing["book"].pop("ticks_per_s")
     assert (done.code, answer) == (0, expected)
     assert answer["slippage_bps"] == pytest.approx(21.0 + 2 / 3, abs=1e-9)

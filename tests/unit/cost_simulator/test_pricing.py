@@ -312,7 +312,7 @@ async def test_what_is_shown_adds_up_as_shown(
     for unit in ("bps", "quote"):
         parts = [answer[f"{name}_{unit}"] for name in ("slippage", "fees", "market_impact")]
         assert answer[f"net_cost_{unit}"] == sum(parts)
-        assert all(part == round(part, 8) for part in parts)
+        assert all(part == round(part, 10) for part in parts)
 
 
 async def test_own_fees_are_shown_as_such(simulator: CostSimulator) -> None:
