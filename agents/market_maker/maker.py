@@ -10,13 +10,15 @@ from typing import Any, Final
 
 import structlog
 
-from agents.market_maker.budget import VENUE_RATE, Budget, Kind
+from agents.market_maker.budget import VENUE_RATE, Budget
 from agents.market_maker.desk import Desk, QuoteCounts
+from agents.market_maker.own import OwnQuotes
 from agents.market_maker.pace import Pace
 from agents.market_maker.plan import Plan, Step
 from agents.market_maker.quoting import Quoter, Scale, Silence
 from agents.market_maker.rations import Rations
-from agents.market_maker.sending import CONTAINED, Result, Sender, nearest_first
+from agents.market_maker.recall import Recall
+from agents.market_maker.sending import CONTAINED, Result, Sender
 from optimizers.volatility_calculator import VolatilityCalculator
 from trading_system.config.sections import MarketMakerSettings, PerformanceSettings, RiskSettings
 from trading_system.domain.errors import ValidationError
@@ -29,9 +31,6 @@ _NS_PER_S: Final = 1_000_000_000
 _READY_DEADLINE_S: Final = 30.0
 _READ_DEADLINE_S: Final = 2.0
 _GUARD_INTERVAL_S: Final = 0.1
-_PULL_TRIES: Final = 5
-_PULL_LOOKS: Final = 10
-_PULL_PAUSE_S: Final = 0.05
 
 
 class MarketMaker:
@@ -90,7 +89,7 @@ class MarketMaker:
         self.settings = settings or MarketMakerSettings()
         self._performance = performance or PerformanceSettings()
         self._clock = clock or SystemClock()
-        self._exchange = exchange
+        self._exchange = quotes = OwnQuotes(exchange)
         self.volatility = volatility or VolatilityCalculator(
             exchange,
             settings=self._performance,
@@ -101,20 +100,20 @@ class MarketMaker:
         self._budget = Budget(risk or RiskSettings(), venue_rate=venue_rate, clock=self._clock)
         self._rations = Rations(self._budget, clock=self._clock)
         self._sender = Sender(
-            exchange, settings=self._performance, budget=self._budget, clock=self._clock
+            quotes, settings=self._performance, budget=self._budget, clock=self._clock
         )
         self._pace = Pace(self.settings.update_interval_s)
         self._counts = QuoteCounts()
         self._desks = {
-            symbol: Desk(
-                symbol, exchange, self._clock, self.settings.update_interval_s, self._counts
-            )
+            symbol: Desk(symbol, quotes, self._clock, self.settings.update_interval_s, self._counts)
             for symbol in symbols
         }
+        self._recall = Recall(
+            self._desks, exchange=quotes, sender=self._sender, budget=self._budget, wait=pause
+        )
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
         self._is_ending = False
-        self._pulling: frozenset[str] = frozenset()
         self._skipped = 0
         self._interval_s = self.settings.update_interval_s
         self._logged_ns = self._clock.monotonic_ns()
@@ -134,7 +133,7 @@ class MarketMaker:
         other quote in the book.
         """
         async with asyncio.TaskGroup() as group:
-            recalling = group.create_task(self._keep_recalling(group))
+            recalling = group.create_task(self._recall.keep(group, self._silence))
             while not self._is_ending:
                 started_ns = self._clock.monotonic_ns()
                 await self.cycle()
@@ -267,7 +266,7 @@ class MarketMaker:
             },
             "quotes": {
                 **asdict(self._counts),
-                "resting": len(self._resting(self._desks)),
+                "resting": len(self._recall.resting(self._desks)),
                 "wanted": sum(len(d.target.bids + d.target.asks) for d in self._desks.values()),
             },
             "skipped": self._skipped,
@@ -358,62 +357,19 @@ class MarketMaker:
         is_busy = self._lock.locked()
         async with asyncio.TaskGroup() as group:
             if is_busy:  # perhaps with a request that nobody answers
-                self._recall(group, names, Silence.PAUSED)
+                self._recall.ask(group, names, Silence.PAUSED)
             async with self._lock:
-                self._pulling = frozenset(names)
+                self._recall.pulling = frozenset(names)
                 try:
                     if is_busy:
-                        await self._until_gone(names)
-                    await self._cancel_all(group, names, reason)
+                        await self._recall.until_gone(names)
+                    await self._recall.cancel_all(group, names, reason)
                 finally:
-                    self._pulling = frozenset()
-        left = self._resting(names)
+                    self._recall.pulling = frozenset()
+        left = self._recall.resting(names)
         if left:
             _LOG.error("quotes could not be pulled", reason=reason, orders=len(left))
         return not left
-
-    async def _cancel_all(
-        self, group: asyncio.TaskGroup, names: tuple[str, ...], reason: str
-    ) -> None:
-        for _ in range(_PULL_TRIES):
-            orders = self._resting(names)
-            if not orders:
-                return
-            _LOG.info("pulling quotes", reason=reason, orders=len(orders))
-            room = self._budget.free(Kind.CANCEL, is_emergency=True)
-            if not room:
-                await self._wait(self._budget.wait_s(Kind.CANCEL, 1))
-                room = self._budget.free(Kind.CANCEL, is_emergency=True)
-            self._sender.start_cancels(group, orders[:room])
-            await self._until_gone(names)
-
-    async def _keep_recalling(self, group: asyncio.TaskGroup) -> None:
-        while True:
-            names = [symbol for symbol in self._desks if symbol not in self._pulling]
-            self._recall(group, names, self._silence())
-            await self._wait(_GUARD_INTERVAL_S)
-
-    def _recall(
-        self, group: asyncio.TaskGroup, names: Iterable[str], silence: Silence | None
-    ) -> None:
-        # Asks at once and again and again; takes no lock and waits for nothing.
-        unwanted = [self._desks[symbol].unwanted(silence) for symbol in names]
-        room = self._budget.free(Kind.CANCEL, is_emergency=True)
-        orders = self._sender.overdue(unwanted)[:room]
-        if orders:
-            _LOG.info("recalling quotes", orders=len(orders))
-            self._sender.start_cancels(group, orders)
-
-    def _resting(self, symbols: Iterable[str]) -> list[tuple[str, str]]:
-        # Before a symbol has its quoter, the client need not be connected.
-        ready = [symbol for symbol in symbols if self._desks[symbol].quoter is not None]
-        return nearest_first([self._exchange.resting_orders(symbol) for symbol in ready])
-
-    async def _until_gone(self, symbols: Iterable[str]) -> None:
-        for _ in range(_PULL_LOOKS):
-            if not self._resting(symbols):
-                return
-            await self._wait(_PULL_PAUSE_S)
 
     async def _watch(self, until_ns: int) -> None:
         while not self._is_ending:

@@ -118,9 +118,10 @@ class TrackedOrder:
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether an answer about the order is still owed."""
+        """Whether an answer about the order is still owed, or the report that it has ended."""
         owed = {TrackedStatus.UNKNOWN, TrackedStatus.PENDING_CANCEL}
-        return self.status in owed or self.status.is_final or self.amendment is not None
+        is_owed = self.status in owed or self.status.is_final or self.amendment is not None
+        return is_owed or not self.open_quantity
 
     def ask_price(self, price: Decimal, *, now_ns: int) -> Amendment:
         """Note that another price is asked for; until it is concluded both prices count."""

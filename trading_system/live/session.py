@@ -25,7 +25,7 @@ from trading_system.domain.errors import (
     VenueError,
     VenueUnavailable,
 )
-from trading_system.domain.orders import Fill, Side
+from trading_system.domain.orders import Fill
 from trading_system.domain.parents import ParentOrder, ParentResult
 from trading_system.domain.ports import Clock
 from trading_system.domain.signals import Consensus, MarketFeatures
@@ -44,7 +44,6 @@ from trading_system.live.quoting import QuotingDesk
 from trading_system.live.settling import cancel_and_settle, settle_silent
 from trading_system.live.staleness import hold_while_stale
 from trading_system.market import kernels
-from trading_system.market.book import BookWalk
 from trading_system.monitoring.loop_lag import LoopLag
 from trading_system.risk.limits import TradingState
 from trading_system.risk.portfolio import Portfolio
@@ -146,7 +145,7 @@ class TradingSession:
             quote=self.feed.best_prices,
             clock=clock,
             request_timeout_s=self._timeout_s,
-            walk=self._walk,
+            walk=lambda symbol, side, quantity: self.feed.symbols[symbol].book.walk(side, quantity),
         )
         self.account = AccountFeed(self.engine)
         self.reconciler = Reconciler(
@@ -422,9 +421,6 @@ class TradingSession:
         while True:
             await asyncio.sleep(_PROBE_EVERY_S)
             await self.optimizers.latency.optimize_market_data_request(symbol)
-
-    def _walk(self, symbol: str, side: Side, quantity: float) -> BookWalk | None:
-        return self.feed.symbols[symbol].book.walk(side, quantity)
 
     # --- the end ------------------------------------------------------------------------------
 

@@ -136,19 +136,7 @@ class SystemSnapshot:
 
 def status_of(snapshot: SystemSnapshot) -> dict[str, Any]:
     """Return the JSON-safe status with every documented key."""
-    evidence = ComplianceEvidence(
-        signal_p95_ms=snapshot.signal_p95_ms,
-        order_p95_ms=snapshot.order_p95_ms,
-        success_rate_pct=snapshot.success_rate_pct,
-        health_score=snapshot.health.score,
-        signal_target_ms=snapshot.targets["signal_generation_time_ms"],
-        order_target_ms=snapshot.targets["order_execution_time_ms"],
-        success_target_pct=snapshot.targets["success_rate_pct"],
-        health_target=snapshot.targets["system_health_score"],
-        system_p95_ms=snapshot.system_p95_ms,
-        system_target_ms=snapshot.targets["system_latency_ms"],
-        works_parents=snapshot.market_maker is None,
-    )
+    evidence = _evidence(snapshot)
     is_active = snapshot.state in {"RUNNING", "DEGRADED"}
     return {
         "status": "no data yet" if snapshot.state == "NEW" else snapshot.state.lower(),
@@ -208,6 +196,22 @@ def status_of(snapshot: SystemSnapshot) -> dict[str, Any]:
         "frames_per_second": snapshot.frames_per_second,
         "streams": dict(snapshot.stream),
     }
+
+
+def _evidence(snapshot: SystemSnapshot) -> ComplianceEvidence:
+    return ComplianceEvidence(
+        signal_p95_ms=snapshot.signal_p95_ms,
+        order_p95_ms=snapshot.order_p95_ms,
+        success_rate_pct=snapshot.success_rate_pct,
+        health_score=snapshot.health.score,
+        signal_target_ms=snapshot.targets["signal_generation_time_ms"],
+        order_target_ms=snapshot.targets["order_execution_time_ms"],
+        success_target_pct=snapshot.targets["success_rate_pct"],
+        health_target=snapshot.targets["system_health_score"],
+        system_p95_ms=snapshot.system_p95_ms,
+        system_target_ms=snapshot.targets["system_latency_ms"],
+        works_parents=snapshot.market_maker is None,
+    )
 
 
 def _account(snapshot: SystemSnapshot) -> dict[str, Any]:

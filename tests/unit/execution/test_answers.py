@@ -5,7 +5,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from engine_rig import Rig, rejected, report, unavailable
+from engine_rig import Rig, fill, rejected, report, unavailable
 
 from trading_system.domain.errors import CorruptDataError, InvariantViolated, Outcome
 from trading_system.domain.orders import (
@@ -120,4 +120,14 @@ async def test_a_cancel_does_not_delay_the_look_up_of_a_final_order_that_owes_it
     rig.engine.on_report(report(intent, OrderStatus.FILLED, intent.quantity))
     rig.clock.advance(3)
     await rig.engine.cancel_batch([(SYMBOL, intent.link_id)], timeout_s=1)
+    assert await rig.engine.look_up_silent() == 1
+
+
+async def test_an_order_whose_last_report_was_lost_is_looked_up_once_all_of_it_is_booked() -> None:
+    rig, intent = Rig(), quote(1)
+    await rig.engine.submit_batch([intent], timeout_s=1)
+    rig.engine.on_report(report(intent, OrderStatus.NEW, Decimal(0)))
+    rig.clock.advance(3)
+    assert await rig.engine.look_up_silent() == 0
+    rig.engine.on_fill(fill(intent, intent.quantity, Decimal(49_989)))
     assert await rig.engine.look_up_silent() == 1
