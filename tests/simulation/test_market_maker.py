@@ -353,14 +353,8 @@ def assert_honest(world: MakingWorld) -> None:
         (1, {}),
         (2, {"venue__edge": 0.0}),
         (3, {"market_maker__tiers": 1, "market_maker__max_inventory_notional": 1100}),
-        (
-            4,
-            {
-                "market_maker__quoting": "avellaneda-stoikov",
-                "market_maker__risk_aversion": 1,
-                "market_maker__arrival_decay_bps": 3.0,
-            },
-        ),
+        (4, {"market_maker__quoting": "avellaneda-stoikov"}),
+        (7, {"market_maker__quoting": "avellaneda-stoikov"}),
         (5, {"market_maker__atr_multiple": 0.01, "market_maker__tier_spacing_bps": 1.0}),
     ],
 )
