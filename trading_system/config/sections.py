@@ -1,86 +1,27 @@
-"""One frozen model per component: every default, bound and unit on one page.
+"""One frozen model per component that trades: every default, bound and unit on one page.
 
 A field is set by ``TRADING_<SECTION>__<FIELD>``; where a field has an alias, the alias is the name.
+What watches, tells and shows is in :mod:`trading_system.config.operations`.
 """
 
 from __future__ import annotations
 
-import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    field_validator,
-    model_validator,
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from trading_system.config.fields import (
+    Money,
+    PathList,
+    RestUrl,
+    Seconds,
+    Section,
+    SignalList,
+    WsUrl,
+    loopback,
 )
-
-
-def _split_paths(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(Path(part) for part in value.split(os.pathsep) if part)
-    return value
-
-
-def _base_url(schemes: tuple[str, ...], url: str) -> str:
-    parts = urlsplit(url)
-    wanted = " or ".join(f"{scheme}://" for scheme in schemes)
-    if parts.scheme not in schemes or not parts.hostname:
-        raise ValueError(f"must be a base address that starts with {wanted}")
-    if parts.username or parts.query or parts.fragment or parts.path.strip("/"):
-        raise ValueError("must be a base address without path, query or credentials")
-    _ = parts.port  # a port out of range raises here
-    return url.rstrip("/")
-
-
-def _rest_url(url: str) -> str:
-    return _base_url(("http", "https"), url)
-
-
-def _ws_url(url: str) -> str:
-    return _base_url(("ws", "wss"), url)
-
-
-def _loopback(host: str) -> str:
-    if host not in {"127.0.0.1", "::1", "localhost"}:
-        raise ValueError("must be 127.0.0.1, ::1 or localhost: the API is for this machine only")
-    return host
-
-
-def _split_names(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
-SignalName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
-SignalList = Annotated[tuple[SignalName, ...], BeforeValidator(_split_names)]
-PathList = Annotated[tuple[Path, ...], BeforeValidator(_split_paths)]
-RestUrl = Annotated[str, AfterValidator(_rest_url)]
-WsUrl = Annotated[str, AfterValidator(_ws_url)]
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-Money = Annotated[Decimal, Field(gt=0, le=1_000_000_000)]
-
-
-class Section(BaseModel):
-    """What all sections share: frozen, no unknown keys, finite numbers, no input in errors."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        hide_input_in_errors=True,
-        validate_by_alias=True,
-        validate_by_name=True,
-        validate_default=True,
-    )
 
 
 class VenueSettings(Section):
@@ -437,8 +378,8 @@ class CostSettings(Section):
 
     @field_validator("host")
     @classmethod
-    def _is_loopback(cls, value: str) -> str:
-        return _loopback(value)
+    def _isloopback(cls, value: str) -> str:
+        return loopback(value)
 
 
 class OptimizationSettings(Section):
@@ -462,53 +403,4 @@ class OptimizationSettings(Section):
     )
     priority_queue_size: Annotated[int, Field(ge=1, le=10_000)] = Field(
         default=100, description="requests that may wait for a connection before new ones fail"
-    )
-
-
-class TargetSettings(Section):
-    """Performance targets that compliance is judged by."""
-
-    signal_generation_time_ms: Annotated[float, Field(gt=0, le=3_600_000)] = Field(
-        default=2000.0, description="longest 95th percentile of signal generation, ms"
-    )
-    order_execution_time_ms: Annotated[float, Field(gt=0, le=3_600_000)] = Field(
-        default=500.0, description="longest 95th percentile of order execution, ms"
-    )
-    system_latency_ms: Annotated[float, Field(gt=0, le=3_600_000)] = Field(
-        default=3000.0,
-        description="longest 95th percentile from market data to order, ms; shown, not judged yet",
-    )
-    success_rate_pct: Annotated[float, Field(ge=0, le=100)] = Field(
-        default=60.0,
-        description="smallest share of parent orders completed inside their limits, percent",
-    )
-    system_health_score: Annotated[float, Field(ge=0, le=100)] = Field(
-        default=80.0, description="smallest health score, 0 to 100"
-    )
-
-
-class ApiSettings(Section):
-    """The control API."""
-
-    host: Annotated[str, Field(min_length=1, max_length=253)] = Field(
-        default="127.0.0.1", description="listening address, loopback only"
-    )
-    port: Annotated[int, Field(ge=0, le=65_535)] = Field(
-        default=0, description="listening port; 0 takes a free one"
-    )
-
-    @field_validator("host")
-    @classmethod
-    def _is_loopback(cls, value: str) -> str:
-        return _loopback(value)
-
-
-class LogSettings(Section):
-    """Logs, written to standard error."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="smallest level written: debug, info, warning or error"
-    )
-    format: Literal["console", "json"] = Field(
-        default="console", description="console (for people) or json (for machines)"
     )

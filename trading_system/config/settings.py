@@ -20,19 +20,24 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from typing_extensions import override
 
-from trading_system.config.sections import (
+from trading_system.config.fields import Section
+from trading_system.config.operations import (
+    AlertSettings,
     ApiSettings,
+    DashboardSettings,
+    HealthSettings,
+    LogSettings,
+    TargetSettings,
+)
+from trading_system.config.sections import (
     BybitSettings,
     CostSettings,
-    LogSettings,
     MarketMakerSettings,
     OkxSettings,
     OptimizationSettings,
     PerformanceSettings,
     RiskSettings,
-    Section,
     StrategySettings,
-    TargetSettings,
     VenueSettings,
 )
 from trading_system.domain.errors import ConfigurationError
@@ -106,7 +111,10 @@ class Settings(BaseSettings):
     cost: CostSettings = CostSettings()
     optimization: OptimizationSettings = OptimizationSettings()
     targets: TargetSettings = TargetSettings()
+    health: HealthSettings = HealthSettings()
+    alerts: AlertSettings = AlertSettings()
     api: ApiSettings = ApiSettings()
+    dashboard: DashboardSettings = DashboardSettings()
     log: LogSettings = LogSettings()
 
     @classmethod

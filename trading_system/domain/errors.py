@@ -14,6 +14,7 @@
     ├── QueueFullError              nothing was queued, the caller must back off
     ├── JournalError                new orders are refused, cancels still pass
     ├── OrderDenied                 the risk gate refused, nothing was sent
+    ├── AlertDeliveryError          the message is tried again later, trading goes on
     ├── DeadlineExceeded            (TimeoutError) the outcome is unknown to the caller
     └── VenueError                  (ConnectionError) see ``outcome``
         ├── VenueRejected           definite: do not retry unchanged
@@ -82,6 +83,10 @@ class OrderDenied(TradingSystemError):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+class AlertDeliveryError(TradingSystemError):
+    """A message to somebody was not delivered. Consequence: it is tried again, trading goes on."""
 
 
 class DeadlineExceeded(TradingSystemError, TimeoutError):

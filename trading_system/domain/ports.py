@@ -345,3 +345,114 @@ class Control(Protocol):
     ) -> dict[str, Any]:
         """Work one parent order through the performance optimizer and return its cost analysis."""
         ...
+
+
+class AlertSink(Protocol):
+    """Somebody who is told of alerts; called from a worker thread, so it may block for a while."""
+
+    @property
+    def name(self) -> str:
+        """How the log calls it, without any secret."""
+        ...
+
+    def send(self, title: str, text: str) -> None:
+        """Deliver one message.
+
+        Raises
+        ------
+        AlertDeliveryError
+            If it was not delivered; the message names no secret.
+        """
+        ...
+
+
+class Inspection(Protocol):
+    """What the control API shows of a running system beside its status; reads only.
+
+    Every answer is JSON-safe: numbers are finite, money is text, times are milliseconds since
+    1970 UTC. What was not measured is None. Before the first session lists are empty.
+    """
+
+    def positions(self) -> dict[str, Any]:
+        """Return the position of every traded symbol with its value, stop and both sides."""
+        ...
+
+    def orders(self) -> dict[str, Any]:
+        """Return the own orders without a settled outcome, and the newest settled ones."""
+        ...
+
+    def fills(self, *, symbol: str | None, limit: int) -> dict[str, Any]:
+        """Return the newest fills, newest first."""
+        ...
+
+    def signals(self, *, symbol: str | None, limit: int) -> dict[str, Any]:
+        """Return the newest consensus of each symbol with every vote, and what became of it."""
+        ...
+
+    def executions(self, *, limit: int) -> dict[str, Any]:
+        """Return the newest parent orders with their cost analysis, newest first."""
+        ...
+
+    def latency(self) -> dict[str, Any]:
+        """Return the stages' percentiles, rolling and since the start, loop, collector, process."""
+        ...
+
+    def risk(self) -> dict[str, Any]:
+        """Return each limit with what is used of it, and what holds trading."""
+        ...
+
+    def compliance_history(self) -> dict[str, Any]:
+        """Return the time spent inside each target and the score over time."""
+        ...
+
+    def equity(self) -> dict[str, Any]:
+        """Return the equity over the whole run, thinned out with time."""
+        ...
+
+    def alerts(self) -> dict[str, Any]:
+        """Return firing and newest cleared alerts, the worst first."""
+        ...
+
+    def acknowledge(self, alert_id: str, *, note: str) -> dict[str, Any]:
+        """Note that somebody looks after an alert, so that it is not sent again.
+
+        Raises
+        ------
+        ValidationError
+            If no such alert fires.
+        """
+        ...
+
+    def market(self, symbol: str, *, depth: int) -> dict[str, Any]:
+        """Return book, own orders and newest trades of one symbol.
+
+        Raises
+        ------
+        ValidationError
+            If the symbol is not traded here.
+        """
+        ...
+
+    async def candles(self, symbol: str, *, interval: str, limit: int) -> dict[str, Any]:
+        """Return candles from the venue, oldest first, and the own fills inside them.
+
+        Raises
+        ------
+        ValidationError
+            If the symbol is not traded here, or the interval is none of the venue's.
+        """
+        ...
+
+    def market_maker(self) -> dict[str, Any]:
+        """Return the market maker's figures and quotes; ``active`` says whether one runs."""
+        ...
+
+    def journal(
+        self, *, kind: str | None, key: str | None, before: int | None, limit: int
+    ) -> dict[str, Any]:
+        """Return rows of the journal, newest first, older than row ``before``."""
+        ...
+
+    def log(self, *, after: int, limit: int) -> dict[str, Any]:
+        """Return log lines with a number above ``after``, oldest first."""
+        ...

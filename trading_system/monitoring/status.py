@@ -76,6 +76,22 @@ class AgentFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WatchFigures:
+    """What watches a running system says: each a JSON-safe part of the status.
+
+    ``behaviour`` is what the health score makes the system do, ``alerts`` how many fire,
+    ``process`` memory, processor and bandwidth, ``time_in_compliance`` how long each target was
+    met, ``degradation`` which figure has changed.
+    """
+
+    behaviour: dict[str, Any]
+    alerts: dict[str, Any]
+    process: dict[str, Any]
+    time_in_compliance: dict[str, Any]
+    degradation: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SystemSnapshot:
     """Everything the status is made of, taken at one instant.
 
@@ -86,7 +102,8 @@ class SystemSnapshot:
     summary of :class:`~trading_system.monitoring.loop_lag.LoopLag`; ``market_maker`` holds
     the figures of a market maker, None under another strategy. ``position_venue_age_s`` is how long
     ago the venue's side was read while running; ``own_open_orders`` is the own books' count until
-    the venue was read at the stop.
+    the venue was read at the stop. ``watch`` is
+    None before the first session.
     """
 
     state: str
@@ -132,6 +149,7 @@ class SystemSnapshot:
     position_own: dict[str, str] = field(default_factory=dict)
     position_venue_age_s: float | None = None
     market_maker: dict[str, Any] | None = None
+    watch: WatchFigures | None = None
 
 
 def status_of(snapshot: SystemSnapshot) -> dict[str, Any]:
@@ -195,7 +213,13 @@ def status_of(snapshot: SystemSnapshot) -> dict[str, Any]:
         "own_open_orders": snapshot.own_open_orders,
         "frames_per_second": snapshot.frames_per_second,
         "streams": dict(snapshot.stream),
+        **_watched(snapshot.watch),
     }
+
+
+def _watched(watch: WatchFigures | None) -> dict[str, Any]:
+    names = ("behaviour", "alerts", "process", "time_in_compliance", "degradation")
+    return {name: None if watch is None else dict(getattr(watch, name)) for name in names}
 
 
 def _evidence(snapshot: SystemSnapshot) -> ComplianceEvidence:

@@ -8,14 +8,12 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from trading_system.config.fields import Section
+from trading_system.config.operations import ApiSettings, LogSettings, TargetSettings
 from trading_system.config.sections import (
-    ApiSettings,
     BybitSettings,
-    LogSettings,
     RiskSettings,
-    Section,
     StrategySettings,
-    TargetSettings,
     VenueSettings,
 )
 

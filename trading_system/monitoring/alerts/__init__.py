@@ -1,0 +1,1 @@
+"""Alerts: what is wrong, since when, who was told, and what to do about it."""
