@@ -15,9 +15,13 @@ else
 install = $(UV) pip install --quiet --python $(1)/bin/python
 endif
 
+debian = { echo "installing Debian's $(1)" >&2; $(SUDO) apt-get update -qq && \
+  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1); }
+SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
+
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: run test check fuzz crash regional conformance bench lock clean format
+.PHONY: run test check browser fuzz crash regional conformance bench lock clean format
 .DELETE_ON_ERROR:
 
 $(VENV)/.runtime: requirements/runtime.lock pyproject.toml
@@ -45,8 +49,8 @@ test: $(VENV)/.dev
 	@$(BIN)/python -m trading_system.market.warm
 ifeq ($(ARGS),)
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not no_cover" --cov --cov-report=
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m no_cover
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not no_cover and not browser" --cov --cov-report=
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "no_cover and not browser"
 	$(BIN)/coverage report --include='$(STRICT)' --fail-under=100
 	$(BIN)/coverage report --fail-under=90
 else
@@ -62,6 +66,11 @@ check: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The pages in Debian's Chromium, against the running simulated system.
+browser: $(VENV)/.dev
+	@command -v chromium >/dev/null || $(call debian,chromium)
+	$(BIN)/python -m pytest -n 0 -m browser tests/browser $(ARGS)
 
 fuzz: $(VENV)/.dev
 	FUZZ=1 $(BIN)/python -m pytest -n 2 tests/property $(ARGS)

@@ -13,7 +13,7 @@ from optimizers.execution.insight import Insight
 from optimizers.execution.operations import Kind, OperationTimer, TimedOperation
 from optimizers.execution.prices import Price
 from optimizers.execution.quotes import QuoteDesk
-from optimizers.execution.records import ExecutionRecords
+from optimizers.execution.records import Execution, ExecutionRecords
 from optimizers.execution.spacing import CallSpacing
 from optimizers.execution.trading import OptimizedTrading
 from optimizers.execution.values import GuideValues, performance_settings, response_limits
@@ -248,6 +248,10 @@ class PerformanceOptimizer:
     def get_performance_summary(self) -> dict[str, Any]:
         """Return figures over the newest executions; every key is there from the start."""
         return self._records.summary()
+
+    def newest_executions(self, limit: int) -> list[Execution]:
+        """Return up to ``limit`` parent orders that have ended, newest first."""
+        return self._records.newest(limit)
 
     def get_performance_stats(self) -> dict[str, Any]:
         """Return calls, slow operations, hit rates and times; every key is there from the start.

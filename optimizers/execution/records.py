@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from optimizers.execution.quality import performance_summary
 from optimizers.execution.results import ExecutionMetrics
 from trading_system.domain.errors import ValidationError
+from trading_system.domain.parents import ParentOrder, ParentResult
 
 _KEEP_METRICS = 1_000
 _KEEP_COSTS = 500
+_KEEP_EXECUTIONS = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """One parent order that has ended.
+
+    Parameters
+    ----------
+    utc_ns : int
+        When it ended, UTC nanoseconds.
+    result : ParentResult or None
+        What became of it; None if nothing was sent, or it failed on the way.
+    error : str or None
+        Why nothing was traded, None if something was.
+    """
+
+    utc_ns: int
+    parent: ParentOrder
+    result: ParentResult | None
+    error: str | None
 
 
 class ExecutionRecords:
@@ -29,6 +53,7 @@ class ExecutionRecords:
         self.max_slippage_bps = max_slippage_bps
         self.metrics: deque[ExecutionMetrics] = deque(maxlen=_KEEP_METRICS)
         self.costs: deque[tuple[float, float]] = deque(maxlen=_KEEP_COSTS)
+        self.executions: deque[Execution] = deque(maxlen=_KEEP_EXECUTIONS)
         self.total = 0
         self.failed = 0
 
@@ -38,6 +63,10 @@ class ExecutionRecords:
         self.metrics.append(metrics)
         if predicted_bps is not None and metrics.slippage_bps is not None:
             self.costs.append((predicted_bps, metrics.slippage_bps))
+
+    def newest(self, limit: int) -> list[Execution]:
+        """Return up to ``limit`` of the newest parent orders that have ended, newest first."""
+        return list(islice(reversed(self.executions), limit))
 
     @property
     def fill_rate(self) -> float | None:

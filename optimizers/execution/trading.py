@@ -8,7 +8,7 @@ from typing import Any
 from optimizers.execution.plan import Plan, make_plan
 from optimizers.execution.quality import quality_score
 from optimizers.execution.quotes import QuoteDesk
-from optimizers.execution.records import ExecutionRecords
+from optimizers.execution.records import Execution, ExecutionRecords
 from optimizers.execution.results import ExecutionMetrics, MarketMicrostructure, order_result
 from optimizers.execution.wishes import Wish
 from optimizers.market_microstructure_analyzer import MarketMicrostructureAnalyzer
@@ -34,6 +34,7 @@ class _Round:
     # What is known of one execution so far.
     started_ns: int
     plan: Plan | None = None
+    parent: ParentOrder | None = None
     analysis: OrderBookAnalysis | None = None
     result: ParentResult | None = None
     error: str = "no quote to start from"
@@ -100,7 +101,7 @@ class OptimizedTrading:
 
         It is judged and remembered like one's own, against the parent's own slippage limit.
         """
-        work = _Round(self._clock.monotonic_ns())
+        work = _Round(self._clock.monotonic_ns(), parent=parent)
         try:
             work.result = await self._client.execute_parent(parent)
         except _NOT_OURS:
@@ -132,6 +133,16 @@ class OptimizedTrading:
             self._records.add(metrics, predicted_bps=predicted_bps)
         else:
             self._records.failed += 1
+        if work.parent is not None:
+            error = None if metrics.fill_rate > 0.0 else work.error
+            self._records.executions.append(
+                Execution(
+                    utc_ns=self._clock.utc_ns(),
+                    parent=work.parent,
+                    result=result,
+                    error=error,
+                )
+            )
         return _answer(work, metrics, elapsed_ms)
 
     async def _trade(self, wish: Wish, work: _Round, *, max_slippage_bps: float) -> None:
@@ -150,7 +161,8 @@ class OptimizedTrading:
             imbalance=work.analysis.order_book_imbalance,
             seed=self._orders,
         )
-        work.result = await self._client.execute_parent(work.plan.parent)
+        work.parent = work.plan.parent
+        work.result = await self._client.execute_parent(work.parent)
 
 
 def _metrics(

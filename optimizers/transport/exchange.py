@@ -11,6 +11,8 @@ from trading_system.domain.errors import Outcome, VenueUnavailable
 from trading_system.domain.ports import Clock, HttpReply, HttpRequest, HttpTiming
 
 _NS_PER_MS = 1_000_000
+_FIELD = len(": \r\n")
+_LINE = len("  HTTP/1.1\r\n\r\n")  # with the empty line after the headers
 
 
 class Exchange:
@@ -22,10 +24,18 @@ class Exchange:
         Source of the stamps.
     started_ns : int
         When the caller asked for the request.
+
+    Attributes
+    ----------
+    bytes_sent, bytes_received : int
+        Request and status line, headers and body, as far as they came; see :func:`sent_size` and
+        :func:`head_size`.
     """
 
     __slots__ = (
         "_clock",
+        "bytes_received",
+        "bytes_sent",
         "connect_ended_ns",
         "connect_started_ns",
         "connected_ns",
@@ -42,6 +52,8 @@ class Exchange:
         self.connect_ended_ns = 0
         self.connected_ns = 0
         self.sent_ns = 0
+        self.bytes_sent = 0
+        self.bytes_received = 0
 
     @property
     def outcome(self) -> Outcome:
@@ -112,6 +124,25 @@ def tracing() -> aiohttp.TraceConfig:
     return trace
 
 
+def sent_size(request: HttpRequest, url: URL) -> int:
+    """Return the bytes of the request line, the caller's headers and the body.
+
+    What the HTTP library adds (``Host``, ``Accept``, about 100 bytes) and TLS are not counted.
+    """
+    line = len(request.method) + len(url.raw_path_qs) + _LINE
+    headers = sum(len(name) + len(value) + _FIELD for name, value in request.headers.items())
+    return line + headers + len(request.body or b"")
+
+
+def head_size(response: aiohttp.ClientResponse) -> int:
+    """Return the bytes of the answer's status line and headers; the body adds to it as it comes.
+
+    A body counts after decompression, so a compressed answer was shorter on the wire.
+    """
+    headers = sum(len(name) + len(value) + _FIELD for name, value in response.raw_headers)
+    return len(f"{response.status}{response.reason or ''}") + _LINE + headers
+
+
 async def exchange(
     session: aiohttp.ClientSession,
     request: HttpRequest,
@@ -135,11 +166,13 @@ async def exchange(
         allow_redirects=False,
         trace_request_ctx=stamps,
     ) as response:
+        stamps.bytes_received = head_size(response)
         parts: list[bytes] = []
         size = 0
         async for part in response.content.iter_any():
             parts.append(part)
             size += len(part)
+            stamps.bytes_received += len(part)
             if size > max_bytes:
                 response.close()
                 raise VenueUnavailable(

@@ -18,7 +18,7 @@ import structlog
 from yarl import URL
 
 from optimizers.transport.cancels import cancel_key
-from optimizers.transport.exchange import Exchange, exchange, tracing
+from optimizers.transport.exchange import Exchange, exchange, sent_size, tracing
 from optimizers.transport.queue import (
     LOWEST,
     CancelLane,
@@ -152,6 +152,8 @@ class PooledTransport:
         self._requests = 0
         self._failures = 0
         self._rewarms = 0
+        self._bytes_received = 0
+        self._bytes_sent = 0
         # The same checks as when the first request comes, but where the mistake was made.
         self._new_host()
 
@@ -195,6 +197,16 @@ class PooledTransport:
             "coalesced_cancels": sum(host.cancels.coalesced for host in self._hosts.values()),
             "rewarms": self._rewarms,
         }
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of all answers so far: status line, headers, decompressed body."""
+        return self._bytes_received
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of all requests so far: request line, the caller's headers, body."""
+        return self._bytes_sent
 
     async def __aenter__(self) -> Self:
         if self._supervisor is not None:
@@ -394,6 +406,9 @@ class PooledTransport:
                 session, request, url, stamps=stamps, max_bytes=self._max_answer_bytes
             )
         finally:
+            self._bytes_received += stamps.bytes_received
+            if stamps.outcome is Outcome.UNKNOWN:
+                self._bytes_sent += sent_size(request, url)
             if stamps.connect_ms is not None:
                 self._connect_ms.append(stamps.connect_ms)
 

@@ -212,6 +212,9 @@ class AccountVenue(FakeVenue):
 class Stream:
     """A stream or order socket that is up as long as the test says so."""
 
+    bytes_received = 0
+    bytes_sent = 0
+
     def __init__(self, callbacks: StreamCallbacks | None = None) -> None:
         self.callbacks = callbacks
         self.is_up = True
@@ -260,7 +263,8 @@ class Connection:
     """Stands for the :class:`VenueConnection` of a session."""
 
     def __init__(self, settings: Settings, loop: VirtualLoop, *, has_trade: bool) -> None:
-        self.latency = StageLatency()
+        self._streams: list[Stream] = []
+        self.latency = StageLatency(clock=loop)
         self.gateway = AccountVenue()
         self.rest = Requests()
         self.gateway.rest = self.rest

@@ -56,8 +56,7 @@ class ExecuteRequest(Body):
     urgency: Literal["LOW", "NORMAL", "HIGH"] = "NORMAL"
 
 
-class Accepted(BaseModel):
-    """Answer to an accepted stop."""
+class AcknowledgeRequest(Body):
+    """Body of ``POST /alerts/{id}/acknowledge``; the note is shown beside the alert."""
 
-    accepted: bool
-    reason: str
+    note: Annotated[str, Field(max_length=500)] = ""

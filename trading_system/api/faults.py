@@ -36,6 +36,7 @@ _STATUS: tuple[tuple[type[TradingSystemError], int], ...] = (
     (VenueError, 502),
     (TradingSystemError, 500),
 )
+_PLACES = frozenset({"body", "query", "path"})
 
 
 class NotReadyError(TradingSystemError):
@@ -92,7 +93,7 @@ async def _broken(request: Request, e: Exception) -> JSONResponse:
 def described(errors: Any) -> str:  # noqa: ANN401 - pydantic's own list of dictionaries
     """Return the first of pydantic's errors as one line that names the key."""
     first = errors[0]
-    location = [str(part) for part in first["loc"] if part != "body"]
+    location = [str(part) for part in first["loc"] if part not in _PLACES]
     if first["type"] == "json_invalid":
         return "the body is not valid JSON"
     name = ".".join(location) or "the body"

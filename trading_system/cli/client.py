@@ -18,6 +18,7 @@ from trading_system.cli.output import NotRunningError
 from trading_system.domain.errors import ConfigurationError, TradingSystemError
 
 _TIMEOUT_S = 5.0
+_DASHBOARD_FILE = "dashboard.json"
 
 
 def call(
@@ -46,6 +47,22 @@ def call(
             "or set TRADING_DATA_DIR"
         )
     status, text = _exchange(address, method, path, body, timeout_s=timeout_s, data_dir=data_dir)
+    return _judged(status, text)
+
+
+def login_link(data_dir: Path, *, timeout_s: float = _TIMEOUT_S) -> dict[str, Any] | None:
+    """Return the answer with a fresh ``login`` link of the dashboard, None if none runs."""
+    try:
+        content = json.loads((data_dir / _DASHBOARD_FILE).read_text())
+        address = ApiAddress(str(content["url"]), str(content["link_token"]), "")
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    try:
+        status, text = _exchange(
+            address, "POST", "/login-links", {}, timeout_s=timeout_s, data_dir=data_dir
+        )
+    except NotRunningError:
+        return None  # the file of a dashboard that was killed
     return _judged(status, text)
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from trading_system.cli import control, cost, output
+from trading_system.cli import control, cost, output, watching
 from trading_system.cli.options import Environment, Json, part, settings_with
 from trading_system.cli.output import ExitCode, NotRunningError
 from trading_system.domain.errors import ConfigurationError, TradingSystemError
@@ -89,7 +89,7 @@ def start(
     symbols: Annotated[str | None, typer.Option(help="Symbols, separated by commas.")] = None,
     duration: Annotated[float | None, typer.Option(help="Stop after this many seconds.")] = None,
     no_dashboard: Annotated[
-        bool, typer.Option("--no-dashboard", help="Accepted; this version has no dashboard.")
+        bool, typer.Option("--no-dashboard", help="Trade without the web page.")
     ] = False,
     strategy: Annotated[str | None, typer.Option(help="signals, market-maker or none.")] = None,
     signal: Annotated[
@@ -102,7 +102,6 @@ def start(
     as_json: Json = False,
 ) -> int:
     """Trade until Ctrl-C, SIGTERM or the duration; print a report at the end."""
-    del no_dashboard  # scripts may pass it from the first version on
     settings = settings_with(
         {
             "environment": environment,
@@ -111,6 +110,7 @@ def start(
             "strategy.name": strategy,
             "strategy.signal": ",".join(signal) if signal else None,
             "strategy.flatten_on_stop": flatten_on_stop or None,
+            "dashboard.enabled": False if no_dashboard else None,
         }
     )
     _find_own_modules()
@@ -132,6 +132,10 @@ app.command()(control.pause)
 app.command()(control.resume)
 app.command("reduce-only")(control.reduce_only)
 app.command()(control.kill)
+app.command()(watching.top)
+app.command()(watching.alerts)
+app.command()(watching.dashboard)
+app.command()(watching.token)
 
 
 @app.command()

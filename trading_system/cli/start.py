@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from trading_system.api.server import control_api
+from trading_system.cli.dashboard_process import dashboard_beside
 from trading_system.cli.lock import exclusive
 from trading_system.cli.output import ExitCode, fail, note
 from trading_system.config.settings import Settings
@@ -49,6 +50,7 @@ async def _run(settings: Settings) -> tuple[ExitCode, dict[str, Any]]:
     async with control_api(
         system,
         system,
+        system.inspection,
         host=settings.api.host,
         port=settings.api.port,
         data_dir=settings.data_dir,
@@ -70,7 +72,10 @@ async def _start_and_serve(
         note(f"trading-system runs ({settings.environment}); control API {url}; Ctrl-C stops")
         if settings.duration_s is not None:
             loop.call_later(settings.duration_s, system.request_stop, "duration is over")
-        await system.run_forever()
+        venue = system.desk.venue
+        ready = venue.ready if venue is not None else None
+        async with dashboard_beside(settings, ready, on_login=_show_login):
+            await system.run_forever()
     except ConfigurationError:
         raise
     except Exception as e:  # the run failed: it was stopped in order, and the report says why
@@ -85,6 +90,10 @@ async def _start_and_serve(
         fail(f"positions could not be closed: {status['position']['own']}")
         return ExitCode.FAILED, status
     return _verdict(status), status
+
+
+def _show_login(link: str) -> None:
+    note(f"dashboard {link} (works once; `trading-system dashboard` prints another)")
 
 
 def _verdict(status: dict[str, Any]) -> ExitCode:

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
+from prometheus_client.registry import Collector
+from typing_extensions import override
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 _PREFIX = "trading_cost_"
 _QUANTILES = (("0.5", "p50_us"), ("0.95", "p95_us"), ("0.99", "p99_us"))
 _US_PER_S = 1_000_000.0
-
-Labels = Mapping[str, str]
-Sample = tuple[Labels, float | int | None]
+_BYTES_PER_MIB = 1024 * 1024
+_MARKET = ("exchange", "instrument")
+_OF_MARKETS = (
+    (GaugeMetricFamily, "book_priceable", "Whether the book can be priced.", "is_priceable"),
+    (GaugeMetricFamily, "book_age_seconds", "Time since the book was known right.", "age_s"),
+    (CounterMetricFamily, "book_ticks", "Messages that changed the book.", "ticks"),
+    (GaugeMetricFamily, "book_ticks_per_second", "Rate over ten seconds.", "ticks_per_s"),
+    (GaugeMetricFamily, "volatility_bps", "Realised, over one second.", "volatility_bps"),
+)
 
 
 def exposition(status: Mapping[str, Any]) -> str:
@@ -19,63 +36,71 @@ def exposition(status: Mapping[str, Any]) -> str:
 
     A figure that is not known has no sample.
     """
-    lines: list[str] = []
-    for name, kind, meaning, samples in _families(status):
-        lines += _family(f"{_PREFIX}{name}", kind, meaning, samples)
-    return "\n".join(lines) + "\n"
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Figures(status))
+    return generate_latest(registry).decode()
 
 
-def _families(status: Mapping[str, Any]) -> Iterable[tuple[str, str, str, list[Sample]]]:
-    markets: list[Mapping[str, Any]] = status["markets"]
-    process: Mapping[str, Any] = status["process"]
-    rss_mib = process["rss_mib"]
+class _Figures(Collector):
+    # Everything there is to say of one instant.
 
-    def each(key: str) -> list[Sample]:
-        return [(_of(market), market[key]) for market in markets]
+    def __init__(self, status: Mapping[str, Any]) -> None:
+        self._status = status
 
-    yield "healthy", "gauge", "Whether every book can be priced.", [({}, status["is_healthy"])]
-    yield "estimates_total", "counter", "Estimates made.", [({}, status["estimates"])]
-    yield "uptime_seconds", "gauge", "Time since the start.", [({}, status["uptime_s"])]
-    yield "book_priceable", "gauge", "Whether the book can be priced.", each("is_priceable")
-    yield "book_age_seconds", "gauge", "Time since the book was known right.", each("age_s")
-    yield "book_ticks_total", "counter", "Messages that changed the book.", each("ticks")
-    yield "book_ticks_per_second", "gauge", "Rate over ten seconds.", each("ticks_per_s")
-    yield "volatility_bps", "gauge", "Realised, over one second.", each("volatility_bps")
-    yield "stage_seconds", "summary", "Internal latency by stage.", list(_stages(markets))
-    for key in ("resyncs", "gaps", "connects"):
-        meaning = f"Feed's {key} since the start."
-        samples: list[Sample] = [
-            ({"exchange": exchange}, figures.get(key))
-            for exchange, figures in status["feeds"].items()
-        ]
-        yield f"feed_{key}_total", "counter", meaning, samples
-    rss = None if rss_mib is None else rss_mib * 1024 * 1024
-    yield "resident_memory_bytes", "gauge", "Memory of the process.", [({}, rss)]
-    yield "cpu_seconds_total", "counter", "Processor time used.", [({}, process["cpu_s"])]
+    @override
+    def collect(self) -> Iterator[Metric]:
+        status, process = self._status, self._status["process"]
+        rss_mib = process["rss_mib"]
+        rss = None if rss_mib is None else rss_mib * _BYTES_PER_MIB
+        yield _gauge("healthy", "Whether every book can be priced.", status["is_healthy"])
+        yield _counter("estimates", "Estimates made.", status["estimates"])
+        yield _gauge("uptime_seconds", "Time since the start.", status["uptime_s"])
+        yield from _markets(status["markets"])
+        yield from _feeds(status["feeds"])
+        yield _gauge("resident_memory_bytes", "Memory of the process.", rss)
+        yield _counter("cpu_seconds", "Processor time used.", process["cpu_s"])
 
 
-def _stages(markets: Iterable[Mapping[str, Any]]) -> Iterable[Sample]:
+def _markets(markets: Iterable[Mapping[str, Any]]) -> Iterator[Metric]:
+    for kind, name, meaning, key in _OF_MARKETS:
+        family = kind(f"{_PREFIX}{name}", meaning, labels=_MARKET)
+        for market in markets:
+            if market[key] is not None:
+                family.add_metric([market[label] for label in _MARKET], float(market[key]))
+        yield family
+    stages = SummaryMetricFamily(
+        f"{_PREFIX}stage_seconds", "Internal latency by stage.", labels=(*_MARKET, "stage")
+    )
     for market in markets:
+        of = {label: market[label] for label in _MARKET}
         for stage, figures in market["latency"].items():
             for quantile, key in _QUANTILES:
                 if figures[key] is not None:
-                    labels = {**_of(market), "stage": stage, "quantile": quantile}
-                    yield labels, figures[key] / _US_PER_S
+                    labels = {**of, "stage": stage, "quantile": quantile}
+                    stages.add_sample(stages.name, labels, figures[key] / _US_PER_S)
+    yield stages
 
 
-def _of(market: Mapping[str, Any]) -> Labels:
-    return {"exchange": market["exchange"], "instrument": market["instrument"]}
+def _feeds(feeds: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
+    for key in ("resyncs", "gaps", "connects"):
+        family = CounterMetricFamily(
+            f"{_PREFIX}feed_{key}", f"Feed's {key} since the start.", labels=["exchange"]
+        )
+        for exchange, figures in feeds.items():
+            if figures.get(key) is not None:
+                family.add_metric([exchange], float(figures[key]))
+        yield family
 
 
-def _family(name: str, kind: str, meaning: str, samples: Iterable[Sample]) -> list[str]:
-    lines = [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"]
-    for labels, value in samples:
-        if value is None:
-            continue
-        named = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
-        lines.append(f"{name}{{{named}}} {float(value)!r}" if named else f"{name} {float(value)!r}")
-    return lines
+def _gauge(name: str, meaning: str, value: float | None) -> Metric:
+    family = GaugeMetricFamily(f"{_PREFIX}{name}", meaning, labels=())
+    if value is not None:
+        family.add_metric([], float(value))
+    return family
 
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+def _counter(name: str, meaning: str, value: float | None) -> Metric:
+    family = CounterMetricFamily(f"{_PREFIX}{name}", meaning, labels=())
+    if value is not None:
+        family.add_metric([], float(value))
+    return family

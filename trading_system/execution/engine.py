@@ -16,6 +16,7 @@ import structlog
 from trading_system.domain.errors import (
     JournalError,
     OrderDenied,
+    ValidationError,
 )
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import (
@@ -226,6 +227,20 @@ class ExecutionEngine(OrderSender):
         if stop_price is not None and instrument.price_to_ticks(stop_price) <= 0:
             self._gate.deny(DenyReason.NOT_FINITE, f"a stop at {stop_price} is not positive")
         await self._gateway.protect(symbol, stop_price, timeout_s=timeout_s)
+
+    def throttle(self, share: float) -> None:
+        """Let orders that may open a position use only this part of the order rate, in (0, 1].
+
+        At least one new order per window passes; 1 is the whole rate again.
+
+        Raises
+        ------
+        ValidationError
+            If the share is out of its range; nothing changes.
+        """
+        if not 0.0 < share <= 1.0:
+            raise ValidationError(f"a share must be above 0 and at most 1, was {share}")
+        self._gate.order_share = share
 
     def latch(self, source: str, state: TradingState, reason: str) -> None:
         """Hold trading until :meth:`release`, restarts included."""

@@ -57,6 +57,14 @@ class OrderGate:
         Monotonic time.
     clock_offset_ms : Callable[[], float | None] or None
         Distance of the own clock from the venue's, milliseconds; None where nothing measures it.
+
+    Attributes
+    ----------
+    denied : dict of str to int
+        Refusals by reason.
+    order_share : float
+        Part of the order rate, in (0, 1], that orders which may open a position get; orders that
+        only shrink one always get all of it.
     """
 
     def __init__(
@@ -82,6 +90,7 @@ class OrderGate:
         self._clock = clock
         self._clock_offset_ms = clock_offset_ms
         self.denied: dict[str, int] = {}
+        self.order_share = 1.0
 
     def admit(self, intent: OrderIntent, *, state: TradingState) -> OrderIntent:
         """Return what may be sent for ``intent``.
@@ -105,8 +114,10 @@ class OrderGate:
             self.deny(decision.reason, decision.detail)
         if intent.link_id in self._ledger:
             self.deny(DenyReason.LINK_ID, f"link id {intent.link_id} was used before")
-        if not self._order_rate.try_acquire():
-            self.deny(DenyReason.ORDER_RATE, "too many new orders in the last second")
+        share = 1.0 if intent.reduce_only else self.order_share
+        if not self._order_rate.try_acquire(share=share):
+            throttled = "" if share == 1.0 else f" for a rate throttled to {share:.0%}"
+            self.deny(DenyReason.ORDER_RATE, f"too many new orders in the last second{throttled}")
         if intent.order_type is not OrderType.MARKET:
             return intent
         assert instrument is not None

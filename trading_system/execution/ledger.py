@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from decimal import Decimal
+from itertools import islice
 
-from trading_system.domain.orders import OrderIntent, TimeInForce
+from trading_system.domain.orders import Fill, OrderIntent, TimeInForce
 from trading_system.execution.tracking import TrackedOrder, TrackedStatus
 
 _ZERO = Decimal(0)
 _NOTHING = (_ZERO, _ZERO)
 _RESTING = frozenset({TimeInForce.GTC, TimeInForce.POST_ONLY})
 _KEEP_ENDED = 10_000
+_KEEP_FILLS = 1_000
 _NS_PER_S = 1_000_000_000
 
 
@@ -19,7 +21,8 @@ class OrderLedger:
     """Orders by link id, with the exposure of those at work kept up to date by :meth:`update`.
 
     Only opening orders count as exposure, each at its full open quantity and at the highest price
-    at which it may rest; an exit frees risk.
+    at which it may rest; an exit frees risk. ``newest_fills`` are executions of the account, own
+    and foreign, that this run booked, oldest first.
     """
 
     def __init__(self) -> None:
@@ -31,6 +34,7 @@ class OrderLedger:
         self._open_quantity: dict[str, Decimal] = {}
         self.open_notional = _ZERO
         self.outcomes = dict.fromkeys(TrackedStatus, 0)
+        self.newest_fills: deque[Fill] = deque(maxlen=_KEEP_FILLS)
 
     def __contains__(self, link_id: str) -> bool:
         """Whether the link id is known."""
@@ -49,6 +53,14 @@ class OrderLedger:
     def live_count(self) -> int:
         """How many orders have no settled outcome."""
         return len(self._live)
+
+    def live_of(self, symbol: str) -> tuple[TrackedOrder, ...]:
+        """Return the orders of ``symbol`` without a settled outcome, oldest first."""
+        return tuple(self._live_of.get(symbol, {}).values())
+
+    def newest_ended(self, limit: int) -> list[TrackedOrder]:
+        """Return up to ``limit`` settled orders, the one settled last first."""
+        return [self._orders[link_id] for link_id in islice(reversed(self._ended), limit)]
 
     def open_quantity(self, symbol: str) -> Decimal:
         """Return what the opening orders of ``symbol`` may still fill, base currency."""

@@ -112,6 +112,11 @@ class OrderTracker:
         return self._ledger.get(link_id)
 
     @property
+    def ledger(self) -> OrderLedger:
+        """Own orders at work and ended, and the newest fills; for reading only."""
+        return self._ledger
+
+    @property
     def live_orders(self) -> tuple[TrackedOrder, ...]:
         """Orders without a settled outcome."""
         return self._ledger.live
@@ -287,6 +292,7 @@ class OrderTracker:
             self._count(fill)
         finally:
             if not self._is_recovering:
+                self._ledger.newest_fills.append(fill)
                 self._on_booked(fill)
 
     def on_funding(self, symbol: str, amount: Decimal, exec_id: str) -> None:
@@ -402,6 +408,7 @@ class OrderTracker:
         if event is not None:
             self._note(order, event, order.reason)
         if self._ledger.update(order):
+            order.ended_utc_ns = self._clock.utc_ns()
             self._journal.note_settled(
                 link_id,
                 Settlement(

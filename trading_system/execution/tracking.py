@@ -53,6 +53,7 @@ class TrackedOrder:
     ``standing_price`` is the price that the venue last confirmed, or that the order was sent with.
     While an ``amendment`` is under way the order may rest at either price, and both count.
     ``asked_ns`` is when the last request about the order was sent, monotonic nanoseconds.
+    ``ended_utc_ns`` is when it was found to be settled, UTC nanoseconds.
     """
 
     intent: OrderIntent
@@ -69,6 +70,7 @@ class TrackedOrder:
     amendment: Amendment | None = None
     standing_price: Decimal | None = field(init=False)
     asked_ns: int = field(init=False)
+    ended_utc_ns: int | None = None
     _price_ns: int = 0
 
     def __post_init__(self) -> None:

@@ -22,6 +22,7 @@ from trading_system.venues.bybit.gateway import BybitGateway, private_topics
 from trading_system.venues.bybit.rest import BybitRest
 from trading_system.venues.bybit.streams import BybitStream, StreamCallbacks
 from trading_system.venues.bybit.trade_stream import BybitTradeStream
+from trading_system.venues.link import LinkView
 
 _LOG = structlog.get_logger(__name__)
 _NOT_OFFERED = 10017
@@ -54,6 +55,9 @@ class Traffic:
         Of the order socket; None where the environment has none.
     orders_by_stream, orders_by_rest : int
         Order requests by the way they took.
+    bytes_received, bytes_sent : int
+        Of requests and all streams of this connection since the start: payloads of frames, and
+        lines, headers and decompressed bodies of HTTP. Framing, TLS and TCP come on top.
     """
 
     failures: int
@@ -63,6 +67,8 @@ class Traffic:
     trade_connects: int | None
     orders_by_stream: int
     orders_by_rest: int
+    bytes_received: int
+    bytes_sent: int
 
 
 class VenueConnection:
@@ -84,7 +90,8 @@ class VenueConnection:
         self._clock = clock
         self._stack = AsyncExitStack()
         self._jitter = random.Random(access.account)
-        self.latency = StageLatency()
+        self._streams: list[LinkView] = []
+        self.latency = StageLatency(clock=clock)
         self.transport = PooledTransport(
             connections=settings.optimization.connection_pool_size,
             queue_size=settings.optimization.priority_queue_size,
@@ -118,6 +125,7 @@ class VenueConnection:
     def traffic(self) -> Traffic:
         """Return the figures as they stand."""
         failures, requests = self.rest.recent
+        links: list[LinkView] = [*self._streams, *([] if self.trade is None else [self.trade])]
         return Traffic(
             failures=failures,
             requests=requests,
@@ -126,6 +134,8 @@ class VenueConnection:
             trade_connects=None if self.trade is None else self.trade.connects,
             orders_by_stream=self.gateway.sent_by_stream,
             orders_by_rest=self.gateway.sent_by_rest,
+            bytes_received=self.transport.bytes_received + sum(x.bytes_received for x in links),
+            bytes_sent=self.transport.bytes_sent + sum(x.bytes_sent for x in links),
         )
 
     async def load(self, symbols: Sequence[str]) -> Account:
@@ -153,7 +163,7 @@ class VenueConnection:
 
     def private_stream(self, callbacks: StreamCallbacks) -> BybitStream:
         """Return the account's private stream, not yet running."""
-        return BybitStream(
+        stream = BybitStream(
             self._access.endpoints.private,
             private_topics(),
             callbacks=callbacks,
@@ -162,16 +172,20 @@ class VenueConnection:
             jitter=self._jitter,
             offset_ns=lambda: self.rest.offset_ns,
         )
+        self._streams.append(stream)
+        return stream
 
     def public_stream(self, topics: Sequence[str], callbacks: StreamCallbacks) -> BybitStream:
         """Return the market data stream, not yet running."""
-        return BybitStream(
+        stream = BybitStream(
             self._access.endpoints.public_linear,
             topics,
             callbacks=callbacks,
             clock=self._clock,
             jitter=self._jitter,
         )
+        self._streams.append(stream)
+        return stream
 
     def _trade_stream(self) -> BybitTradeStream | None:
         address = self._access.endpoints.trade

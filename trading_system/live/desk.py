@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -226,6 +227,21 @@ class TradingDesk:
             self._stop_requested.set()
         if self._supervisor is not None and self._supervisor.state is State.STARTING:
             self._supervisor.request_stop(reason)
+
+    def spawn(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run ``coroutine`` as a task that lives no longer than the run.
+
+        It is cancelled first when the system stops; if it raises, the system fails and stops.
+
+        Raises
+        ------
+        LifecycleError
+            If the system is not starting or running; the coroutine is closed.
+        """
+        if self._supervisor is None:
+            coroutine.close()
+            raise LifecycleError(f"cannot run {name!r}: the system was not started")
+        _ = self._supervisor.spawn(name, coroutine)
 
     def _venue_component(self) -> Component:
         self.venue = venue = EmbeddedVenue(

@@ -17,6 +17,7 @@ from trading_system.monitoring.status import (
     OptimizerFigures,
     OrderCounts,
     SystemSnapshot,
+    WatchFigures,
 )
 from trading_system.risk.limits import TradingState
 
@@ -31,28 +32,30 @@ def milliseconds(figure_us: float | None) -> float | None:
 
 def health_of(desk: TradingDesk) -> Health:
     """Return the health that the desk proves; a session that is not there proves nothing."""
+    return assess(evidence_of(desk))
+
+
+def evidence_of(desk: TradingDesk) -> HealthEvidence:
+    """Return what the health of the desk is judged by, read now."""
+    if desk.session is not None:
+        return _evidence(desk, desk.session)
     targets = desk.settings.targets
-    session = desk.session
-    if session is None:
-        return assess(
-            HealthEvidence(
-                books_expected=0,
-                books_fresh=0,
-                private_connected=None,
-                positions_agree=None,
-                request_failures=0,
-                requests=0,
-                orders_unknown=0,
-                ack_p95_ms=None,
-                ack_target_ms=targets.order_execution_time_ms,
-                signal_p95_ms=None,
-                signal_target_ms=targets.signal_generation_time_ms,
-                stream_gaps=0,
-                trading_state=_HALTED,
-                parts=ALL_PARTS,
-            )
-        )
-    return assess(_evidence(desk, session))
+    return HealthEvidence(
+        books_expected=0,
+        books_fresh=0,
+        private_connected=None,
+        positions_agree=None,
+        request_failures=0,
+        requests=0,
+        orders_unknown=0,
+        ack_p95_ms=None,
+        ack_target_ms=targets.order_execution_time_ms,
+        signal_p95_ms=None,
+        signal_target_ms=targets.signal_generation_time_ms,
+        stream_gaps=0,
+        trading_state=_HALTED,
+        parts=ALL_PARTS,
+    )
 
 
 def _evidence(desk: TradingDesk, session: TradingSession) -> HealthEvidence:
@@ -86,6 +89,7 @@ def _evidence(desk: TradingDesk, session: TradingSession) -> HealthEvidence:
         slippage_target_bps=settings.strategy.max_slippage_bps,
         success_rate_pct=session.trader.success_rate_pct(),
         success_target_pct=settings.targets.success_rate_pct,
+        parents_ended=session.trader.counts.parents_ended,
         queue_size=session.traffic.waiting,
         queue_capacity=settings.optimization.priority_queue_size,
         journal_writable=session.journal.failure is None,
@@ -105,8 +109,10 @@ def _panel_evidence(session: TradingSession) -> tuple[int, int, bool | None]:
     return working, len(members), has_quorum
 
 
-def snapshot_of(desk: TradingDesk, health: Health) -> SystemSnapshot:
-    """Return everything the status is made of, taken now."""
+def snapshot_of(
+    desk: TradingDesk, health: Health, *, watch: WatchFigures | None = None
+) -> SystemSnapshot:
+    """Return everything the status is made of, taken now; ``watch`` is what the watch says."""
     session, settings, truth = desk.session, desk.settings, desk.truth
     trader = session.trader if session else None
     portfolio = session.portfolio if session else None
@@ -134,7 +140,7 @@ def snapshot_of(desk: TradingDesk, health: Health) -> SystemSnapshot:
         stages=latency.summary(),
         signal_p95_ms=milliseconds(signal.p95_us),
         order_p95_ms=milliseconds(ack.p95_us),
-        system_p95_ms=_system_p95_ms(latency),
+        system_p95_ms=system_p95_ms(latency),
         market=_market(desk),
         cost_rule=_cost_rule(desk),
         stop_reason=desk.reason,
@@ -158,6 +164,7 @@ def snapshot_of(desk: TradingDesk, health: Health) -> SystemSnapshot:
         execution=_execution(desk),
         position_own=_own_positions(session),
         market_maker=session.making.figures() if session and session.making else None,
+        watch=watch,
     )
 
 
@@ -232,7 +239,7 @@ def _live_stops(session: TradingSession | None) -> int | None:
     return sum(stop is not None for stop in session.reconciler.venue_stops.values())
 
 
-def _system_p95_ms(latency: StageLatency) -> float | None:
+def system_p95_ms(latency: StageLatency) -> float | None:
     """Return the sum of the stages' p95 from the exchange's stamp to the order's ack, ms.
 
     An upper bound of the p95 of the sum for stages that do not fall together.

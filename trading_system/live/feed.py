@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import NoReturn, Protocol
 
 from trading_system.domain.errors import CorruptDataError
-from trading_system.domain.events import TickerState
+from trading_system.domain.events import TickerState, TradeTick
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.ports import Clock
 from trading_system.domain.signals import Consensus, MarketFeatures
@@ -28,6 +28,7 @@ _NS_PER_S = 1_000_000_000
 _RATE_WINDOW_S = 10
 _FAULT_WINDOW_S = 60
 _KEEP_FAULTS = 100
+_KEEP_TRADES = 30
 DEPTH = 50
 
 Decide = Callable[[MarketFeatures, Consensus | None], None]
@@ -57,7 +58,7 @@ _NO_PRICES = BestPrices(None, None)
 
 
 class SymbolState:
-    """Book, flow and agents of one symbol."""
+    """Book, flow and agents of one symbol; ``newest_trades`` are public trades, oldest first."""
 
     def __init__(self, instrument: Instrument, panel: Panel) -> None:
         self.instrument = instrument
@@ -69,6 +70,7 @@ class SymbolState:
         self.consensus: Consensus | None = None
         self.ticker: TickerState | None = None
         self.trades = 0
+        self.newest_trades: deque[TradeTick] = deque(maxlen=_KEEP_TRADES)
 
     def reset(self) -> None:
         """Forget what a lost stream made uncertain; what the agents have learned stays."""
@@ -291,9 +293,11 @@ class MarketFeed:
         raise CorruptDataError(f"a topic that was not subscribed: {topic[:60]!r}")
 
     def _on_trades(self, state: SymbolState, frame: bytes, received_ns: int) -> None:
-        for trade in decode.decode_trades(frame, received_ns):
+        trades = decode.decode_trades(frame, received_ns)
+        for trade in trades:
             state.flow.on_trade(trade.side, trade.quantity, received_ns)
-            state.trades += 1
+        state.trades += len(trades)
+        state.newest_trades.extend(trades)
 
     def _decide_batch(self) -> None:
         try:

@@ -41,6 +41,7 @@ from trading_system.live.market_making import MarketMaking, market_making_of
 from trading_system.live.optimizers import optimizers_of
 from trading_system.live.outage import OutageWatch
 from trading_system.live.quoting import QuotingDesk
+from trading_system.live.restraint import Restraint
 from trading_system.live.settling import cancel_and_settle, settle_silent
 from trading_system.live.staleness import hold_while_stale
 from trading_system.market import kernels
@@ -50,6 +51,9 @@ from trading_system.risk.portfolio import Portfolio
 from trading_system.strategies.trader import SignalTrader
 from trading_system.venues.bybit.reading import BybitReads
 from trading_system.venues.bybit.streams import StreamCallbacks
+
+STARTING = "start"
+"""Source of the hold that is in force until streams and books are ready."""
 
 _LOG = structlog.get_logger(__name__)
 _RECOVERY_S = 15.0
@@ -64,7 +68,6 @@ _COMPARE_AGAIN_S = 1.0
 _MARK_EVERY_S = 0.5
 _PROBE_EVERY_S = 5.0
 _CLOCK_EVERY_ROUNDS = 12
-_STARTING = "start"
 
 Spawn = Callable[[str, Coroutine[Any, Any, None]], object]
 
@@ -162,6 +165,9 @@ class TradingSession:
         )
         self.optimizers = optimizers_of(
             self.client, transport=connection.transport, settings=settings, clock=clock
+        )
+        self.restraint = Restraint(
+            self.engine, decision_interval_s=settings.strategy.decision_interval_s, clock=clock
         )
         self.trader = self._signal_trader(account)
         self.making = self._market_making() if settings.strategy.name == "market-maker" else None
@@ -261,7 +267,7 @@ class TradingSession:
         """
         # Compiling or loading a kernel later would stall the tick path; here, only this thread.
         await asyncio.to_thread(kernels.warm)
-        self.engine.holds.set(_STARTING, TradingState.HALTED, "the system is starting")
+        self.engine.holds.set(STARTING, TradingState.HALTED, "the system is starting")
         await self.engine.recover(
             deadline_s=max(_RECOVERY_S, self.engine.doubt_s + _RECOVERY_MARGIN_S),
             timeout_s=self._timeout_s,
@@ -297,7 +303,7 @@ class TradingSession:
             panel = self.signals.panel(symbol)
             if panel.has_async:
                 self._spawn(f"agents-{symbol}", panel.serve())
-        self.engine.holds.clear(_STARTING)
+        self.engine.holds.clear(STARTING)
         if self.making is not None:
             self.making.start(self._spawn)
 
@@ -310,7 +316,8 @@ class TradingSession:
             raise DeadlineExceeded(f"streams were not ready within {_READY_S:.0f} s")
 
     def _decide(self, features: MarketFeatures, consensus: Consensus | None) -> None:
-        self.trader.consider(features, consensus, may_enter=self.private.is_up)
+        may_enter = self.private.is_up and self.restraint.may_enter(features.symbol)
+        self.trader.consider(features, consensus, may_enter=may_enter)
         if self.making is not None:
             self.making.on_market(features.symbol)
         prices = self.feed.best_prices(features.symbol)
@@ -334,6 +341,8 @@ class TradingSession:
 
     async def execute(self, parent: ParentOrder) -> ParentResult | None:
         """Work one parent through the performance optimizer, which measures what it cost."""
+        if not parent.reduce_only:
+            self.restraint.note_entry(parent.symbol)
         result, answer = await self.optimizers.performance.execute_parent(parent)
         self.answers[parent.symbol] = answer
         return result
@@ -347,11 +356,11 @@ class TradingSession:
 
     async def _protect_now(self, symbol: str) -> None:
         """Rest a stop for what is open, as for the strategy's own trades."""
-        for wanted, stop in self._unprotected().items():
+        for wanted, stop in self.unprotected().items():
             if wanted == symbol:
                 await self.protect(symbol, stop)
 
-    def _unprotected(self) -> dict[str, Decimal]:
+    def unprotected(self) -> dict[str, Decimal]:
         """Return the stop that each own position without one at the venue should get."""
         keeper = self.trader.unprotected if self.making is None else self.making.stops.missing
         return keeper(self.reconciler.venue_stops)
@@ -393,7 +402,7 @@ class TradingSession:
             if not is_answered or rounds % _CLOCK_EVERY_ROUNDS == 0:
                 await self._synchronise_clock()
             self.engine.check_journal()
-            for symbol, stop in self._unprotected().items():
+            for symbol, stop in self.unprotected().items():
                 await self.protect(symbol, stop)
 
     async def _synchronise_clock(self) -> None:

@@ -10,7 +10,7 @@ capped at 39, and a system that sees no market at all scores at most 20.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from trading_system.monitoring.grades import Grade, full, lost, share_below, within
@@ -23,6 +23,9 @@ _FAILURES_WORST = 0.2
 _GAPS_WORST = 5
 _QUEUE_WORST = 1.0
 _QUEUE_FINE = 0.25
+_BROKEN_BELOW = 0.5
+_PARENTS_TO_JUDGE = 5
+_ACTIVE = "ACTIVE"
 
 
 class Part(Enum):
@@ -100,6 +103,9 @@ class HealthEvidence:
         Mean signed slippage of the recent parents (positive = cost), and its limit.
     success_rate_pct, success_target_pct : float or None
         Share of parents that ended inside their limits, and its target, percent.
+    parents_ended : int
+        Parents that rate and slippage are made of; fewer than five cannot call the component
+        broken, they cost points only.
     queue_size, queue_capacity : int or None
         Requests that wait for a connection, and how many may.
     journal_writable : bool or None
@@ -137,6 +143,7 @@ class HealthEvidence:
     slippage_target_bps: float = 5.0
     success_rate_pct: float | None = None
     success_target_pct: float = 60.0
+    parents_ended: int = 0
     queue_size: int | None = None
     queue_capacity: int = 100
     journal_writable: bool | None = None
@@ -152,11 +159,15 @@ class Health:
     """A score in [0, 100] and one sentence for each component that lost points.
 
     ``parts`` holds, for each component in use, the share of its points that it earned, in [0, 1].
+    ``worst`` names what lowered the score most and why, empty when nothing did. ``broken`` are
+    name and reason of each component that earned less than half although it was measured.
     """
 
     score: float
     reasons: tuple[str, ...]
     parts: tuple[tuple[str, float], ...] = ()
+    worst: str = ""
+    broken: tuple[tuple[str, str], ...] = ()
 
 
 def assess(evidence: HealthEvidence) -> Health:
@@ -169,17 +180,58 @@ def assess(evidence: HealthEvidence) -> Health:
     grades = {part: _JUDGES[part](evidence) for part in used}
     score = 0.0
     reasons: list[str] = []
+    losses: dict[Part, float] = {}
     for part, grade in grades.items():
         points = 100.0 * _WEIGHTS[part] / whole
         score += points * grade.share
         if grade.reason:
-            reasons.append(f"{part.value}: {grade.reason} (-{points * (1 - grade.share):.1f})")
+            losses[part] = points * (1 - grade.share)
+            reasons.append(f"{part.value}: {grade.reason} (-{losses[part]:.1f})")
     score, cap = _capped(evidence, score)
     return Health(
         score=round(min(score, 100.0), 1),
         reasons=(*reasons, *cap),
         parts=tuple((part.value, round(grade.share, 3)) for part, grade in grades.items()),
+        worst=_worst(evidence, grades, losses),
+        broken=tuple(
+            (part.value, grade.reason)
+            for part, grade in grades.items()
+            if grade.share < _BROKEN_BELOW and _is_measured(part, evidence)
+        ),
     )
+
+
+def without_holds(evidence: HealthEvidence) -> HealthEvidence:
+    """Return the evidence as if nothing held trading.
+
+    What the score makes the system do must not depend on what it does already, and a hold that
+    somebody or something else set is in force by itself: it must not be doubled.
+    """
+    return replace(evidence, trading_state=_ACTIVE, holds=())
+
+
+def _worst(evidence: HealthEvidence, grades: dict[Part, Grade], losses: dict[Part, float]) -> str:
+    if not losses:
+        return ""
+    # What caps the score is worse than the points of any component.
+    part = Part.MARKET_DATA if evidence.books_fresh <= 0 else _outage(evidence)
+    if part is None or part not in losses:
+        part = max(losses, key=losses.__getitem__)
+    return f"{part.value}: {grades[part].reason}"
+
+
+def _is_measured(part: Part, evidence: HealthEvidence) -> bool:
+    """Return whether ``part`` has been used or measured at all; a young system is not broken."""
+    measured = {
+        Part.VENUE_REQUESTS: evidence.requests > 0,
+        Part.ORDER_ROUND_TRIP: evidence.ack_p95_ms is not None,
+        Part.CONSENSUS_TIME: evidence.signal_p95_ms is not None,
+        Part.EXECUTION_QUALITY: evidence.parents_ended >= _PARENTS_TO_JUDGE,
+        Part.REQUEST_QUEUE: evidence.queue_size is not None,
+        Part.EVENT_LOOP: evidence.loop_lag_p99_ms is not None,
+        Part.CLOCK: evidence.clock_offset_ms is not None,
+    }
+    return measured.get(part, True)
 
 
 def _capped(evidence: HealthEvidence, score: float) -> tuple[float, tuple[str, ...]]:
@@ -187,18 +239,19 @@ def _capped(evidence: HealthEvidence, score: float) -> tuple[float, tuple[str, .
         return _BLIND_CAP, (f"no market data: capped at {_BLIND_CAP:.0f}, was {score:.1f}",)
     outage = _outage(evidence)
     if outage and score > _OUTAGE_CAP:
-        return _OUTAGE_CAP, (f"outage ({outage}): capped at {_OUTAGE_CAP:.0f}, was {score:.1f}",)
+        text = f"outage ({outage.value}): capped at {_OUTAGE_CAP:.0f}, was {score:.1f}"
+        return _OUTAGE_CAP, (text,)
     return score, ()
 
 
-def _outage(evidence: HealthEvidence) -> str:
+def _outage(evidence: HealthEvidence) -> Part | None:
     if evidence.private_connected is not True:
-        return Part.PRIVATE_STREAM.value
+        return Part.PRIVATE_STREAM
     if evidence.positions_agree is False:
-        return Part.RECONCILIATION.value
+        return Part.RECONCILIATION
     if Part.JOURNAL in evidence.parts and evidence.journal_writable is False:
-        return Part.JOURNAL.value
-    return Part.TRADING_STATE.value if evidence.trading_state == "HALTED" else ""
+        return Part.JOURNAL
+    return Part.TRADING_STATE if evidence.trading_state == "HALTED" else None
 
 
 def _market_data(evidence: HealthEvidence) -> Grade:
@@ -315,7 +368,7 @@ def _clock(evidence: HealthEvidence) -> Grade:
 
 def _trading_state(evidence: HealthEvidence) -> Grade:
     state = evidence.trading_state
-    if state == "ACTIVE":
+    if state == _ACTIVE:
         return full()
     why = f" ({'; '.join(evidence.holds)})" if evidence.holds else ""
     return Grade(0.5 if state == "REDUCING" else 0.0, f"{state}{why}")

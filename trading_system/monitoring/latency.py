@@ -1,10 +1,24 @@
-"""Stage latencies: bounded rings of nanoseconds with exact percentiles over the ring."""
+"""Stage latencies: rolling and since the start, in fixed memory.
+
+Which figures are read where:
+
+- :meth:`StageLatency.percentiles` is **rolling**, over the newest minute, and since the start only
+  while nothing was measured in that minute. Health, alerts and compliance judge by it: a slow
+  start does not hang on them for ever, and a quiet minute does not make them unmeasured.
+- :meth:`StageLatency.summary` is **since the start**: what a run report and ``stages`` of the
+  status say of the whole run.
+- :meth:`StageLatency.detail` has both.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
+
+from trading_system.domain.ports import Clock
+from trading_system.monitoring.histogram import NOTHING_MEASURED, LatencyHistogram, Percentiles
+from trading_system.runtime.clock import SystemClock
 
 STAGES = ("receive", "book", "signal", "gate", "send", "ack", "fill")
 """Stages of a message's way, in order.
@@ -14,22 +28,22 @@ STAGES = ("receive", "book", "signal", "gate", "send", "ack", "fill")
 the venue's reply, ``fill`` send to the first private execution.
 """
 
+WINDOW_S: Final = 60.0
+"""What "rolling" means of stages, seconds."""
+
+BUCKETS_S: Final = tuple(
+    step * scale for scale in (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0) for step in (1.0, 2.5, 5.0)
+)
+"""Upper bounds of the buckets in :meth:`StageLatency.detail`, seconds; 10 us to 5 s."""
+
 _NS_PER_US = 1_000.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Percentiles:
-    """Percentiles in microseconds of the newest samples; None while nothing was measured."""
-
-    p50_us: float | None
-    p95_us: float | None
-    p99_us: float | None
-    max_us: float | None
-    samples: int
+_NS_PER_S = 1_000_000_000
+_SLOTS: Final = 12
+_BUCKETS_NS: Final = tuple(round(bound * _NS_PER_S) for bound in BUCKETS_S)
 
 
 class LatencyRing:
-    """The newest durations of one stage.
+    """The newest durations of one stage, exactly.
 
     Parameters
     ----------
@@ -53,10 +67,10 @@ class LatencyRing:
         self._count += 1
 
     def percentiles(self) -> Percentiles:
-        """Return the percentiles over the ring by linear interpolation."""
+        """Return the percentiles over the ring by linear interpolation; samples since the start."""
         held = self._ring[: min(self._count, len(self._ring))]
         if not len(held):
-            return Percentiles(p50_us=None, p95_us=None, p99_us=None, max_us=None, samples=0)
+            return NOTHING_MEASURED
         p50, p95, p99 = np.percentile(held, (50, 95, 99)) / _NS_PER_US
         return Percentiles(
             p50_us=round(float(p50), 3),
@@ -67,29 +81,119 @@ class LatencyRing:
         )
 
 
-class StageLatency:
-    """One :class:`LatencyRing` for each stage of :data:`STAGES`."""
+class RollingLatency:
+    """Durations of one stage, over a window of the newest seconds and since the start.
 
-    def __init__(self) -> None:
-        self._rings = {stage: LatencyRing() for stage in STAGES}
+    The window is made of twelve histograms in turn, so that it ends between 11/12 of ``window_s``
+    and all of it ago (55 to 60 s by default).
+
+    Parameters
+    ----------
+    window_s : float
+        Longest age of a duration in the rolling figures, seconds.
+    clock : Clock or None
+        Its monotonic time; None is the machine's.
+    """
+
+    __slots__ = ("_closed", "_ever", "_now_ns", "_slot", "_slot_ns", "_slots", "_until_ns")
+
+    def __init__(self, window_s: float = WINDOW_S, *, clock: Clock | None = None) -> None:
+        self._slot_ns = round(window_s * _NS_PER_S / _SLOTS)
+        assert self._slot_ns > 0, "a window has a length"
+        self._now_ns = (clock or SystemClock()).monotonic_ns
+        self._slots = [LatencyHistogram() for _ in range(_SLOTS)]
+        self._slot = 0
+        self._until_ns = self._now_ns() + self._slot_ns
+        self._ever = LatencyHistogram()  # the slot in use is not in it yet
+        self._closed: LatencyHistogram | None = None  # the window without the slot in use
+
+    def record(self, duration_ns: int) -> None:
+        """Count one duration, nanoseconds."""
+        if self._now_ns() >= self._until_ns:
+            self._turn()
+        self._slots[self._slot].record(duration_ns)
+
+    def rolling(self) -> Percentiles:
+        """Return the percentiles of the window, and how many durations it holds."""
+        return self._window().percentiles()
+
+    def since_start(self) -> LatencyHistogram:
+        """Return a histogram of everything so far."""
+        return _sum(self._ever, self._slots[self._slot])
+
+    def _window(self) -> LatencyHistogram:
+        if self._now_ns() >= self._until_ns:
+            self._turn()
+        if self._closed is None:
+            others = (slot for number, slot in enumerate(self._slots) if number != self._slot)
+            self._closed = _sum(*others)
+        return _sum(self._closed, self._slots[self._slot])
+
+    def _turn(self) -> None:
+        # Close the slot in use and empty every one that has left the window since.
+        passed = 1 + (self._now_ns() - self._until_ns) // self._slot_ns
+        self._until_ns += passed * self._slot_ns
+        self._ever.add(self._slots[self._slot])
+        for _ in range(min(passed, _SLOTS)):
+            self._slot = (self._slot + 1) % _SLOTS
+            self._slots[self._slot].clear()
+        self._closed = None
+
+
+class StageLatency:
+    """One :class:`RollingLatency` for each stage of :data:`STAGES`, about 2 MiB in all.
+
+    Parameters
+    ----------
+    clock : Clock or None
+        Its monotonic time tells how old a sample is; None is the machine's.
+    """
+
+    def __init__(self, *, clock: Clock | None = None) -> None:
+        self._stages = {stage: RollingLatency(clock=clock) for stage in STAGES}
 
     def record(self, stage: str, duration_ns: int) -> None:
         """Add one duration of ``stage``, a name of :data:`STAGES`."""
-        self._rings[stage].record(duration_ns)
+        self._stages[stage].record(duration_ns)
 
     def percentiles(self, stage: str) -> Percentiles:
-        """Return the percentiles of one stage."""
-        return self._rings[stage].percentiles()
+        """Return the rolling percentiles of one stage, since the start if the minute was quiet."""
+        rolling = self._stages[stage].rolling()
+        return rolling if rolling.samples else self._stages[stage].since_start().percentiles()
 
     def summary(self) -> dict[str, dict[str, float | int | None]]:
-        """Return ``{stage: {p50_us, p95_us, p99_us, max_us, samples}}`` for all stages."""
+        """Return ``{stage: {p50_us, p95_us, p99_us, max_us, samples}}`` since the start."""
         return {
-            stage: {
-                "p50_us": figures.p50_us,
-                "p95_us": figures.p95_us,
-                "p99_us": figures.p99_us,
-                "max_us": figures.max_us,
-                "samples": figures.samples,
-            }
-            for stage, figures in ((s, self._rings[s].percentiles()) for s in STAGES)
+            stage: latency.since_start().percentiles().row()
+            for stage, latency in self._stages.items()
         }
+
+    def detail(self) -> dict[str, dict[str, Any]]:
+        """Return for each stage ``rolling``, ``since_start``, ``window_s`` and ``histogram``.
+
+        ``histogram`` is since the start: ``sum_us``, ``count``, and ``buckets`` of
+        [upper bound in seconds, durations up to it], cumulative.
+        """
+        return {stage: _detail(latency) for stage, latency in self._stages.items()}
+
+
+def _detail(latency: RollingLatency) -> dict[str, Any]:
+    rolling, ever = latency.rolling(), latency.since_start()
+    within = ever.counts_up_to(_BUCKETS_NS)
+    return {
+        "rolling": rolling.row(),
+        "since_start": ever.percentiles().row(),
+        "window_s": WINDOW_S,
+        "histogram": {
+            "count": ever.count,
+            "sum_us": round(ever.sum_ns / _NS_PER_US, 3),
+            "buckets": [list(pair) for pair in zip(BUCKETS_S, within, strict=True)],
+        },
+    }
+
+
+def _sum(*histograms: LatencyHistogram) -> LatencyHistogram:
+    total = LatencyHistogram()
+    for histogram in histograms:
+        total.add(histogram)
+    return total

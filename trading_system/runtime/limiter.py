@@ -172,12 +172,26 @@ class SlidingWindow:
         self._forget(self._clock.monotonic_ns())
         return self._permits - len(self._taken)
 
-    def try_acquire(self, cost: int = 1) -> bool:
-        """Take ``cost`` permits if they are there now; return whether they were."""
+    def try_acquire(self, cost: int = 1, *, share: float = 1.0) -> bool:
+        """Take ``cost`` permits if they are there now; return whether they were.
+
+        Parameters
+        ----------
+        share : float
+            Part of the permits that may be in use after this caller took its own, in (0, 1];
+            rounded down, but never less than one permit.
+
+        Raises
+        ------
+        ValidationError
+            If cost or share is out of its range.
+        """
         _checked(cost, self._permits)
+        if not 0.0 < share <= 1.0:
+            raise ValidationError(f"a share must be above 0 and at most 1, was {share}")
         now_ns = self._clock.monotonic_ns()
         self._forget(now_ns)
-        if len(self._taken) + cost > self._permits:
+        if len(self._taken) + cost > max(1, int(self._permits * share)):
             self._refused += 1
             return False
         self._taken.extend([now_ns] * cost)

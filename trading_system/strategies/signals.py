@@ -44,6 +44,15 @@ class ExitReason(Enum):
     REQUESTED = "requested"
 
 
+class EntryRefusal(Enum):
+    """Why a consensus does not pay for a position."""
+
+    NO_QUORUM = "too few independent agents took part"
+    NO_MOVE = "no move is left after the uncertainty"
+    NO_EDGE = "the edge after costs is too small"
+    TOO_SMALL = "the quantity would be below the venue's smallest"
+
+
 _PATIENT = frozenset({ExitReason.HORIZON, ExitReason.MAX_HOLD})
 
 
@@ -114,21 +123,41 @@ def entry_target(
     instrument: Instrument,
 ) -> Target | None:
     """Return the position that the consensus pays for, None if it does not."""
+    weighed = weigh_entry(features, consensus, rules=rules, costs=costs, instrument=instrument)
+    return weighed if isinstance(weighed, Target) else None
+
+
+def weigh_entry(
+    features: MarketFeatures,
+    consensus: Consensus,
+    *,
+    rules: StrategySettings,
+    costs: Costs,
+    instrument: Instrument,
+) -> Target | EntryRefusal:
+    """Return the position that the consensus pays for, or why it does not."""
     if not consensus.has_quorum:
-        return None
+        return EntryRefusal.NO_QUORUM
     move_bps = judged_move_bps(consensus, rules)
-    edge_bps = abs(move_bps) - round_trip_cost_bps(features, costs)
-    if move_bps == 0.0 or edge_bps < rules.min_edge_bps:
-        return None
+    if move_bps == 0.0:
+        return EntryRefusal.NO_MOVE
+    edge_bps = entry_edge_bps(features, move_bps, costs)
+    if edge_bps < rules.min_edge_bps:
+        return EntryRefusal.NO_EDGE
     quantity = entry_quantity(features, consensus, rules=rules, instrument=instrument)
     if quantity is None:
-        return None
+        return EntryRefusal.TOO_SMALL
     return Target(
         symbol=features.symbol,
         quantity=quantity if move_bps > 0 else -quantity,
         is_patient=False,
         purpose=f"entry: expected {move_bps:+.1f} bps, edge {edge_bps:+.1f} bps after costs",
     )
+
+
+def entry_edge_bps(features: MarketFeatures, move_bps: float, costs: Costs) -> float:
+    """Return what a judged move leaves after the cost of the round trip, basis points."""
+    return abs(move_bps) - round_trip_cost_bps(features, costs)
 
 
 def size_factor(

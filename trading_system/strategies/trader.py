@@ -17,6 +17,13 @@ from trading_system.domain.parents import ParentOrder, ParentResult
 from trading_system.domain.ports import Clock
 from trading_system.domain.signals import Consensus, MarketFeatures
 from trading_system.risk.portfolio import Portfolio
+from trading_system.strategies.decisions import (
+    Decision,
+    DecisionLog,
+    Hindrance,
+    Situation,
+    verdict,
+)
 from trading_system.strategies.signals import (
     Costs,
     ExitReason,
@@ -113,6 +120,7 @@ class SignalTrader:
         self._failures: dict[str, int] = {}
         self.counts = TraderCounts()
         self.results: deque[ParentResult] = deque(maxlen=_KEEP_RESULTS)
+        self.decisions = DecisionLog()
         self.is_accepting = True
         self.paused_because: str | None = None
 
@@ -154,9 +162,7 @@ class SignalTrader:
         symbol = features.symbol
         self._mids[symbol] = features.mid
         self.counts.signals += consensus is not None
-        if not self.is_accepting or symbol in self._busy:
-            return
-        if features.ts_ns < self._paused_until_ns.get(symbol, 0):
+        if self._hindrance(symbol, features.ts_ns) is not None:
             return
         own = self._own_part(symbol)
         target = self._target(features, consensus, own)
@@ -166,7 +172,38 @@ class SignalTrader:
         ):
             return
         self._paused_until_ns[symbol] = features.ts_ns + self._decision_interval_ns
-        self._begin(parent)
+        self._begin(parent, features, consensus)
+
+    def verdict(
+        self, features: MarketFeatures, consensus: Consensus | None, *, withheld: str | None = None
+    ) -> str:
+        """Return in one sentence what :meth:`consider` would make of this and why; changes nothing.
+
+        Parameters
+        ----------
+        withheld : str or None
+            Why no trade may begin, beside a pause; None if one may.
+        """
+        symbol, trip = features.symbol, self._trips.get(features.symbol)
+        own, paused = self._own_part(symbol), self.paused_because
+        if own and trip is None:  # it would be taken up now
+            trip = begin_trip(_side_of(own), mid=features.mid, now_ns=features.ts_ns)
+        left_ns = self._paused_until_ns.get(symbol, 0) - features.ts_ns
+        return verdict(
+            features,
+            consensus,
+            Situation(
+                hindrance=self._hindrance(symbol, features.ts_ns),
+                wait_s=max(0.0, left_ns / _NS_PER_S),
+                own=own,
+                position=self._portfolio.position(symbol).quantity,
+                trip=trip,
+                withheld=withheld if paused is None else f"it is paused: {paused}",
+            ),
+            rules=self._rules,
+            costs=self._costs[symbol],
+            instrument=self._instruments[symbol],
+        )
 
     def request_exit(self, symbol: str) -> bool:
         """Begin to close the own position of ``symbol``; return whether there was one to close."""
@@ -174,13 +211,32 @@ class SignalTrader:
         parent = parent_towards(target, self._own_part(symbol), rules=self._rules)
         if parent is None or symbol in self._busy:
             return False
-        self._begin(parent)
+        self._begin(parent, None, None)
         return True
 
-    def _begin(self, parent: ParentOrder) -> None:
+    def _hindrance(self, symbol: str, now_ns: int) -> Hindrance | None:
+        """Return why ``symbol`` is not decided on now."""
+        if not self.is_accepting:
+            return Hindrance.NOT_ACCEPTING
+        if symbol in self._busy:
+            return Hindrance.BUSY
+        is_waiting = now_ns < self._paused_until_ns.get(symbol, 0)
+        return Hindrance.WAITING if is_waiting else None
+
+    def _begin(
+        self, parent: ParentOrder, features: MarketFeatures | None, consensus: Consensus | None
+    ) -> None:
         self._busy.add(parent.symbol)
         self.counts.parents += 1
-        self._spawn(f"parent-{parent.symbol}-{self.counts.parents}", self._work(parent))
+        decision = Decision(
+            utc_ns=self._clock.utc_ns(),
+            parent=parent,
+            features=features,
+            consensus=consensus,
+            costs=self._costs[parent.symbol],
+        )
+        self.decisions.add(decision)
+        self._spawn(f"parent-{parent.symbol}-{self.counts.parents}", self._work(decision))
 
     def _target(
         self, features: MarketFeatures, consensus: Consensus | None, own: Decimal
@@ -216,9 +272,11 @@ class SignalTrader:
         self._trips[symbol] = trip
         return trip
 
-    async def _work(self, parent: ParentOrder) -> None:
+    async def _work(self, decision: Decision) -> None:
+        parent = decision.parent
         try:
-            result = await self._desk.execute(parent)
+            decision.result = result = await self._desk.execute(parent)
+            decision.has_ended = True
             if result is not None:
                 self._note(parent, result)
                 await self._protect(parent.symbol)

@@ -142,6 +142,11 @@ class Link:
         The venue's name and its way of being kept awake.
     timing : LinkTiming
         Patience.
+
+    Attributes
+    ----------
+    bytes_received, bytes_sent : int
+        Payload of all frames so far, pings included; not the few bytes of framing, TLS, handshakes.
     """
 
     def __init__(
@@ -166,6 +171,8 @@ class Link:
         self.attempts = 0
         self.connects = 0
         self.frames = 0
+        self.bytes_received = 0
+        self.bytes_sent = 0
         self.last_frame_ns: int | None = None
         self.reason: str | None = None
 
@@ -223,10 +230,10 @@ class Link:
             raise self._not_sent("there is no connection", operation="stream.send")
         try:
             if has_deadline:
-                await socket.send_str(text)
+                await self._write(socket, text)
                 return
             async with asyncio.timeout(self._timing.send_s):
-                await socket.send_str(text)
+                await self._write(socket, text)
         except (aiohttp.ClientError, OSError) as e:
             raise VenueUnavailable(
                 f"the socket failed: {e!r}",
@@ -234,6 +241,10 @@ class Link:
                 operation="stream.send",
                 outcome=Outcome.UNKNOWN,
             ) from e
+
+    async def _write(self, socket: _Socket, text: str) -> None:
+        self.bytes_sent += len(text)  # JSON with escapes: a character is a byte
+        await socket.send_str(text)
 
     async def drop(self, reason: str) -> None:
         """Close the connection so that it is opened anew."""
@@ -304,7 +315,7 @@ class Link:
     async def _ping_on_a_beat(self, socket: _Socket, ping: str) -> str:
         while True:
             frames = self.frames
-            await socket.send_str(ping)
+            await self._write(socket, ping)
             await asyncio.sleep(self._timing.ping_s)
             if self.frames == frames:
                 return f"silent for {self._timing.ping_s:g} s after a ping"
@@ -324,7 +335,7 @@ class Link:
                 return f"silent for {ping_s:g} s"
             else:
                 frames = self.frames
-                await socket.send_str(ping)
+                await self._write(socket, ping)
                 await asyncio.sleep(pong_s)
                 if self.frames == frames:
                     return f"silent for {pong_s:g} s after a ping"
@@ -344,6 +355,7 @@ class Link:
             if message.type is not aiohttp.WSMsgType.TEXT:
                 return f"unexpected frame type {message.type!r}"
             self.frames += 1
+            self.bytes_received += len(message.data)
             try:
                 answer = self._user.received(message.data, received_ns)
             except CorruptDataError as e:
@@ -372,6 +384,16 @@ class LinkView:
     def connects(self) -> int:
         """Connections opened so far."""
         return self._link.connects
+
+    @property
+    def bytes_received(self) -> int:
+        """Payload bytes of all frames received so far."""
+        return self._link.bytes_received
+
+    @property
+    def bytes_sent(self) -> int:
+        """Payload bytes of all frames sent so far, pings included."""
+        return self._link.bytes_sent
 
     @property
     def last_frame_ns(self) -> int | None:

@@ -1,7 +1,20 @@
+import json
+import timeit
+
 import numpy as np
 import pytest
 
-from trading_system.monitoring.latency import STAGES, LatencyRing, StageLatency
+from trading_system.monitoring.latency import (
+    BUCKETS_S,
+    STAGES,
+    WINDOW_S,
+    LatencyRing,
+    RollingLatency,
+    StageLatency,
+)
+from trading_system.runtime.clock import ManualClock
+
+MS = 1_000_000
 
 
 def test_an_empty_ring_has_no_figures() -> None:
@@ -29,3 +42,90 @@ def test_every_stage_is_listed_even_without_samples() -> None:
     assert tuple(summary) == STAGES
     assert summary["ack"]["p50_us"] == 2000.0
     assert summary["fill"]["p50_us"] is None
+
+
+def test_rolling_figures_forget_what_is_older_than_the_window() -> None:
+    clock = ManualClock()
+    latency = RollingLatency(60.0, clock=clock)
+    latency.record(900 * MS)
+    clock.advance(54.0)
+    latency.record(1 * MS)
+    assert latency.rolling().max_us == 900_000.0
+    clock.advance(6.0)
+    assert latency.rolling().max_us == 1_000.0
+    assert latency.rolling().samples == 1
+    assert latency.since_start().percentiles().max_us == 900_000.0
+    assert latency.since_start().count == 2
+
+
+@pytest.mark.parametrize("pause_s", [60.0, 61.0, 3_600.0, 86_400.0])
+def test_a_long_pause_empties_the_window_at_once(pause_s) -> None:
+    clock = ManualClock()
+    latency = RollingLatency(60.0, clock=clock)
+    for _ in range(30):
+        latency.record(5 * MS)
+        clock.advance(1.7)
+    clock.advance(pause_s)
+    assert latency.rolling().samples == 0
+    latency.record(3 * MS)
+    assert latency.rolling().p99_us == 3_000.0
+    assert latency.since_start().count == 31
+
+
+def test_rolling_figures_equal_numpy_over_what_is_in_the_window() -> None:
+    clock, rng = ManualClock(), np.random.default_rng(3)
+    latency, held = RollingLatency(60.0, clock=clock), []
+    for step in range(4_000):
+        sample = int(rng.lognormal(13, 1))
+        latency.record(sample)
+        held.append((clock.monotonic_ns(), sample))
+        clock.advance(0.05)
+        if step % 500 == 499:
+            slot_ns = 5_000_000_000
+            oldest = (clock.monotonic_ns() // slot_ns - 11) * slot_ns
+            samples = [sample for at_ns, sample in held if at_ns >= oldest]
+            figures = latency.rolling()
+            assert figures.samples == len(samples)
+            assert figures.p95_us == pytest.approx(np.percentile(samples, 95) / 1e3, rel=0.01)
+    assert latency.since_start().count == 4_000
+
+
+def test_percentiles_are_rolling_and_of_all_while_the_window_is_empty() -> None:
+    clock = ManualClock()
+    latency = StageLatency(clock=clock)
+    assert latency.percentiles("ack").samples == 0
+    latency.record("ack", 800 * MS)
+    clock.advance(61.0)
+    assert latency.percentiles("ack").p95_us == 800_000.0
+    latency.record("ack", 2 * MS)
+    assert latency.percentiles("ack").p95_us == 2_000.0
+    assert latency.summary()["ack"]["max_us"] == 800_000.0
+    assert latency.summary()["ack"]["samples"] == 2
+
+
+def test_detail_tells_rolling_since_start_and_cumulative_buckets() -> None:
+    clock = ManualClock()
+    latency = StageLatency(clock=clock)
+    latency.record("send", 300_000)
+    clock.advance(120.0)
+    latency.record("send", 7 * MS)
+    latency.record("send", 20_000 * MS)
+    detail = latency.detail()
+    json.dumps(detail, allow_nan=False)
+    assert tuple(detail) == STAGES
+    send = detail["send"]
+    assert send["window_s"] == WINDOW_S
+    assert (send["rolling"]["samples"], send["since_start"]["samples"]) == (2, 3)
+    assert send["histogram"]["count"] == 3
+    assert send["histogram"]["sum_us"] == 20_007_300.0
+    within = dict(map(tuple, send["histogram"]["buckets"]))
+    assert tuple(within) == BUCKETS_S
+    assert [within[bound] for bound in (0.00025, 0.0005, 0.005, 0.01, 5.0)] == [0, 1, 1, 2, 2]
+    assert detail["fill"]["rolling"]["p50_us"] is None
+
+
+@pytest.mark.no_cover  # the tracer would be measured
+def test_recording_a_stage_costs_less_than_a_microsecond() -> None:
+    latency = StageLatency()
+    repeats = timeit.repeat(lambda: latency.record("book", 45_678), number=5_000, repeat=20)
+    assert min(repeats) / 5_000 < 1e-6

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -89,6 +89,31 @@ class Row:
     key: str
     utc_ns: int
     payload: bytes
+
+
+class NumberedRow(NamedTuple):
+    """One row as it was read back; ``number`` counts from 1, the oldest."""
+
+    number: int
+    kind: RowKind
+    run_id: str
+    key: str
+    utc_ns: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some rows, newest first.
+
+    Parameters
+    ----------
+    next_before : int or None
+        Where the next page begins; None when everything older was looked at.
+    """
+
+    rows: tuple[NumberedRow, ...]
+    next_before: int | None
 
 
 _ENCODER = msgspec.json.Encoder()

@@ -39,6 +39,8 @@ from trading_system.execution.journal.records import (
     Funding,
     JournaledIntent,
     Latch,
+    NumberedRow,
+    Page,
     Row,
     RowKind,
     Settlement,
@@ -66,6 +68,7 @@ _CHECKPOINT_ROWS = 2000
 _MAX_BACKLOG = 10_000
 _ACCOUNT, _FRESH, _CONTINUED = "account", "fresh", "continued"
 _SYNC_WAIT_S = 5.0
+_PAGE_SCAN = 10_000
 _CREATE = """
 CREATE TABLE entries (
     number INTEGER PRIMARY KEY,
@@ -80,6 +83,10 @@ CREATE TABLE entries (
 _KINDS = frozenset(int(kind) for kind in RowKind)
 _INSERT = "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)"
 _SELECT = "SELECT number, kind, run_id, key, utc_ns, payload, digest FROM entries"
+_PAGE = f"""
+{_SELECT} WHERE number < ? AND number >= ? AND kind = coalesce(?, kind) AND key = coalesce(?, key)
+ORDER BY number DESC LIMIT ?
+"""
 _UNSETTLED = """
 SELECT run_id, utc_ns, payload FROM entries WHERE kind = ? AND key NOT IN
 (SELECT key FROM entries WHERE kind = ?) ORDER BY number
@@ -334,6 +341,39 @@ class Journal:
     def runs(self) -> list[str]:
         """Return the ids of all runs, oldest first."""
         return [row.key for row in self._of(RowKind.RUN)]
+
+    def page(
+        self,
+        *,
+        kind: RowKind | None = None,
+        key: str | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> Page:
+        """Return up to ``limit`` rows that are older than row ``before``, newest first.
+
+        One call looks at 10,000 rows at most, by the primary key, so that it cannot stall the
+        loop. A page of a rare kind or key may so be short, or empty, while ``next_before`` says
+        where to look on.
+
+        Raises
+        ------
+        JournalError
+            If the file cannot be read, as after :meth:`close`.
+        """
+        end = self._number + 1 if before is None else max(1, min(before, self._number + 1))
+        start = max(1, end - _PAGE_SCAN)
+        asked = (end, start, kind, key, limit)
+        try:
+            found = self._connection.execute(_PAGE, asked).fetchall()
+        except sqlite3.Error as e:
+            raise JournalError(f"the journal cannot be read: {e}") from e
+        oldest = found[-1][0] if len(found) == limit else start
+        rows = tuple(
+            NumberedRow(number, RowKind(read), run_id, of, utc_ns, payload)
+            for number, read, run_id, of, utc_ns, payload, _ in found
+        )
+        return Page(rows=rows, next_before=oldest if oldest > 1 else None)
 
     def verify(self) -> int | None:
         """Return the number of the first row that breaks the chain, None if all are sound."""
