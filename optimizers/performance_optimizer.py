@@ -31,7 +31,6 @@ from trading_system.domain.ports import Clock, VenueClient
 from trading_system.runtime.clock import SystemClock
 
 _BPS = 10_000.0
-
 Answer = dict[str, Any]
 
 

@@ -16,6 +16,8 @@ from trading_system.domain.ports import Clock
 from trading_system.live import control
 from trading_system.live.desk import TradingDesk
 from trading_system.live.evidence import health_of, snapshot_of
+from trading_system.live.inspection.inspection import LiveInspection
+from trading_system.live.watch import Watch
 from trading_system.monitoring.health import Health
 from trading_system.monitoring.status import status_of
 from trading_system.runtime.clock import SystemClock
@@ -51,6 +53,8 @@ class EnhancedTradingSystem:
             before_stop=self._judge,
         )
         self._final_health: Health | None = None
+        self._watch = Watch(self._desk)
+        self.inspection = LiveInspection(self._desk, self._watch)
         self.bybit_client = BybitClient(desk=self._desk)
 
     @property
@@ -62,6 +66,11 @@ class EnhancedTradingSystem:
     def desk(self) -> TradingDesk:
         """The parts behind this face."""
         return self._desk
+
+    @property
+    def watch(self) -> Watch:
+        """What watches this system: health, behaviour, alerts and histories."""
+        return self._watch
 
     @property
     def performance_optimizer(self) -> PerformanceOptimizer:
@@ -95,7 +104,9 @@ class EnhancedTradingSystem:
         TradingSystemError
             If the venue or a stream did not get ready; everything begun was undone.
         """
+        self._watch.prepare()
         await self._desk.start()
+        self._watch.start()
 
     async def run_forever(self) -> None:
         """Wait until a stop is requested or a part fails, then stop in order.
@@ -124,7 +135,8 @@ class EnhancedTradingSystem:
 
     def get_system_status(self) -> dict[str, Any]:
         """Return the full status; every documented key is present from the first call."""
-        return status_of(snapshot_of(self._desk, self._final_health or health_of(self._desk)))
+        health = self._final_health or health_of(self._desk)
+        return status_of(snapshot_of(self._desk, health, watch=self._watch.figures()))
 
     async def pause(self, reason: str) -> dict[str, Any]:
         """Begin no new trade; open trades are still watched and closed."""

@@ -446,6 +446,17 @@ class TimedAgent:
         """Forget nothing."""
 
 
+class SwitchedAgent(TimedAgent):
+    """Fails for as long as a test says so."""
+
+    is_broken = False
+
+    def opinion(self, features: MarketFeatures) -> Opinion | None:
+        if SwitchedAgent.is_broken:
+            raise RuntimeError("this agent is broken")
+        return super().opinion(features)
+
+
 class SlowAgent(TimedAgent):
     """Takes longer than a consensus may."""
 

@@ -1,1 +1,1 @@
-"""Control API on loopback: status for everyone with the token, commands for the same."""
+"""Control API on loopback: one token reads, another also commands; a live stream beside them."""

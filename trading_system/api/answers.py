@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from fastapi import Response
 from pydantic import BaseModel
 
-from trading_system.api.documents import ErrorAnswer
+ERROR_NAME: Final = "ErrorAnswer"
+"""Name under which the OpenAPI document has the shape of an error."""
 
-_ENCODER = msgspec.json.Encoder()
+_ENCODER: Final = msgspec.json.Encoder()
+# By reference: a model here would be compiled once for every route and status.
+_ERROR_CONTENT: Final = {
+    "application/json": {"schema": {"$ref": f"#/components/schemas/{ERROR_NAME}"}}
+}
 
 _ERRORS: dict[int, str] = {
     400: "The request is malformed.",
     401: "The token is missing or wrong.",
     403: "Unknown Host, a web page's Origin, or the read token on a command.",
+    404: "No such path.",
     405: "Wrong method.",
     422: "A value is refused; the message names it.",
     429: "Too many reads, or too many wrong tokens; see Retry-After.",
@@ -50,7 +56,7 @@ def documented(
     """Return the keyword arguments that tell a route's shapes to OpenAPI and run none of them."""
     errors = {**_ERRORS, **(_COMMAND_ERRORS if is_command else {})}
     responses: dict[int | str, dict[str, Any]] = {
-        code: {"model": ErrorAnswer, "description": text} for code, text in errors.items()
+        code: {"description": text, "content": _ERROR_CONTENT} for code, text in errors.items()
     }
     return {
         "response_model": None,

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+import asyncio
+from typing import Any
+
+from fastapi import FastAPI, Response
+from fastapi.openapi.utils import get_openapi
 from typing_extensions import override
 
+from trading_system.api.answers import ERROR_NAME, encoded
 from trading_system.api.commands import commanding_routes
+from trading_system.api.documents import ErrorAnswer
 from trading_system.api.faults import install_handlers
 from trading_system.api.guard import Guard, Message, Receive, Send
 from trading_system.api.reads import reading_routes
-from trading_system.api.socket import stream_route
+from trading_system.api.stream_socket import stream_route
 from trading_system.api.stream import Stream
 from trading_system.api.tokens import Tokens
 from trading_system.domain.ports import Clock, Control, Inspection, StatusSource
@@ -34,12 +40,39 @@ class ControlApi(FastAPI):
         super().__init__(
             title="trading-system control API",
             description=_DESCRIPTION,
+            openapi_url=None,
             docs_url=None,
             redoc_url=None,
             redirect_slashes=False,
         )
         self.stream = stream
         self.guard = Guard(super().__call__, tokens=tokens, clock=clock)
+        self._document: bytes | None = None
+        self.add_api_route("/openapi.json", self._describe, include_in_schema=False)
+
+    @override
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document, with what the guard asks of every request."""
+        if self.openapi_schema is None:
+            document = get_openapi(
+                title=self.title,
+                version=self.version,
+                description=self.description,
+                routes=self.routes,
+            )
+            document["components"]["schemas"][ERROR_NAME] = ErrorAnswer.model_json_schema()
+            document["components"]["securitySchemes"] = {
+                "token": {"type": "http", "scheme": "bearer"}
+            }
+            document["security"] = [{"token": []}]
+            self.openapi_schema = document
+        return self.openapi_schema
+
+    async def _describe(self) -> Response:
+        # Some 200 ms of work, once: in a thread, because trading shares this loop.
+        if self._document is None:
+            self._document = encoded(await asyncio.to_thread(self.openapi))
+        return Response(self._document, media_type="application/json")
 
     @override
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:

@@ -169,7 +169,7 @@ def _add_metrics(
     router: APIRouter, source: StatusSource, inspection: Inspection, clock: Clock
 ) -> None:
     cache: TtlCache[str, bytes] = TtlCache(capacity=1, ttl_s=_METRICS_TTL_S, clock=clock)
-    described = documented(shapes.ErrorAnswer)
+    described = documented(shapes.WhoAmI)
     described["responses"][200] = {
         "description": "Prometheus text, at most one second old.",
         "content": {exposition.CONTENT_TYPE.split(";")[0]: {"schema": {"type": "string"}}},

@@ -1,15 +1,17 @@
 """Connections of the control API: uvicorn's, with an end to those that only hold a place.
 
 Uvicorn waits without limit for the head of a request and for a slow reader's buffer to drain. Here
-a head must be complete within 10 s, an answer that nobody reads is thrown away with its
-connection, and of more than 128 connections without a running request the oldest is closed: idle
+a head must be complete within 10 s, a peer that takes nothing for 10 s loses its connection, and of
+more than 128 connections without a running request the oldest is closed: idle
 ones can neither use up the process's files nor keep the operator out.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import struct
 from asyncio.transports import BaseTransport, Transport
 from typing import Any, Final
 
@@ -18,9 +20,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 HEAD_S: Final = 10.0
-LINGER_S: Final = 1.0
+STALL_S: Final = 10.0
+LINGER_S: Final = 2.0
 MAX_IDLE: Final = 128
 STREAM_BUFFER_BYTES: Final = 64 * 1024
+_RESET: Final = struct.pack("ii", 1, 0)
 
 
 class RequestWire(H11Protocol):
@@ -29,6 +33,7 @@ class RequestWire(H11Protocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*args, **kwargs)
         self._head_timer: asyncio.TimerHandle | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -44,7 +49,21 @@ class RequestWire(H11Protocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
         super().connection_lost(exc)
+
+    @override
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stall_timer = self.loop.call_later(STALL_S, self.transport.abort)
+
+    @override
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -74,13 +93,15 @@ class RequestWire(H11Protocol):
             self._head_timer = None
 
     def _make_room(self) -> None:
-        # The set has no order, so age is kept by the timers: the one that ends first is oldest.
         idle = [wire for wire in self.connections if isinstance(wire, RequestWire) and wire.is_idle]
         if len(idle) > MAX_IDLE:
-            min(idle, key=RequestWire._waits_until).transport.abort()
+            min(idle, key=RequestWire._worth).transport.abort()
 
-    def _waits_until(self) -> float:
-        return 0.0 if self._head_timer is None else self._head_timer.when()
+    def _worth(self) -> tuple[bool, float]:
+        # Worth least is who never sent a request, and of these whose time is over first.
+        if self._head_timer is None:
+            return True, 0.0
+        return False, self._head_timer.when()
 
 
 class StreamWire(WebSocketsSansIOProtocol):
@@ -101,4 +122,13 @@ class StreamWire(WebSocketsSansIOProtocol):
 
 def _abort_later(loop: asyncio.AbstractEventLoop, transport: Transport) -> None:
     # A closing transport waits for its buffer to drain, which a peer that never reads prevents.
-    loop.call_later(LINGER_S, transport.abort)
+    loop.call_later(LINGER_S, _cut, transport)
+
+
+def _cut(transport: Transport) -> None:
+    # With a reset: otherwise the kernel goes on to offer what is unsent to the peer.
+    raw = transport.get_extra_info("socket")
+    with contextlib.suppress(OSError):  # it is closed, as it should be
+        if raw is not None:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    transport.abort()

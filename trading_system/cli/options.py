@@ -17,7 +17,12 @@ def part(name: str) -> Any:  # noqa: ANN401 - a module
 
 
 def settings_with(given: dict[str, Any], *, only_reads: bool = False) -> Any:  # noqa: ANN401 - Settings, loaded late
-    """Return the settings with the options that were given on the command line."""
-    return part("config.settings").load_settings(
+    """Return the settings with the options that were given on the command line.
+
+    Their secrets are masked in everything that is logged from now on.
+    """
+    settings = part("config.settings").load_settings(
         {key: value for key, value in given.items() if value is not None}, only_reads=only_reads
     )
+    part("monitoring.redaction").REDACTOR.learn(settings)
+    return settings

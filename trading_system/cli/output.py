@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from trading_system.domain.errors import TradingSystemError
+from trading_system.monitoring import redaction
+from trading_system.monitoring.log_ring import LOG, RingHandler
 
 
 class NotRunningError(TradingSystemError):
@@ -36,7 +38,9 @@ _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 def configure_logs(level: str, *, form: str) -> None:
     """Send structured logs of ``level`` and above to standard error.
 
-    ``form`` is ``console`` (for people) or ``json`` (one object per line).
+    ``form`` is ``console`` (for people) or ``json`` (one object per line). Every line, those of
+    standard logging and tracebacks included, leaves without secrets; the newest ones are kept in
+    :data:`~trading_system.monitoring.log_ring.LOG`.
     """
     renderers: list[structlog.typing.Processor] = [
         structlog.processors.format_exc_info,
@@ -51,12 +55,18 @@ def configure_logs(level: str, *, form: str) -> None:
         ]
     threshold = _LEVELS[level]
     logging.basicConfig(stream=sys.stderr, level=threshold, format="%(levelname)s %(message)s")
+    root = logging.getLogger()
+    if not any(isinstance(handler, RingHandler) for handler in root.handlers):
+        root.addHandler(RingHandler(LOG))
+    redaction.install()
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            LOG,
             *renderers,
+            redaction.redact_rendered,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),

@@ -23,7 +23,9 @@ Points = Sequence[Sequence[float]]
 
 _WHOLE_OPTIONS: Final = 2
 _MS_PER_S: Final = 1000
-_CANDLES_SHARE: Final = "58%"
+_CANDLES_SHARE: Final = "63%"
+_VOLUME_SHARE: Final = "16%"
+_CANDLE_GRID: Final = {"left": 8, "right": 64, "outerBoundsMode": "none"}
 
 
 class Chart:
@@ -61,7 +63,6 @@ class Chart:
         self._sends += 1
         if self._sends <= _WHOLE_OPTIONS:
             self.element.props["options"] = self._whole()
-            self.element.update()
         else:
             _ = self.element.run_chart_method("setOption", partial)  # no answer is waited for
         return True
@@ -70,7 +71,6 @@ class Chart:
         """Draw the chart in the colours of the other theme."""
         self._is_dark = is_dark
         self.element.props["options"] = self._whole()
-        self.element.update()
 
     def _whole(self) -> Options:
         whole = merged(
@@ -177,8 +177,8 @@ def candles(colours: Palette) -> Options:
     times: Options = {"data": [], "boundaryGap": True}
     return {
         "grid": [
-            _grid(height=_CANDLES_SHARE, bottom="auto", top=24),
-            _grid(top="74%", bottom=8, height="auto"),
+            {**_CANDLE_GRID, "top": 24, "height": _CANDLES_SHARE},
+            {**_CANDLE_GRID, "bottom": 24, "height": _VOLUME_SHARE},
         ],
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
         "tooltip": {"axisPointer": {"type": "cross", "label": _pointer(colours)}},
@@ -232,7 +232,6 @@ def _last_price(colours: Palette) -> Options:
             "position": "insideEndTop",
             "color": colours.accent,
             "fontSize": 11,
-            "formatter": "last {c}",
         },
         "data": [],
     }
@@ -267,13 +266,14 @@ def candles_data(answer: Mapping[str, Any], *, precision: int = 2) -> Options:
         side = str(fill["side"]).lower()
         if index is not None and side in fills:
             fills[side].append([index, float(fill["price"])])
-    last = [{"yAxis": close[-1]}] if close else []
+    shown = f"last {close[-1]:,.{precision}f}" if close else ""
+    last = [{"yAxis": close[-1], "label": {"formatter": shown}}] if close else []
     return {
         "xAxis": [{"data": labels}, {"data": labels}],
         "series": [
             {
                 "data": [[r["open"], r["close"], r["low"], r["high"]] for r in rows],
-                "markLine": {"data": last, "precision": precision},
+                "markLine": {"data": last},
             },
             {"data": [row["volume"] for row in rows]},
             {"data": fills["buy"]},
@@ -296,12 +296,24 @@ def depth(colours: Palette) -> Options:
     return {
         "grid": _grid(),
         "legend": _legend(colours, ("bids", "asks")),
-        "xAxis": _axis(colours, "value", scale=True) | {"splitLine": {"show": False}},
+        "xAxis": _axis(colours, "value", scale=True)
+        | {"splitLine": {"show": False}, "axisLabel": _inner(colours)},
         "yAxis": _axis(colours, "value", unit="size", position="right", min=0),
         "series": [
             _line("bids", colours.buy, step="start", areaStyle=_area(colours.buy)),
             _line("asks", colours.sell, step="end", areaStyle=_area(colours.sell)),
         ],
+    }
+
+
+def _inner(colours: Palette) -> Options:
+    # Ends of an axis that follows the data fall beside the round labels and would collide.
+    return {
+        "color": colours.muted,
+        "fontSize": 11,
+        "hideOverlap": True,
+        "showMinLabel": False,
+        "showMaxLabel": False,
     }
 
 
@@ -337,7 +349,7 @@ COST_LINES: Final = ("net cost", "slippage", "fees", "impact")
 def cost_curve(colours: Palette) -> Options:
     """Return costs against size, logarithmic size, costs in basis points."""
     return {
-        "grid": _grid(bottom=20),
+        "grid": _grid(bottom=2),
         "legend": _legend(colours, COST_LINES),
         "xAxis": _axis(colours, "log", nameLocation="middle") | {"nameGap": 22},
         "yAxis": _axis(colours, "value", unit="bps"),
@@ -377,11 +389,11 @@ def cost_curve_data(rows: Sequence[Mapping[str, Any]], *, asked: float, unit: st
 def reach(colours: Palette) -> Options:
     """Return how far into the book a market order of a size reaches, both sides, bps of the mid."""
     return {
-        "grid": _grid(bottom=20),
+        "grid": _grid(bottom=2),
         "legend": _legend(colours, ("sell into bids", "buy from asks")),
         "xAxis": _axis(colours, "value", unit="bps from mid", nameLocation="middle", scale=True)
         | {"nameGap": 22, "splitLine": {"show": False}},
-        "yAxis": _axis(colours, "value", min=0),
+        "yAxis": _axis(colours, "value", min=0) | {"axisLine": {"show": False, "onZero": False}},
         "series": [
             _line("sell into bids", colours.buy, areaStyle=_area(colours.buy)),
             _line("buy from asks", colours.sell, areaStyle=_area(colours.sell)),
@@ -397,7 +409,7 @@ def reach_data(bids: Points, asks: Points, *, unit: str) -> Options:
 def schedule(colours: Palette) -> Options:
     """Return what is left of an order over time, beside equal steps; time in seconds."""
     return {
-        "grid": _grid(bottom=20),
+        "grid": _grid(bottom=2),
         "legend": _legend(colours, ("optimal", "equal steps")),
         "xAxis": _axis(colours, "value", unit="seconds", nameLocation="middle", min=0)
         | {"nameGap": 22, "splitLine": {"show": False}},
@@ -436,7 +448,11 @@ def profit_bars(colours: Palette) -> Options:
     return {
         "grid": _grid(),
         "tooltip": {"axisPointer": {"type": "none"}},
-        "xAxis": _axis(colours, "category", data=list(PROFIT_PARTS)),
+        "xAxis": _axis(colours, "category", data=list(PROFIT_PARTS))
+        | {
+            "axisLabel": {"color": colours.muted, "fontSize": 11, "interval": 0},
+            "axisLine": _off_zero(colours),
+        },
         "yAxis": _axis(colours, "value", unit="USDT"),
         "series": [
             {
@@ -450,6 +466,10 @@ def profit_bars(colours: Palette) -> Options:
             }
         ],
     }
+
+
+def _off_zero(colours: Palette) -> Options:
+    return {"show": True, "onZero": False, "lineStyle": {"color": colours.line}}
 
 
 def profit_bars_data(parts: Mapping[str, float], colours: Palette) -> Options:

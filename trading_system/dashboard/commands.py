@@ -9,6 +9,7 @@ from typing import Any, Final
 from nicegui import ui
 
 from trading_system.dashboard.context import NeedsControlError, PageContext
+from trading_system.dashboard.dialogs import Question
 from trading_system.dashboard.figures import duration
 from trading_system.dashboard.link import ApiError
 from trading_system.dashboard.theme import Kind, Text
@@ -58,16 +59,16 @@ class Unlock:
                     .props("dense outlined autocomplete=off spellcheck=false maxlength=200")
                     .classes("unlock-field")
                 )
-                ui.button("Unlock control", on_click=self._unlock).props(
+                ui.button("Unlock control", on_click=self._unlock, color=None).props(
                     "unelevated no-caps"
                 ).classes("primary")
             self._field.on("keydown.enter.prevent", self._unlock)
             self._opened = ui.element("div").classes("unlock-open")
             with self._opened:
                 self._left = Text("")
-                ui.button("Lock", on_click=self._lock).props("outline no-caps dense").classes(
-                    "quiet"
-                )
+                ui.button("Lock", on_click=self._lock, color=None).props(
+                    "outline no-caps dense"
+                ).classes("quiet")
             self._words = Text("").classes("answer")
             self._words.props["role"] = "status"
         self.update()
@@ -114,9 +115,9 @@ class Commands:
         self._buttons: list[ui.button] = []
         with ui.element("div").classes("commands"):
             for command in COMMANDS:
-                button = ui.button(command.label, on_click=self._opening(command))
+                button = ui.button(command.label, on_click=self._opening(command), color=None)
                 self._buttons.append(button.props("outline no-caps").classes("quiet"))
-            kill = ui.button("Kill switch", on_click=self._open_kill)
+            kill = ui.button("Kill switch", on_click=self._open_kill, color=None)
             self._buttons.append(kill.props("unelevated no-caps").classes("danger"))
         self._answer = Text("").classes("answer")
         self._answer.props["role"] = "status"
@@ -133,8 +134,8 @@ class Commands:
 
     def _opening(self, command: Command) -> Callable[[], None]:
         def opened() -> None:
-            dialog, body = _dialog(f"{command.label}?", command.meaning)
-            with body:
+            dialog = Question(f"{command.label}?", command.meaning)
+            with dialog:
                 reason = _reason_field() if command.path != "/resume" else None
                 resets = ui.checkbox("Also reset limits that tripped") if reason is None else None
 
@@ -148,8 +149,8 @@ class Commands:
                     await self._send(command.path, content, label=command.label)
 
                 with ui.element("div").classes("dialog-tools"):
-                    _cancel(dialog)
-                    ui.button(command.label, on_click=confirmed).props(
+                    dialog.cancel_button()
+                    ui.button(command.label, on_click=confirmed, color=None).props(
                         "unelevated no-caps"
                     ).classes("primary")
             dialog.open()
@@ -157,12 +158,12 @@ class Commands:
         return opened
 
     def _open_kill(self) -> None:
-        dialog, body = _dialog(
+        dialog = Question(
             "Kill switch",
             "Cancels every order at once and halts trading. Only a resume with reset limits "
             "starts it again.",
         )
-        with body:
+        with dialog:
             reason = _reason_field()
             flatten = ui.checkbox("Also close all positions at market")
             typed = ui.input(f"Type {KILL_WORD} to confirm").props(
@@ -181,9 +182,9 @@ class Commands:
                 await self._send("/kill", content, label="Kill switch")
 
             with ui.element("div").classes("dialog-tools"):
-                _cancel(dialog)
+                dialog.cancel_button()
                 kill = (
-                    ui.button("Kill", on_click=confirmed)
+                    ui.button("Kill", on_click=confirmed, color=None)
                     .props("unelevated no-caps")
                     .classes("danger")
                 )
@@ -226,17 +227,3 @@ def _said(reason: object, label: str) -> str:
 
 def _reason_field() -> ui.input:
     return ui.input("Reason, kept in the journal").props(f"dense outlined maxlength={_MAX_REASON}")
-
-
-def _cancel(dialog: ui.dialog) -> None:
-    ui.button("Cancel", on_click=dialog.close).props("flat no-caps").classes("tool-text")
-
-
-def _dialog(title: str, text: str) -> tuple[ui.dialog, ui.element]:
-    dialog = ui.dialog()
-    dialog.props["aria-label"] = title
-    dialog.on("hide", dialog.delete)
-    with dialog, ui.element("div").classes("dialog") as body:
-        Text(title, tag="h2")
-        Text(text, tag="p").classes("note")
-    return dialog, body

@@ -83,11 +83,6 @@ class PageContext:
         """Seconds until the control token has to be typed again, 0 without it."""
         return self._sessions.control_left_s(self._session)
 
-    @property
-    def is_logged_in(self) -> bool:
-        """Whether the login still stands."""
-        return self._sessions.is_alive(self._session)
-
     def want(self, *topics: str) -> None:
         """Subscribe to ``topics`` of the stream for as long as this page is open."""
         self._topics.update(topics)
@@ -180,10 +175,6 @@ class PageContext:
                 else "the trading system does not know this token"
             )
         self._sessions.give_control(self._session, token)
-
-    def log_out(self) -> None:
-        """End this login; its pages and sockets end with it."""
-        self._sessions.log_out(self._session)
 
     def lock(self) -> None:
         """Forget the control token of this login."""

@@ -1,4 +1,4 @@
-"""Who may come in: the login page, the session cookie, and fresh links for the command line.
+"""Who may come in: login page, session cookie, log-out, and fresh links for the command line.
 
 A login link opens a page with one button; only pressing it uses the link up, so that a mail or
 chat program that looks at links in advance does not. The session id is new at every login.
@@ -10,7 +10,6 @@ import hmac
 import json
 import re
 from html import escape
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -29,7 +28,6 @@ _HOW: Final = (
     "Open the link that <code>trading-system start</code> printed, or ask for a fresh one with "
     "<code>trading-system dashboard</code>."
 )
-_SOCKET_PATH: Final = "/_nicegui_ws/"
 
 _PAGE: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -98,6 +96,8 @@ class Door:
         session = self._session(scope)
         if session is None:
             await _send_away(scope, send)
+        elif scope["type"] == "http" and path == "/logout":
+            await self._logout(scope, send, session=session)
         elif scope["type"] == "websocket":
             watched = _Watched(self._sessions, session, receive, send)
             await self._app({**scope, SESSION: session}, watched.receive, watched.send)
@@ -109,13 +109,13 @@ class Door:
         return "__Host-trading_session" if scope["is_public"] else f"trading_session_{self._port}"
 
     def _session(self, scope: Scope) -> Session | None:
-        cookies: SimpleCookie = SimpleCookie()
-        try:
-            cookies.load(header(scope, b"cookie"))
-        except CookieError:
-            return None
-        morsel = cookies.get(self._cookie_name(scope))
-        return None if morsel is None else self._sessions.find(morsel.value)
+        # Parsed by hand: one odd cookie of another service must not hide ours.
+        name = self._cookie_name(scope)
+        for part in header(scope, b"cookie").split(";"):
+            key, _, value = part.strip().partition("=")
+            if key == name and (session := self._sessions.find(value)) is not None:
+                return session
+        return None
 
     async def _login(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._sessions.is_locked:
@@ -123,6 +123,9 @@ class Door:
             return
         if scope["method"] != "POST":
             code = _only(parse_qs(scope["query_string"].decode("latin-1")).get("code"))
+            if not code:
+                await _page(scope, send, status=200, title="Not logged in", text=_HOW)
+                return
             if not _CODE.fullmatch(code):
                 await _send_away(scope, send)
                 return
@@ -144,15 +147,27 @@ class Door:
         former = self._session(scope)
         if former is not None:
             self._sessions.log_out(former)
-        secure = "; Secure" if scope["is_public"] else ""
-        cookie = f"{self._cookie_name(scope)}={session_id}; Path=/; HttpOnly; SameSite=Strict"
+        cookie = self._cookie(scope, session_id)
         await answer(
             scope,
             send,
             status=303,
             body=b"",
-            headers=((b"location", b"/"), (b"set-cookie", (cookie + secure).encode())),
+            headers=((b"location", b"/"), (b"set-cookie", cookie)),
         )
+
+    async def _logout(self, scope: Scope, send: Send, *, session: Session) -> None:
+        if scope["method"] != "POST":
+            await refuse(scope, send, status=405, reason="log out with POST")
+            return
+        self._sessions.log_out(session)
+        cookie = self._cookie(scope, "") + b"; Max-Age=0"
+        await answer(scope, send, status=204, body=b"", headers=((b"set-cookie", cookie),))
+
+    def _cookie(self, scope: Scope, value: str) -> bytes:
+        secure = "; Secure" if scope["is_public"] else ""
+        name = self._cookie_name(scope)
+        return f"{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}".encode()
 
     async def _link(self, scope: Scope, send: Send) -> None:
         given = header(scope, b"authorization").encode("latin-1")
@@ -218,7 +233,7 @@ async def _body(receive: Receive) -> bytes:
         message = await receive()
         if message["type"] != "http.request":
             return b""
-        body += message.get("body", b"")
+        body += bytes(message.get("body", b""))
         if not message.get("more_body", False):
             return body
     return b""

@@ -1,11 +1,14 @@
-// The theme switch. It also tells the server which theme is shown and whether the page is seen.
+// Theme switch and log-out. It also tells the server which theme is shown and whether the page is
+// seen, and leaves for the login page when the socket was closed because the login has ended.
 const KEY = "trading-dashboard-theme";
+const LOOK_MS = 2000;
 
 export default {
   template: `
-    <button type="button" class="tool" :aria-pressed="String(isDark)" aria-label="Dark theme" title="Dark or light" @click="toggle">
+    <div class="top-tools"><button type="button" class="tool" :aria-pressed="String(isDark)" aria-label="Dark theme" title="Dark or light" @click="toggle">
       <span class="theme-sign" aria-hidden="true"></span>
-    </button>`,
+    </button>
+    <button type="button" class="tool tool-word" @click="leave">Log out</button></div>`,
   data: () => ({ isDark: true }),
   mounted() {
     this.media = window.matchMedia("(prefers-color-scheme: dark)");
@@ -13,10 +16,12 @@ export default {
     this.seen = () => this.$emit("seen", { visible: !document.hidden });
     this.media.addEventListener("change", this.follow);
     document.addEventListener("visibilitychange", this.seen);
+    this.looking = window.setInterval(() => this.look(), LOOK_MS);
     this.apply();
     if (document.hidden) this.seen();
   },
   unmounted() {
+    window.clearInterval(this.looking);
     this.media.removeEventListener("change", this.follow);
     document.removeEventListener("visibilitychange", this.seen);
   },
@@ -26,6 +31,15 @@ export default {
       this.isDark = stored === null ? this.media.matches : stored === "dark";
       Quasar.Dark.set(this.isDark);
       this.$emit("theme", { dark: this.isDark });
+    },
+    async leave() {
+      await fetch("/logout", { method: "POST" }).catch(() => null);
+      window.location.assign("/login");
+    },
+    async look() {
+      if (document.hidden || !window.socket || window.socket.connected) return;
+      const answer = await fetch("/dashboard.css", { method: "GET", cache: "no-store" }).catch(() => null);
+      if (answer && answer.status === 401) window.location.assign("/login");
     },
     toggle() {
       const next = this.isDark ? "light" : "dark";

@@ -13,11 +13,15 @@ from trading_system.dashboard.theme import Kind
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: heading, unit and where its cells are aligned (figures to the end)."""
+    """One column: heading, unit and where its cells are aligned (figures to the end).
+
+    ``is_wide`` lets it take the room that the others leave.
+    """
 
     label: str
     unit: str = ""
     align: Literal["start", "end"] = "start"
+    is_wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ class Grid(ui.element, component="grid.js"):
         CSS length below which it scrolls sideways instead of shrinking.
     is_tall : bool
         Whether it scrolls inside a bounded height.
+    stacks : bool
+        Whether a phone shows each row as a list of its cells instead of scrolling sideways.
     on_pick : callable or None
         Called with a row's key when one of its action cells is pressed.
     """
@@ -81,17 +87,20 @@ class Grid(ui.element, component="grid.js"):
         empty: str,
         width: str = "30rem",
         is_tall: bool = False,
+        stacks: bool = False,
         on_pick: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__()
         self.props["caption"] = caption
         self.props["columns"] = [
-            {"label": one.label, "unit": one.unit, "align": one.align} for one in columns
+            {"label": one.label, "unit": one.unit, "align": one.align, "wide": one.is_wide}
+            for one in columns
         ]
         self.props["rows"] = []
         self.props["empty"] = empty
         self.props["width"] = width
         self.props["tall"] = is_tall
+        self.props["stacks"] = stacks
         if on_pick is not None:
             pick = on_pick
 

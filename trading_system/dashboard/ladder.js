@@ -63,7 +63,7 @@ function fill(line, values) {
 
 export default {
   template: '<div class="ladder"></div>',
-  props: { label: String, rows: Number, far: Number, picture: Object },
+  props: { label: String, rows: Number, far: Number },
   mounted() {
     if (!document.getElementById("ladder-style")) {
       const style = document.createElement("style");
@@ -73,7 +73,6 @@ export default {
     }
     this.build();
     this.waiting = 0;
-    if (this.picture) this.push(this.picture);
   },
   beforeUnmount() {
     if (this.waiting) cancelAnimationFrame(this.waiting);
@@ -85,12 +84,13 @@ export default {
       caption.textContent = this.label;
       table.appendChild(caption);
       const head = table.createTHead().insertRow();
-      for (const name of COLUMNS) {
+      this.heads = COLUMNS.map((name) => {
         const th = document.createElement("th");
         th.scope = "col";
         th.textContent = name;
         head.appendChild(th);
-      }
+        return th.firstChild;
+      });
       const lines = (kind, count) => Array.from({ length: count }, () => row(kind));
       this.lines = {
         far_asks: lines("far", this.far),
@@ -130,6 +130,11 @@ export default {
         this.lines[side].forEach((line, i) => fill(line, picture[side][i]));
       }
       if (this.middle.data !== picture.mid) this.middle.data = picture.mid;
+      const [quote, base] = picture.units;
+      ["", quote, base, base].forEach((unit, i) => {
+        const text = unit ? `${COLUMNS[i]} ${unit}` : COLUMNS[i];
+        if (this.heads[i].data !== text) this.heads[i].data = text;
+      });
       // Seconds tick in the note: a screen reader hears it when the state changes, not each second.
       const quiet = picture.note.replace(/[0-9]+ s ago/, "a while ago");
       if (this.doubt.data !== quiet) this.doubt.data = quiet;

@@ -19,6 +19,7 @@ ROWS: Final = 12
 FAR_ROWS: Final = 3
 """Own prices beyond those levels, on each side."""
 
+_QUOTES: Final = ("USDT", "USDC", "USD")
 _MAX_DECIMALS: Final = 10
 _BPS: Final = 10_000.0
 
@@ -51,8 +52,6 @@ class Ladder(Element, component="ladder.js"):
         if picture == self._newest:
             return False
         self._newest = picture
-        # The newest picture is also what a page that has just been opened starts with.
-        self.props["picture"] = picture
         _ = self.run_method("push", picture)  # no answer is waited for
         return True
 
@@ -74,7 +73,16 @@ def picture_of(book: Mapping[str, Any] | None, *, rows: int, note: str = "") -> 
     own orders beyond them, whose level the book shown does not reach.
     """
     if book is None or not book.get("is_ready"):
-        return {"asks": [], "bids": [], "far_asks": [], "far_bids": [], "mid": "", "note": note}
+        return {
+            "asks": [],
+            "bids": [],
+            "far_asks": [],
+            "far_bids": [],
+            "mid": "",
+            "note": note,
+            "units": ["", ""],
+        }
+    symbol = str(book.get("symbol", ""))
     digits = (decimals_of(book.get("tick_size")), decimals_of(book.get("qty_step")))
     asks, bids = book.get("asks", [])[:rows], book.get("bids", [])[:rows]
     largest = max((size for _, size in (*asks, *bids)), default=0.0)
@@ -86,7 +94,26 @@ def picture_of(book: Mapping[str, Any] | None, *, rows: int, note: str = "") -> 
         "far_bids": _far(bids, own["buy"], digits, best_first=-1),
         "mid": _middle(book, digits[0]),
         "note": note,
+        "units": [quote_of(symbol), base_of(symbol)],
     }
+
+
+def base_of(symbol: str) -> str:
+    """Return the base currency in the name of a linear perpetual, else the word base.
+
+    Bybit's spelling (``BTCUSDT``) and OKX's (``BTC-USDT-SWAP``) are understood.
+    """
+    first, dash, _ = symbol.partition("-")
+    base = first if dash else symbol.removesuffix(quote_of(symbol))
+    return base or "base"
+
+
+def quote_of(symbol: str) -> str:
+    """Return the quote currency in the name of a linear perpetual, else the word quote."""
+    for quote in _QUOTES:
+        if f"-{quote}" in symbol or (symbol.endswith(quote) and symbol != quote):
+            return quote
+    return "quote"
 
 
 def own_sizes(orders: Sequence[Mapping[str, Any]], side: str) -> dict[float, float]:
@@ -133,7 +160,7 @@ def _far(
     shown = {price for price, _ in levels}
     hidden = sorted((price for price in own if price not in shown), key=lambda p: p * best_first)
     return [
-        [f"{price:,.{digits[0]}f}", "", "", f"{own[price]:,.{digits[1]}f}", 0.0]
+        [f"{price:,.{digits[0]}f}", "", "further out", f"{own[price]:,.{digits[1]}f}", 0.0]
         for price in hidden[:FAR_ROWS]
     ]
 

@@ -48,7 +48,7 @@ class Entry(Protocol):
 
 
 class Frame(ui.element, component="frame.js"):
-    """The theme switch, which also reports the theme and whether the page is seen."""
+    """Theme switch and log-out; reports the theme and whether the page is seen."""
 
     def __init__(self, context: PageContext) -> None:
         super().__init__()
@@ -87,11 +87,9 @@ def frame(
     context.want("status", "alerts")
 
     def update() -> None:
-        if not context.is_logged_in:
-            ui.navigate.to("/login")
-            return
         header.update()
-        problem.update()
+        is_old = problem.update()
+        content.classes(**{"add" if is_old else "remove": "is-old"})
 
     with content:
         context.every(_INTERVAL_S, update)
@@ -131,11 +129,7 @@ class _Header:
                 self._alerts = _fact("Alerts")
                 self._connection = _fact("Connection")
                 self._updated = _fact("Updated, UTC", "fact-time")
-            with ui.element("div").classes("top-tools"):
-                Frame(context)
-                ui.button("Log out", on_click=self._log_out).props("flat no-caps dense").classes(
-                    "tool-text"
-                )
+            Frame(context)
             self._live = Text("").classes("sr-only")
             self._live.props["aria-live"] = "polite"
             self._live.props["role"] = "status"
@@ -194,10 +188,6 @@ class _Header:
             self._live.show(f"Trading {state}, system {running.lower()}, {link}")
         self._announced = told
 
-    def _log_out(self) -> None:
-        self._context.log_out()
-        ui.navigate.to("/login")
-
 
 class _Problem:
     # Says over every page why nothing moves; it lies above the page and shifts nothing.
@@ -210,7 +200,7 @@ class _Problem:
             self._text = Text("")
         self._outer.set_visibility(False)
 
-    def update(self) -> None:
+    def update(self) -> bool:
         store = self._context.store
         stale = self._context.freshness("status")
         words = store.problem if not store.is_connected else ""
@@ -221,6 +211,7 @@ class _Problem:
             shown = "" if store.is_connected or age_s is None else " Figures below are old."
             self._text.show(words[0].upper() + words[1:] + "." + shown)
         self._outer.set_visibility(bool(words))
+        return bool(words)
 
 
 def _fact(label: str, extra: str = "") -> Text:

@@ -24,7 +24,7 @@ class LineChart:
     label : str
         What it shows, for screen readers.
     unit : str
-        Unit of the vertical axis.
+        Unit of the values, said in the tooltip.
     """
 
     def __init__(self, context: PageContext, label: str, *, unit: str) -> None:
@@ -39,7 +39,7 @@ class LineChart:
     def show(self, points: Sequence[list[float]]) -> None:
         """Show ``points``, each UTC milliseconds and a value, oldest first."""
         self._points = thinned(points)
-        self._chart.run_chart_method("setOption", {"series": [{"data": self._points}]})
+        _ = self._chart.run_chart_method("setOption", {"series": [{"data": self._points}]})
 
     def _redraw(self) -> None:
         self._chart.options.clear()
@@ -52,7 +52,7 @@ class LineChart:
         return {
             "animation": False,
             "useUTC": True,
-            "grid": {"left": 8, "right": 12, "top": 24, "bottom": 4, "containLabel": True},
+            "grid": {"left": 8, "right": 12, "top": 12, "bottom": 4, "containLabel": True},
             "tooltip": {
                 "trigger": "axis",
                 "renderMode": "richText",
@@ -68,8 +68,6 @@ class LineChart:
             },
             "yAxis": {
                 "type": "value",
-                "name": self._unit,
-                "nameTextStyle": {**label, "align": "left", "padding": [0, 0, 0, -30]},
                 "scale": True,
                 "axisLabel": label,
                 "splitNumber": 4,
@@ -78,6 +76,7 @@ class LineChart:
             "series": [
                 {
                     "type": "line",
+                    "name": self._unit,
                     "showSymbol": False,
                     "data": self._points,
                     "lineStyle": {"width": 1.5, "color": colours.accent},

@@ -85,7 +85,7 @@ class Sessions:
         self._failures.append(self._clock.monotonic_ns())
 
     def log_in(self, code: str) -> str | None:
-        """Use up the link ``code`` and return a new session id, None (and counted) if it is void."""
+        """Use up the link ``code`` and return a new session id, None (counted) if void."""
         self._drop_expired()
         digest = _digest(code)
         known = [one for one in self._links if hmac.compare_digest(one, digest)]

@@ -51,7 +51,7 @@ class Store:
         return None if frame is None else frame[1]
 
     def age_s(self, topic: str) -> float | None:
-        """Return how long ago the newest frame of ``topic`` came, seconds; None before the first."""
+        """Return the age of the newest frame of ``topic`` in seconds, None before the first."""
         frame = self._frames.get(topic)
         return None if frame is None else (self._clock.monotonic_ns() - frame[0]) / _NS_PER_S
 

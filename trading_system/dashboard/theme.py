@@ -17,9 +17,10 @@ from nicegui import ui
 Kind = Literal["", "good", "bad", "warn", "accent", "muted", "buy", "sell"]
 """What a figure or badge says beside its text; colour is never the only sign."""
 
-NOTHING: Final = "–"
+NOTHING: Final = "\N{EN DASH}"
 """Shown where a figure was not measured."""
 
+_UNDECIDED: Final = ":root:not(:has(body.body--light))"
 _STYLE_FILE: Final = Path(__file__).with_name("dashboard.css")
 
 
@@ -79,8 +80,7 @@ def style_sheet() -> str:
         (
             f"body.body--dark{{color-scheme:dark;{_variables(DARK)}}}",
             f":root,body.body--light{{color-scheme:light;{_variables(LIGHT)}}}",
-            "@media (prefers-color-scheme:dark){"
-            f":root:not(:has(body.body--light)){{color-scheme:dark;{_variables(DARK)}}}}}",
+            f"@media (prefers-color-scheme:dark){{{_UNDECIDED}{{{_variables(DARK)}}}}}",
             _STYLE_FILE.read_text(),
         )
     )

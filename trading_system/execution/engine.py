@@ -30,6 +30,7 @@ from trading_system.domain.orders import (
 from trading_system.domain.ports import Clock, OrderGateway
 from trading_system.execution import recovery
 from trading_system.execution.brake import Brake
+from trading_system.execution.gate import OrderGate
 from trading_system.execution.journal.store import Journal
 from trading_system.execution.kill import KillOutcome, KillSwitch
 from trading_system.execution.lookup import OrderLookup
@@ -151,6 +152,11 @@ class ExecutionEngine(OrderSender):
     def state(self) -> TradingState:
         """What the gate lets through: the strictest hold."""
         return self.holds.state
+
+    @property
+    def gate(self) -> OrderGate:
+        """Limits, refusals and what is left of the order rate; for reading only."""
+        return self._gate
 
     def next_link_id(self) -> str:
         """Return a link id that was never used: ``ts-<run>-<sequence>``."""

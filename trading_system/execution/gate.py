@@ -60,6 +60,8 @@ class OrderGate:
 
     Attributes
     ----------
+    limits : RiskLimits
+        Hard caps, for reading only.
     denied : dict of str to int
         Refusals by reason.
     order_share : float
@@ -81,7 +83,7 @@ class OrderGate:
         amend_rate: SlidingWindow | None = None,
     ) -> None:
         self._instruments = instruments
-        self._limits = limits
+        self.limits = limits
         self._order_rate = order_rate
         self._amend_rate = amend_rate or SlidingWindow(_AMENDS, window_s=1.0, clock=clock)
         self._portfolio = portfolio
@@ -105,7 +107,7 @@ class OrderGate:
         decision = decide(
             intent,
             state=state,
-            limits=self._limits,
+            limits=self.limits,
             instrument=instrument,
             market=market,
             exposure=self.exposure(intent),
@@ -144,7 +146,7 @@ class OrderGate:
                 counted_notional=counted,
             ),
             state=state,
-            limits=self._limits,
+            limits=self.limits,
             instrument=self._instruments[change.symbol],
             market=self._market(change.symbol),
             exposure=self._exposure_of_change(moved),
@@ -155,6 +157,11 @@ class OrderGate:
             self.deny(DenyReason.AMEND_RATE, "too many price changes in the last second")
         return order
 
+    @property
+    def orders_left(self) -> int:
+        """New orders that the whole rate still lets pass now."""
+        return self._order_rate.available
+
     def closing(self, intent: OrderIntent) -> OrderIntent:
         """Return what the kill switch sends to close a position: no limit may keep it from that.
 
@@ -163,7 +170,7 @@ class OrderGate:
         """
         assert intent.reduce_only
         market = self._market(intent.symbol)
-        is_fresh = market.age_s is not None and market.age_s <= self._limits.max_book_age_s
+        is_fresh = market.age_s is not None and market.age_s <= self.limits.max_book_age_s
         if market.mid is None or not is_fresh:
             return intent
         return self._collared(intent, self._instruments[intent.symbol], market.mid)
@@ -222,7 +229,7 @@ class OrderGate:
             and ledger.has_twin(
                 intent,
                 now_ns=self._clock.monotonic_ns(),
-                window_s=self._limits.duplicate_window_s,
+                window_s=self.limits.duplicate_window_s,
             ),
             clock_offset_ms=measure() if measure is not None else None,
         )
@@ -232,5 +239,5 @@ class OrderGate:
             intent,
             order_type=OrderType.LIMIT,
             time_in_force=TimeInForce.IOC,
-            price=collar_price(self._limits, instrument, side=intent.side, mid=mid),
+            price=collar_price(self.limits, instrument, side=intent.side, mid=mid),
         )

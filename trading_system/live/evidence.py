@@ -85,7 +85,7 @@ def _evidence(desk: TradingDesk, session: TradingSession) -> HealthEvidence:
         has_quorum=has_quorum,
         signal_p95_ms=milliseconds(session.latency.percentiles("signal").p95_us),
         signal_target_ms=settings.targets.signal_generation_time_ms,
-        slippage_bps=session.trader.slippage_bps(),
+        slippage_bps=session.slippage_bps(),
         slippage_target_bps=settings.strategy.max_slippage_bps,
         success_rate_pct=session.trader.success_rate_pct(),
         success_target_pct=settings.targets.success_rate_pct,
@@ -102,7 +102,9 @@ def _evidence(desk: TradingDesk, session: TradingSession) -> HealthEvidence:
 
 def _panel_evidence(session: TradingSession) -> tuple[int, int, bool | None]:
     """Return agents that answer, agents expected, and whether every newest consensus had one."""
-    members = [m for symbol in session.instruments for m in session.signals.panel(symbol).members]
+    members = [
+        seat for symbol in session.instruments for seat in session.signals.panel(symbol).seats
+    ]
     working = sum(member.state == "working" for member in members)
     known = [s.consensus for s in session.feed.symbols.values() if s.consensus is not None]
     has_quorum = all(consensus.has_quorum for consensus in known) if known else None
@@ -134,7 +136,7 @@ def snapshot_of(
         trades_closed=closed,
         success_rate_pct=trader.success_rate_pct() if trader else None,
         win_rate_pct=round(100.0 * won / closed, 2) if closed else None,
-        slippage_bps=trader.slippage_bps() if trader else None,
+        slippage_bps=session.slippage_bps() if session else None,
         fees_bps=_fees_bps(session),
         pnl_quote=format(portfolio.pnl, "f") if portfolio else None,
         stages=latency.summary(),

@@ -114,6 +114,7 @@ class TradingSession:
         self.last_frames_per_second: float | None = None
         self._release_collector: Callable[[], None] = _nothing
         self._is_ending = False
+        self._slippage: tuple[int, float | None] | None = None
         self.answers: dict[str, dict[str, Any]] = {}
         self.loop_lag = LoopLag(clock=clock)
         self.portfolio = Portfolio(account.wallet.wallet_balance)
@@ -240,6 +241,13 @@ class TradingSession:
         if self.making is None:
             return self.trader.is_active
         return not self._is_ending and self.trader.paused_because is None
+
+    def slippage_bps(self) -> float | None:
+        """Value-weighted slippage of the newest parents, computed once per ended parent."""
+        ended = self.trader.counts.parents_ended
+        if self._slippage is None or self._slippage[0] != ended:
+            self._slippage = (ended, self.trader.slippage_bps())
+        return self._slippage[1]
 
     def may_open(self) -> bool:
         """Return whether positions may be opened now: nothing holds, pauses or ends the session."""

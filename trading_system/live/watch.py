@@ -1,7 +1,7 @@
 """The watch over a running system: health, behaviour, alerts, histories and the heartbeat.
 
 Twice a second: evidence, health score, level of behaviour, alerts. Every second: compliance
-history, series of equity and score, use of the process. Every ten seconds: one sample for the
+history, series of equity and score, use of the process. Every five seconds: one sample for the
 search for changes. While the session starts nothing is judged. Nothing here raises into trading:
 a part that breaks is logged once and counted, and shows up as a broken component.
 """
@@ -16,9 +16,15 @@ from typing import Any, Final
 import structlog
 
 from trading_system.live.desk import TradingDesk
-from trading_system.live.evidence import evidence_of
+from trading_system.live.evidence import evidence_of, system_p95_ms
 from trading_system.live.session import STARTING, TradingSession
-from trading_system.live.watch_parts import Delivery, WatchParts, delivery_of, parts_of
+from trading_system.live.watch_parts import (
+    Delivery,
+    WatchParts,
+    delivery_of,
+    hide_secrets,
+    parts_of,
+)
 from trading_system.live.watched import (
     SAMPLE_S,
     ChangeSamples,
@@ -36,6 +42,7 @@ from trading_system.monitoring.health import Health, HealthEvidence, assess, wit
 from trading_system.monitoring.process import ProcessMeter
 from trading_system.monitoring.series import Series
 from trading_system.monitoring.status import WatchFigures
+from trading_system.risk.limits import TradingState
 
 JUDGE_S: Final = 0.5
 """Time between two looks at the health, seconds."""
@@ -48,6 +55,8 @@ _AGAIN_S = 5.0
 _NS_PER_S = 1_000_000_000
 _NS_PER_MS = 1_000_000
 
+MakeDelivery = Callable[[TradingDesk, AlertBook, Callable[[], bool]], Delivery]
+
 
 class Watch:
     """Watches one desk for as long as it runs; its figures stay readable afterwards.
@@ -58,8 +67,8 @@ class Watch:
         What is watched.
     parts : Callable[[TradingDesk], WatchParts]
         Makes what remembers and judges.
-    delivery : Callable[[TradingDesk, Callable[[], bool]], Delivery]
-        Makes what tells people, from the desk and :attr:`is_well`.
+    delivery : MakeDelivery
+        Makes what tells people, from the desk, its alerts and :meth:`is_well`.
     """
 
     def __init__(
@@ -67,7 +76,7 @@ class Watch:
         desk: TradingDesk,
         *,
         parts: Callable[[TradingDesk], WatchParts] = parts_of,
-        delivery: Callable[[TradingDesk, Callable[[], bool]], Delivery] = delivery_of,
+        delivery: MakeDelivery = delivery_of,
     ) -> None:
         self._desk = desk
         self._parts = parts(desk)
@@ -75,6 +84,7 @@ class Watch:
         self._delivery: Delivery | None = None
         self._session: TradingSession | None = None
         self._evidence: HealthEvidence | None = None
+        self._system_p95_ms: float | None = None
         self._unprotected = Unprotected(clock=desk.clock)
         self._samples = ChangeSamples()
         self._recent: deque[float] = deque(maxlen=_SAMPLE_EVERY)
@@ -128,14 +138,15 @@ class Watch:
         return is_fresh and self.health.score >= self._desk.settings.health.reduce_below
 
     def prepare(self) -> None:
-        """Make what tells people; call it before the desk starts.
+        """Make what tells people, and hide the settings' secrets; call it before the desk starts.
 
         Raises
         ------
         ConfigurationError
             If an address that alerts go to cannot be used.
         """
-        self._delivery = self._delivery_of(self._desk, self.is_well)
+        hide_secrets(self._desk)
+        self._delivery = self._delivery_of(self._desk, self._parts.alerts, self.is_well)
 
     def start(self) -> None:
         """Watch from now on, in tasks of the desk; a desk that has ended meanwhile is left alone.
@@ -150,6 +161,7 @@ class Watch:
         if self._delivery is None:
             self.prepare()
         assert self._delivery is not None
+        hide_secrets(self._desk)  # the embedded venue has made its key meanwhile
         self._desk.spawn("watch", self._watch())
         dispatcher, heartbeat = self._delivery.dispatcher, self._delivery.heartbeat
         self._desk.spawn("alert-dispatch", self._kept_up("alert dispatch", dispatcher.run))
@@ -162,17 +174,15 @@ class Watch:
         parts = self._parts
         return WatchFigures(
             behaviour=parts.behaviour.figures(),
-            alerts=self._alert_summary(),
+            alerts=parts.alerts.summary(),
             process=parts.process.figures(),
             time_in_compliance=parts.history.figures(),
             degradation=parts.degradation.figures(),
         )
 
     def delivery(self) -> dict[str, Any]:
-        """Return how the telling of people goes, empty before :meth:`prepare`."""
-        if self._delivery is None:
-            return {}
-        return {**self._delivery.dispatcher.figures(), **self._delivery.heartbeat.figures()}
+        """Return how the telling of people goes."""
+        return dict(self._parts.alerts.rows()["delivery"])
 
     def look(self) -> None:
         """Look at the desk once; called twice a second."""
@@ -202,9 +212,11 @@ class Watch:
         evidence = evidence_of(self._desk)
         self.health = health = assess(evidence)
         self._evidence = evidence
+        self._system_p95_ms = system_p95_ms(session.latency)
         self._recent.append(health.score)
         behaviour = self._parts.behaviour
-        level = behaviour.observe(assess(without_holds(evidence)))
+        is_held = evidence.trading_state != TradingState.ACTIVE.value
+        level = behaviour.observe(assess(without_holds(evidence)) if is_held else health)
         session.restraint.apply(level, reason=behaviour.reason)
         self._judged_ns = self._desk.clock.monotonic_ns()
 
@@ -216,6 +228,7 @@ class Watch:
             self._evidence,
             self.health,
             targets=self._desk.settings.targets,
+            system_p95_ms=self._system_p95_ms,
             unprotected=self._unprotected.observe(session.unprotected()),
             degraded=self._parts.degradation.degraded(),
             broken=tuple(self._broken.items()),
@@ -228,8 +241,13 @@ class Watch:
         assert self._evidence is not None
         assert self.health is not None
         now_ms = self._desk.clock.utc_ns() // _NS_PER_MS
-        targets = self._desk.settings.targets
-        judged = compliance_evidence(session, self._evidence, self.health, targets=targets)
+        judged = compliance_evidence(
+            self._evidence,
+            self.health,
+            targets=self._desk.settings.targets,
+            system_p95_ms=self._system_p95_ms,
+            works_parents=session.making is None,
+        )
         self._parts.history.observe(compliance_rows(judged))
         self._parts.scores.add(now_ms, self.health.score)
         self._parts.equity.add(now_ms, float(session.portfolio.equity))
@@ -266,6 +284,3 @@ class Watch:
         self._broken[f"watch: {part}"] = f"{type(error).__name__}: {error}"
         if count == 1:
             _LOG.error("a part of the watch is broken", part=part, error=repr(error))
-
-    def _alert_summary(self) -> dict[str, Any]:
-        return dict(self._parts.alerts.summary())

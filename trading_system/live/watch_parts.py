@@ -14,7 +14,7 @@ from trading_system.monitoring.behaviour import BehaviourPolicy
 from trading_system.monitoring.compliance_history import ComplianceHistory
 from trading_system.monitoring.degradation import DegradationWatch
 from trading_system.monitoring.process import ProcessMeter
-from trading_system.monitoring.redaction import Redactor
+from trading_system.monitoring.redaction import REDACTOR
 from trading_system.monitoring.series import Series
 
 
@@ -60,21 +60,30 @@ def parts_of(desk: TradingDesk) -> WatchParts:
     )
 
 
-def delivery_of(desk: TradingDesk, is_well: Callable[[], bool]) -> Delivery:
-    """Return what sends alerts and heartbeats.
+def delivery_of(desk: TradingDesk, alerts: AlertBook, is_well: Callable[[], bool]) -> Delivery:
+    """Return what sends alerts and heartbeats; ``alerts`` counts what was sent.
 
     Raises
     ------
     ConfigurationError
         If an address that alerts go to cannot be used.
     """
-    settings = desk.settings
-    return Delivery(
-        dispatcher=Dispatcher(
-            settings.alerts,
-            sinks=sinks_of(settings.alerts),
-            clock=desk.clock,
-            redact=Redactor(),
-        ),
-        heartbeat=Heartbeat(settings.alerts, clock=desk.clock, is_well=is_well),
+    settings = desk.settings.alerts
+    dispatcher = Dispatcher(
+        settings,
+        sinks=sinks_of(settings),
+        clock=desk.clock,
+        redact=REDACTOR,
+        on_sent=alerts.note_sent,
     )
+    heartbeat = Heartbeat(settings, clock=desk.clock, is_well=is_well)
+    alerts.attach(dispatcher.figures, heartbeat.figures)
+    return Delivery(dispatcher=dispatcher, heartbeat=heartbeat)
+
+
+def hide_secrets(desk: TradingDesk) -> None:
+    """Let no key of the settings or of the desk's own embedded venue into logs and messages."""
+    REDACTOR.learn(desk.settings)
+    if desk.venue is not None:
+        for name in ("api_key", "api_secret"):
+            REDACTOR.add(str(desk.venue.ready.get(name, "")))

@@ -9,16 +9,16 @@ from trading_system.config.operations import TargetSettings
 from trading_system.domain.parents import ParentResult
 from trading_system.domain.ports import Clock
 from trading_system.live.control import holds_of
-from trading_system.live.evidence import milliseconds, system_p95_ms
+from trading_system.live.evidence import milliseconds
 from trading_system.live.session import TradingSession
 from trading_system.monitoring.alerts.figures import AlertFigures
 from trading_system.monitoring.compliance import ComplianceEvidence
 from trading_system.monitoring.health import Health, HealthEvidence
 
-SAMPLE_S: Final = 10.0
+SAMPLE_S: Final = 5.0
 """What one sample for the search for changes spans, seconds: samples must not overlap."""
 
-_LOOP_LAG_SAMPLES = 3  # the lag is measured over the newest half minute
+_LOOP_LAG_SAMPLES = 6  # the lag is measured over the newest half minute
 _UNPROTECTED_S = 12.0
 _NS_PER_S = 1_000_000_000
 
@@ -56,6 +56,7 @@ def alert_figures(
     health: Health,
     *,
     targets: TargetSettings,
+    system_p95_ms: float | None,
     unprotected: tuple[str, ...],
     degraded: tuple[tuple[str, str], ...],
     broken: tuple[tuple[str, str], ...] = (),
@@ -68,7 +69,7 @@ def alert_figures(
         signal_target_ms=targets.signal_generation_time_ms,
         order_p95_ms=evidence.ack_p95_ms,
         order_target_ms=targets.order_execution_time_ms,
-        system_p95_ms=system_p95_ms(session.latency),
+        system_p95_ms=system_p95_ms,
         system_target_ms=targets.system_latency_ms,
         success_rate_pct=evidence.success_rate_pct,
         parents_ended=evidence.parents_ended,
@@ -86,11 +87,12 @@ def alert_figures(
 
 
 def compliance_evidence(
-    session: TradingSession,
     evidence: HealthEvidence,
     health: Health,
     *,
     targets: TargetSettings,
+    system_p95_ms: float | None,
+    works_parents: bool,
 ) -> ComplianceEvidence:
     """Return what compliance is judged by, as the status does."""
     return ComplianceEvidence(
@@ -102,9 +104,9 @@ def compliance_evidence(
         order_target_ms=targets.order_execution_time_ms,
         success_target_pct=targets.success_rate_pct,
         health_target=targets.system_health_score,
-        system_p95_ms=system_p95_ms(session.latency),
+        system_p95_ms=system_p95_ms,
         system_target_ms=targets.system_latency_ms,
-        works_parents=session.making is None,
+        works_parents=works_parents,
     )
 
 
@@ -120,7 +122,9 @@ class ChangeSamples:
         self._parents = 0
         self._taken = 0
 
-    def take(self, session: TradingSession, *, mean_health: float | None) -> dict[str, float | None]:
+    def take(
+        self, session: TradingSession, *, mean_health: float | None
+    ) -> dict[str, float | None]:
         """Return the newest sample of each figure.
 
         Parameters

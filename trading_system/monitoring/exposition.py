@@ -23,6 +23,7 @@ from prometheus_client.metrics_core import (
     GaugeMetricFamily,
     HistogramMetricFamily,
     Metric,
+    SummaryMetricFamily,
 )
 from prometheus_client.registry import Collector
 from typing_extensions import override
@@ -203,11 +204,12 @@ def _stages(latency: Mapping[str, Any]) -> Iterator[Metric]:
     total = HistogramMetricFamily(
         "trading_stage_duration_seconds", "Latency since the start.", labels=["stage"]
     )
-    rolling = _gauge("stage_rolling_seconds", "Latency of the newest minute.", "stage", "quantile")
+    rolling = _summary("stage_rolling_seconds", "Latency of the newest minute.", "stage")
     for stage, figures in _items(latency.get("stages")):
         _add_histogram(total, stage, _at(figures, "histogram"))
         for quantile, key in _QUANTILES:
-            _add(rolling, (stage, quantile), _at(figures, f"rolling.{key}"), _MICRO)
+            labels = {"stage": stage, "quantile": quantile}
+            _add_quantile(rolling, labels, _at(figures, f"rolling.{key}"), _MICRO)
     yield total
     yield rolling
 
@@ -221,9 +223,9 @@ def _add_histogram(family: HistogramMetricFamily, stage: str, histogram: object)
 
 
 def _loop(status: Mapping[str, Any]) -> Metric:
-    lag = _gauge("event_loop_lag_seconds", "Lateness of the event loop.", "quantile")
+    lag = _summary("event_loop_lag_seconds", "Lateness of the event loop.")
     for quantile, key in (("0.5", "p50_ms"), ("0.99", "p99_ms"), ("1", "max_ms")):
-        _add(lag, (quantile,), _at(status, f"event_loop.{key}"), _MILLI)
+        _add_quantile(lag, {"quantile": quantile}, _at(status, f"event_loop.{key}"), _MILLI)
     return lag
 
 
@@ -253,6 +255,18 @@ def _alerts(alerts: Mapping[str, Any]) -> Iterator[Metric]:
 
 def _gauge(name: str, meaning: str, *labels: str) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"trading_{name}", meaning, labels=labels)
+
+
+def _summary(name: str, meaning: str, *labels: str) -> SummaryMetricFamily:
+    return SummaryMetricFamily(f"trading_{name}", meaning, labels=labels)
+
+
+def _add_quantile(
+    family: SummaryMetricFamily, labels: dict[str, str], value: object, scale: float
+) -> None:
+    figure = _number(value)
+    if figure is not None:
+        family.add_sample(family.name, labels, figure * scale)
 
 
 def _one_of(name: str, meaning: str, states: Iterable[str], state: object) -> Metric:

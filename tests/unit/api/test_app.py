@@ -1,93 +1,153 @@
+"""Every route that reads, for either token, in the shape its document promises."""
+
+import json
 from typing import Any
 
-import httpx
 import pytest
 
-from trading_system.api.app import create_app
+from trading_system.api import documents as shapes
+from trading_system.api import documents_live as live
+from trading_system.api.tokens import Tokens
+from trading_system.domain.errors import TradingSystemError
 
-TOKEN = "t0ken"
-GOOD = {"Authorization": f"Bearer {TOKEN}"}
-
-
-class System:
-    def __init__(self) -> None:
-        self.reasons: list[str] = []
-
-    def get_system_status(self) -> dict[str, Any]:
-        return {
-            "state": "RUNNING",
-            "performance_compliance": {"health_target_met": True},
-            "compliance_targets": [],
-        }
-
-    def request_stop(self, reason: str) -> None:
-        self.reasons.append(reason)
-
-
-def client(system: System, *, host: str = "127.0.0.1:8000") -> httpx.AsyncClient:
-    app = create_app(system, system, token=TOKEN)
-    return httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=app), base_url=f"http://{host}", headers=GOOD
-    )
-
-
-async def test_status_and_compliance_are_shown_to_the_token() -> None:
-    async with client(System()) as api:
-        assert (await api.get("/status")).json()["state"] == "RUNNING"
-        answer = (await api.get("/compliance")).json()
-    assert answer["performance_compliance"] == {"health_target_met": True}
+Desk = Any  # the fixture of conftest.py
+TOKENS = Tokens(control="c0ntrol", read="r3ad")
+ROUTES: dict[str, Any] = {
+    "/status": live.StatusDocument,
+    "/health": shapes.HealthDocument,
+    "/compliance": shapes.ComplianceDocument,
+    "/whoami": shapes.WhoAmI,
+    "/positions": shapes.PositionsDocument,
+    "/orders": shapes.OrdersDocument,
+    "/fills": shapes.FillsDocument,
+    "/fills?symbol=ETHUSDT&limit=500": shapes.FillsDocument,
+    "/signals": shapes.SignalsDocument,
+    "/signals?symbol=BTCUSDT&limit=1": shapes.SignalsDocument,
+    "/executions?limit=1": shapes.ExecutionsDocument,
+    "/latency": live.LatencyDocument,
+    "/risk": shapes.RiskDocument,
+    "/equity": shapes.EquityDocument,
+    "/alerts": live.AlertsDocument,
+    "/market/BTCUSDT": live.MarketDocument,
+    "/market/ETHUSDT?depth=50": live.MarketDocument,
+    "/candles/BTCUSDT?interval=60&limit=1000": live.CandlesDocument,
+    "/market-maker": live.MarketMakerDocument,
+    "/journal?kind=FILL&limit=5": live.JournalDocument,
+    "/journal?before=10": live.JournalDocument,
+    "/log?after=2": live.LogDocument,
+}
 
 
-async def test_stop_is_accepted_with_its_reason() -> None:
-    system = System()
-    async with client(system) as api:
-        answer = await api.post("/stop", json={"reason": "lunch"})
-    assert (answer.status_code, system.reasons) == (202, ["lunch"])
-
-
-@pytest.mark.parametrize("path", ["/status", "/compliance", "/openapi.json", "/nothing"])
-@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer x"}, {"Authorization": TOKEN}])
-async def test_without_the_token_nothing_is_shown(path: str, header: dict[str, str]) -> None:
-    app = create_app(System(), System(), token=TOKEN)
-    transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as api:
-        assert (await api.get(path, headers=header)).status_code == 401
-
-
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "10.0.0.1"])
-async def test_a_foreign_host_name_is_refused(host: str) -> None:
-    async with client(System(), host=host) as api:
-        assert (await api.get("/status")).status_code == 403
-
-
-async def test_a_web_page_is_refused() -> None:
-    async with client(System()) as api:
-        answer = await api.get("/status", headers={"Origin": "http://127.0.0.1:8000"})
-    assert answer.status_code == 403
+@pytest.mark.parametrize("token", [TOKENS.read, TOKENS.control])
+@pytest.mark.parametrize("path", ROUTES)
+async def test_either_token_reads_the_documented_shape(desk: Desk, path: str, token: str) -> None:
+    async with desk.client(token) as api:
+        answer = await api.get(path)
+    assert answer.status_code == 200, answer.text
+    ROUTES[path].model_validate_json(answer.content, strict=True)
 
 
 @pytest.mark.parametrize(
-    ("content", "kind", "status"),
+    "path",
     [
-        (b"reason=x", "application/x-www-form-urlencoded", 415),
-        (b"{", "application/json", 422),
-        (b'{"reason":1}', "application/json", 422),
-        (b'{"reason":""}', "application/json", 422),
-        (b'{"reason":"x","more":1}', "application/json", 422),
-        (b'{"reason":"' + b"x" * 70_000 + b'"}', "application/json", 413),
+        "/fills?limit=0",
+        "/fills?limit=501",
+        "/fills?limit=1e2",
+        "/fills?symbol=btc",
+        "/fills?unknown=1",
+        "/signals?limit=201",
+        "/executions?limit=-1",
+        "/market/BTCUSDT?depth=51",
+        "/market/NOSUCH",
+        "/market/..%2Fstatus",
+        "/candles/BTCUSDT?interval=2",
+        "/candles/BTCUSDT?limit=1001",
+        "/journal?before=0",
+        "/journal?kind=%27%20OR%201",
+        "/journal?key=" + "x" * 129,
+        "/log?after=-1",
+        "/log?limit=99999999999999999999",
     ],
 )
-async def test_a_bad_command_does_nothing(content: bytes, kind: str, status: int) -> None:
-    system = System()
-    async with client(system) as api:
-        answer = await api.post("/stop", content=content, headers={"Content-Type": kind})
-    assert (answer.status_code, system.reasons) == (status, [])
+async def test_what_is_out_of_bounds_is_refused_in_one_line(desk: Desk, path: str) -> None:
+    async with desk.client() as api:
+        answer = await api.get(path)
+    assert answer.status_code in {404, 422}
+    assert "\n" not in answer.json()["error"]
 
 
-@pytest.mark.parametrize(
-    ("host", "status"),
-    [("[::1]:8000", 200), ("localhost", 200), ("[::1].evil", 403), ("127.0.0.1.evil", 403)],
-)
-async def test_only_loopback_names_are_hosts(host: str, status: int) -> None:
-    async with client(System()) as api:
-        assert (await api.get("/status", headers={"Host": host})).status_code == status
+@pytest.mark.parametrize(("token", "role"), [(TOKENS.read, "read"), (TOKENS.control, "control")])
+async def test_a_token_learns_its_role(desk: Desk, token: str, role: str) -> None:
+    async with desk.client(token) as api:
+        assert (await api.get("/whoami")).json() == {"role": role}
+
+
+async def test_the_status_of_a_young_system_is_enough(desk: Desk) -> None:
+    desk.control.get_system_status = lambda: {  # type: ignore[method-assign]  # a bare status
+        "state": "NEW",
+        "performance_compliance": {},
+        "compliance_targets": [],
+    }
+    async with desk.client() as api:
+        health = (await api.get("/health")).json()
+        compliance = (await api.get("/compliance")).json()
+    assert (health["state"], health["score"], health["reasons"]) == ("NEW", None, [])
+    assert (compliance["targets"], compliance["state"]) == ([], None)
+
+
+async def test_what_is_no_number_becomes_null(desk: Desk) -> None:
+    desk.inspection.equity = lambda: {"start": None, "points": [[1, float("nan")]]}  # type: ignore[method-assign]  # a slip
+    async with desk.client() as api:
+        assert (await api.get("/equity")).json() == {"start": None, "points": [[1, None]]}
+
+
+async def test_an_alert_is_acknowledged_and_its_note_is_data(desk: Desk) -> None:
+    note = "<script>alert(1)</script>"
+    async with desk.client() as api:
+        answer = await api.post("/alerts/a3f1c2/acknowledge", json={"note": note})
+        gone = await api.post("/alerts/nothing/acknowledge", json={})
+    live.Alert.model_validate_json(answer.content, strict=True)
+    assert (answer.json()["state"], answer.json()["note"]) == ("acknowledged", note)
+    assert answer.headers["Content-Type"] == "application/json"
+    assert (gone.status_code, desk.inspection.noted) == (422, [("a3f1c2", note)])
+
+
+async def test_metrics_are_text_and_made_at_most_once_a_second(desk: Desk) -> None:
+    async with desk.client(TOKENS.read) as api:
+        answers = [await api.get("/metrics") for _ in range(3)]
+        desk.clock.advance(1.01)
+        answers.append(await api.get("/metrics"))
+    assert {answer.status_code for answer in answers} == {200}
+    assert answers[0].headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert b"# TYPE" in answers[0].content
+    assert desk.inspection.calls["latency"] == 2
+
+
+async def test_the_openapi_document_names_every_route_and_key(desk: Desk) -> None:
+    async with desk.client(TOKENS.read) as api:
+        first = (await api.get("/openapi.json")).content
+        assert (await api.get("/openapi.json")).content == first
+    document = json.loads(first)
+    paths = document["paths"]
+    assert {path.split("?")[0].replace("BTCUSDT", "{symbol}") for path in ROUTES} - {
+        "/market/ETHUSDT"
+    } <= set(paths)
+    assert {"/metrics", "/kill", "/alerts/{alert_id}/acknowledge"} <= set(paths)
+    assert document["security"] == [{"token": []}]
+    properties = document["components"]["schemas"]["Position"]["properties"]
+    assert "quote currency" in json.dumps(properties["unrealised_pnl"])
+
+
+async def test_every_number_of_a_document_says_its_unit_or_is_a_count(desk: Desk) -> None:
+    schemas = desk.app.openapi()["components"]["schemas"]
+    for name, unit in [("p50_us", "micro"), ("met_s", "seconds"), ("p_up", "0 to 1")]:
+        rows = [s["properties"][name] for s in schemas.values() if name in s.get("properties", {})]
+        assert rows
+        assert all(unit in json.dumps(row) for row in rows)
+
+
+async def test_an_expected_error_of_a_read_is_an_answer(desk: Desk) -> None:
+    desk.inspection.failure = TradingSystemError("the session has ended")
+    async with desk.client() as api:
+        answer = await api.get("/positions")
+    assert (answer.status_code, answer.json()) == (500, {"error": "the session has ended"})

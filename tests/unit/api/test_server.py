@@ -5,6 +5,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from inspection import FakeInspection
 
 from trading_system.api.server import control_api
 from trading_system.domain.errors import ConfigurationError, Outcome, VenueUnavailable
@@ -19,7 +20,9 @@ class System:
 
 
 def serve(folder: Path, port: int = 0) -> Any:
-    return control_api(System(), System(), host="127.0.0.1", port=port, data_dir=folder)
+    return control_api(
+        System(), System(), FakeInspection(), host="127.0.0.1", port=port, data_dir=folder
+    )
 
 
 async def test_it_announces_itself_in_a_private_file_and_takes_it_away(tmp_path: Path) -> None:
@@ -33,7 +36,9 @@ async def test_it_announces_itself_in_a_private_file_and_takes_it_away(tmp_path:
             session.get(f"{url}/status", headers=headers) as answer,
         ):
             assert await answer.json() == {"state": "RUNNING"}
-    assert not file.exists()
+        read_token = (tmp_path / "read.token").read_text()
+        assert read_token == content["read_token"] != content["token"]
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_taken_port_is_a_configuration_error(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
-"""Prometheus text: escaped labels, no sample for what is not known."""
+"""Prometheus text: escaped labels, no sample for what is not known, read by the real parser."""
 
 from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from trading_system.cost_simulator.exposition import exposition
 
@@ -38,3 +40,25 @@ def test_what_is_not_known_has_no_sample() -> None:
     samples = [line for line in exposition(STATUS).splitlines() if not line.startswith("#")]
     for name in ("book_age_seconds", "resident_memory_bytes", "volatility_bps", "connects"):
         assert not any(name in line for line in samples)
+
+
+def test_prometheus_own_parser_reads_every_family_with_its_name_and_kind() -> None:
+    kinds = {
+        family.name: family.type for family in text_string_to_metric_families(exposition(STATUS))
+    }
+    assert kinds == {
+        "trading_cost_healthy": "gauge",
+        "trading_cost_estimates": "counter",
+        "trading_cost_uptime_seconds": "gauge",
+        "trading_cost_book_priceable": "gauge",
+        "trading_cost_book_age_seconds": "gauge",
+        "trading_cost_book_ticks": "counter",
+        "trading_cost_book_ticks_per_second": "gauge",
+        "trading_cost_volatility_bps": "gauge",
+        "trading_cost_stage_seconds": "summary",
+        "trading_cost_feed_resyncs": "counter",
+        "trading_cost_feed_gaps": "counter",
+        "trading_cost_feed_connects": "counter",
+        "trading_cost_resident_memory_bytes": "gauge",
+        "trading_cost_cpu_seconds": "counter",
+    }

@@ -116,7 +116,7 @@ async def test_status_and_metrics_show_the_guides_stages(rig: Rig) -> None:
         text = await answer.text()
         assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert 'trading_cost_book_ticks_total{exchange="bybit",instrument="BTCUSDT"} 0.0' in text
-    assert 'stage="cost_models",quantile="0.95"' in text
+    assert 'quantile="0.95",stage="cost_models"' in text
 
 
 @pytest.mark.parametrize(

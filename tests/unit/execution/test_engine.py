@@ -8,6 +8,7 @@ from trading_system.domain.errors import (
     InvariantViolated,
     OrderDenied,
     Outcome,
+    ValidationError,
     VenueRejected,
     VenueUnavailable,
 )
@@ -99,6 +100,31 @@ async def test_the_order_rate_is_held_and_recovers_with_time() -> None:
     rig.clock.advance(1.01)
     await rig.engine.submit(intent(rig, quantity=Decimal("0.001")), timeout_s=1)
     assert len(rig.venue.sent) == 3
+
+
+async def test_a_throttled_rate_holds_entries_but_not_exits() -> None:
+    rig = Rig(rate=4)
+    rig.engine.throttle(0.5)
+    for quantity in ("0.001", "0.002"):
+        await rig.engine.submit(intent(rig, quantity=Decimal(quantity)), timeout_s=1)
+    with pytest.raises(OrderDenied, match="throttled to 50%"):
+        await rig.engine.submit(intent(rig, quantity=Decimal("0.003")), timeout_s=1)
+    rig.portfolio.adopt("BTCUSDT", Decimal("0.01"), Decimal(50_000))
+    selling = {"side": Side.SELL, "price": Decimal(50_100), "quantity": Decimal("0.004")}
+    exit_ = intent(rig, **selling, reduce_only=True)
+    await rig.engine.submit(exit_, timeout_s=1)
+    rig.engine.throttle(1.0)
+    await rig.engine.submit(intent(rig, quantity=Decimal("0.005")), timeout_s=1)
+    with pytest.raises(OrderDenied, match=r"in the last second$"):
+        await rig.engine.submit(intent(rig, quantity=Decimal("0.006")), timeout_s=1)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.01, float("nan")])
+async def test_a_share_of_the_order_rate_is_above_zero_and_at_most_one(share: float) -> None:
+    rig = Rig(rate=1)
+    with pytest.raises(ValidationError, match="share"):
+        rig.engine.throttle(share)
+    await rig.engine.submit(intent(rig), timeout_s=1)
 
 
 async def test_a_link_id_is_never_sent_twice() -> None:

@@ -102,6 +102,27 @@ async def test_a_part_that_fails_ends_the_run_with_its_error(tmp_path: Path) -> 
         assert desk.truth is not None
 
 
+async def test_a_task_of_the_desk_lives_no_longer_than_its_run(tmp_path: Path) -> None:
+    ended = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with desk_of(tmp_path) as desk:
+        with pytest.raises(LifecycleError, match="not started"):
+            desk.spawn("early", work())
+        await desk.start()
+        desk.spawn("work", work())
+        await eventually(lambda: any(t.get_name() == "work" for t in asyncio.all_tasks()))
+        await desk.stop("enough")
+        assert ended.is_set()
+        with pytest.raises(LifecycleError, match="late"):
+            desk.spawn("late", work())
+
+
 @pytest.mark.parametrize(
     ("values", "match"),
     [

@@ -1,4 +1,4 @@
-"""Prometheus text: the real parser reads it, an unknown figure has no sample, labels are bounded."""
+"""Prometheus text: the real parser reads it, the unknown has no sample, labels are bounded."""
 
 import copy
 import math

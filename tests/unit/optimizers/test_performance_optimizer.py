@@ -450,6 +450,22 @@ async def test_a_parent_planned_elsewhere_is_judged_like_an_own_one() -> None:
         await rig.optimizer.execute_parent(rig.client.parents[0])
 
 
+async def test_parents_that_have_ended_are_kept_newest_first_also_failed_ones() -> None:
+    rig = Rig()
+    await rig.buy(1.0)
+    rig.clock.advance(1.0)
+    rig.client.failure = OrderDenied("halted", "trading is halted")
+    await rig.buy(2.0)
+    refused, filled = rig.optimizer.newest_executions(5)
+    assert (refused.parent.quantity, refused.result) == (Decimal(2), None)
+    assert refused.error == "halted: trading is halted"
+    assert (filled.parent.quantity, filled.error) == (Decimal(1), None)
+    assert filled.result is not None
+    assert filled.result.is_success
+    assert refused.utc_ns - filled.utc_ns >= 1_000_000_000
+    assert rig.optimizer.newest_executions(1) == [refused]
+
+
 async def test_an_analyzer_may_be_shared() -> None:
     rig = Rig()
     analyzer = MarketMicrostructureAnalyzer(rig.client, clock=rig.clock)

@@ -56,6 +56,21 @@ def test_window_frees_a_permit_one_window_after_it_was_taken():
     assert (window.granted, window.refused) == (3, 2)
 
 
+def test_a_caller_with_a_share_leaves_the_rest_to_others():
+    window = SlidingWindow(5, window_s=1.0, clock=ManualClock())
+    assert [window.try_acquire(share=0.5) for _ in range(3)] == [True, True, False]
+    assert window.try_acquire(3)
+    assert (window.granted, window.refused) == (5, 1)
+
+
+def test_a_share_is_never_less_than_one_permit_and_never_out_of_range():
+    window = SlidingWindow(3, window_s=1.0, clock=ManualClock())
+    for share in (0.0, -0.1, 1.1, float("nan")):
+        with pytest.raises(ValidationError, match="share"):
+            window.try_acquire(share=share)
+    assert [window.try_acquire(share=0.01) for _ in range(2)] == [True, False]
+
+
 @given(STEPS)
 def test_no_rolling_window_ever_holds_more_than_its_permits(steps):
     clock = ManualClock()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from nicegui import ui
 
 from trading_system.dashboard.context import NeedsControlError, PageContext
+from trading_system.dashboard.dialogs import Question
 from trading_system.dashboard.figures import clock_time, plain
 from trading_system.dashboard.grid import Cell, Column, Grid, Row
 from trading_system.dashboard.link import ApiError
@@ -50,7 +51,7 @@ class _Alerts:
             (
                 Column("State"),
                 Column("Severity"),
-                Column("Alert"),
+                Column("Alert", is_wide=True),
                 Column("Remedy"),
                 Column("Since", "UTC"),
                 Column("Times", align="end"),
@@ -58,6 +59,7 @@ class _Alerts:
             ),
             empty="no data yet",
             width="54rem",
+            stacks=True,
             on_pick=self._ask,
         )
         self._delivery = Text("", tag="p").classes("note")
@@ -79,11 +81,8 @@ class _Alerts:
         self._delivery.show(delivery_words(data.get("delivery")))
 
     def _ask(self, alert_id: str) -> None:
-        dialog = ui.dialog()
-        dialog.on("hide", dialog.delete)
-        with dialog, ui.element("div").classes("dialog"):
-            Text("Acknowledge the alert?", tag="h2")
-            Text("It is not sent again until it has cleared.", tag="p").classes("note")
+        dialog = Question("Acknowledge the alert?", "It is not sent again until it has cleared.")
+        with dialog:
             note = ui.input("Note, kept with the alert").props("dense outlined maxlength=200")
 
             async def confirmed() -> None:
@@ -91,12 +90,10 @@ class _Alerts:
                 await self._acknowledge(alert_id, str(note.value or ""))
 
             with ui.element("div").classes("dialog-tools"):
-                ui.button("Cancel", on_click=dialog.close).props("flat no-caps").classes(
-                    "tool-text"
-                )
-                ui.button("Acknowledge", on_click=confirmed).props("unelevated no-caps").classes(
-                    "primary"
-                )
+                dialog.cancel_button()
+                ui.button("Acknowledge", on_click=confirmed, color=None).props(
+                    "unelevated no-caps"
+                ).classes("primary")
         dialog.open()
 
     async def _acknowledge(self, alert_id: str, note: str) -> None:
@@ -169,14 +166,21 @@ class _Log:
             choice = ui.select(options, value=self._least, label="Level", on_change=self._choose)
             choice.props("dense outlined options-dense").classes("choice")
             self._pause = (
-                ui.button("Pause", on_click=self._toggle).props("outline no-caps").classes("quiet")
+                ui.button("Pause", on_click=self._toggle, color=None)
+                .props("outline no-caps")
+                .classes("quiet")
             )
             self._note = Text("").classes("note")
         self._grid = Grid(
             "Log lines",
-            (Column("Time", "UTC"), Column("Level"), Column("Event"), Column("Fields")),
+            (
+                Column("Time", "UTC"),
+                Column("Level"),
+                Column("Event"),
+                Column("Fields", is_wide=True),
+            ),
             empty="no data yet",
-            width="44rem",
+            width="40rem",
             is_tall=True,
         )
 

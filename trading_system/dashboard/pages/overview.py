@@ -42,30 +42,31 @@ _FILLS: Final = 12
 
 def build(context: PageContext) -> None:
     """Add the page to the open content column."""
-    context.want("status", "positions", "fills", "equity")
+    context.want("positions", "fills", "equity")
     with ui.element("div").classes("strip"):
         totals = _Totals(context)
     with ui.element("div").classes("cols cols-wide"):
-        with section("Equity", "USDT, since the start"):
-            equity = _Equity(context)
-        with section("Health", "every lost point and its cause"):
-            health = _Health(context)
-    with ui.element("div").classes("cols cols-even"):
-        with section("Positions"):
-            positions = _Positions(context)
-        with section("Compliance", "targets of the guides"):
-            compliance = _Compliance(context)
-        with section("Latest fills"):
-            fills = _Fills(context)
-        with section("Agents", "weight in the newest consensus"):
-            agents = _Agents(context)
-    with section("Stage latency", "rolling window, else since the start"):
-        stages = _Stages(context)
+        with ui.element("div").classes("stack"):
+            with section("Equity", "USDT, since the start, UTC"):
+                equity = _Equity(context)
+            with section("Positions"):
+                positions = _Positions(context)
+            with section("Latest fills"):
+                fills = _Fills(context)
+        with ui.element("div").classes("stack"):
+            with section("Health", "every lost point and its cause").classes("first"):
+                health = _Health(context)
+            with section("Compliance", "targets of the guides"):
+                compliance = _Compliance(context)
+            with section("Agents", "weight in the newest consensus"):
+                agents = _Agents(context)
+            with section("Stage latency", "last minute, else since the start"):
+                stages = _Stages(context)
     for part in (totals, health, positions, compliance, fills, agents):
         context.every(0.5, part.update)
     context.every(1.0, equity.update)
     ui.timer(0.1, equity.load, once=True)
-    context.every(1.0, stages.update)
+    ui.timer(2.0, stages.update)
 
 
 class _Totals:
@@ -151,7 +152,7 @@ class _Health:
         self._why = Text("", tag="p").classes("note")
         self._grid = Grid(
             "Lost points of health",
-            (Column("Component"), Column("Why"), Column("Lost", "points", "end")),
+            (Column("Component"), Column("Why", is_wide=True), Column("Lost", "points", "end")),
             empty="no point is lost",
             width="18rem",
         )
@@ -168,21 +169,22 @@ class _Health:
         behaviour = status.get("behaviour") or {}
         words, kind = _LEVELS.get(str(behaviour.get("level")), (NOTHING, "muted"))
         self._does.show(words, kind="muted" if stale else kind)
-        since = f" for {duration(behaviour['since_s'])}" if behaviour.get("since_s") else ""
-        reason = behaviour.get("reason") or ""
-        self._why.show(stale or f"{reason}{since}".strip() or "no limit from health")
+        reason = behaviour.get("reason") or "health sets no limit"
+        since_s = behaviour.get("since_s")
+        since = "" if since_s is None else f", for {duration(since_s)}"
+        self._why.show(stale or f"{reason}{since}")
         self._grid.show(
             [_lost(text) for text in health.get("reasons", ())], empty="no point is lost"
         )
 
 
 def _lost(reason: str) -> Row:
-    # "journal: cannot be written (-5.0)"
+    # A reason reads: component, colon, cause, and the lost points in brackets.
     head, _, tail = str(reason).partition(": ")
     text, _, points = tail.rpartition(" (-")
     if not text:
         return Row(str(reason), (head, Cell(tail, "bad"), ""))
-    return Row(str(reason), (head, text, Cell(f"−{points.rstrip(')')}", "bad")))
+    return Row(str(reason), (head, text, Cell(f"-{points.rstrip(')')}", "bad")))
 
 
 class _Compliance:
@@ -200,7 +202,7 @@ class _Compliance:
                 Column("Time met", "%", "end"),
             ),
             empty="no data yet",
-            width="26rem",
+            width="25rem",
         )
 
     def update(self) -> None:
@@ -251,7 +253,8 @@ class _Positions:
                 Column("Stop", align="end"),
             ),
             empty="no position",
-            width="36rem",
+            width="33rem",
+            stacks=True,
         )
 
     def update(self) -> None:
@@ -335,14 +338,13 @@ class _Agents:
             "Signal agents",
             (
                 Column("Agent"),
-                Column("Family"),
                 Column("Weight", "%", "end"),
-                Column("Brier score", align="end"),
+                Column("Brier", align="end"),
                 Column("Calls", align="end"),
-                Column("Note"),
+                Column("Note", is_wide=True),
             ),
             empty="no agent is on the panel",
-            width="30rem",
+            width="22rem",
         )
 
     def update(self) -> None:
@@ -360,8 +362,7 @@ def _agent(row: dict[str, Any]) -> Row:
     return Row(
         str(row.get("name")),
         (
-            str(row.get("name")),
-            str(row.get("family")),
+            Cell(str(row.get("name")), title=f"family {row.get('family')}"),
             Cell(plain(share, 0), bar_pct=share),
             plain(row.get("brier"), 3),
             plain(row.get("calls"), 0),
@@ -385,13 +386,27 @@ class _Stages:
                 Column("Samples", align="end"),
             ),
             empty="no data yet",
-            width="24rem",
+            width="20rem",
         )
 
-    def update(self) -> None:
-        stages = (self._context.store.status or {}).get("stages")
+    async def update(self) -> None:
+        if not self._context.is_visible:
+            return
+        try:
+            answer = await self._context.get("/latency")
+        except ApiError as e:
+            self._grid.show((), empty=str(e))
+            return
+        stages = answer.get("stages")
         if isinstance(stages, dict):
-            self._grid.show([_stage(name, row) for name, row in list(stages.items())[:_STAGES]])
+            self._grid.show(
+                [_stage(name, _newest(stages[name])) for name in list(stages)[:_STAGES]]
+            )
+
+
+def _newest(row: dict[str, Any]) -> dict[str, Any]:
+    rolling = row.get("rolling") or {}
+    return rolling if rolling.get("samples") else row.get("since_start") or {}
 
 
 def _stage(name: str, row: dict[str, Any]) -> Row:

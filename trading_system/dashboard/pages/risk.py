@@ -25,19 +25,19 @@ def build(context: PageContext) -> None:
     with ui.element("div").classes("strip"):
         totals = _Totals(reading)
     with ui.element("div").classes("cols cols-wide"):
-        with section("Limits", "used of each, from the risk gate"):
-            limits = _Limits(reading)
         with ui.element("div").classes("stack"):
-            with section("Controls", "read only until the control token is typed"):
+            with section("Limits", "used of each, from the risk gate"):
+                limits = _Limits(reading)
+            with section("Exposure"):
+                exposure = _Exposure(reading)
+            with section("Denied orders", "by the risk gate, since the start"):
+                denied = _Denied(reading)
+        with ui.element("div").classes("stack"):
+            with section("Controls", "read only until the control token is typed").classes("first"):
                 unlock = Unlock(context)
                 commands = Commands(context)
             with section("Holds", "why trading is not active"):
                 holds = _Holds(reading)
-    with ui.element("div").classes("cols cols-even"):
-        with section("Exposure"):
-            exposure = _Exposure(reading)
-        with section("Denied orders", "by the risk gate, since the start"):
-            denied = _Denied(reading)
 
     async def update() -> None:
         if not context.is_visible:
@@ -108,6 +108,7 @@ class _Limits:
             ),
             empty="no data yet",
             width="32rem",
+            stacks=True,
         )
 
     def update(self) -> None:
@@ -164,7 +165,7 @@ class _Exposure:
             "Exposure",
             (Column("Symbol"), Column("Notional", "USDT", "end"), Column("Share of equity", "%")),
             empty="no data yet",
-            width="22rem",
+            width="19rem",
         )
 
     def update(self) -> None:
@@ -180,7 +181,7 @@ def _exposure(row: dict[str, Any]) -> Row:
         str(row.get("symbol")),
         (
             str(row.get("symbol")),
-            Cell(plain(notional, is_signed=True), kind),
+            Cell(plain(notional), kind),
             Cell(plain(share, 1), bar_pct=abs(share or 0.0)),
         ),
     )

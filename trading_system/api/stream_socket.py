@@ -22,7 +22,7 @@ _POLICY: Final = 1008
 
 
 class _DoneError(Exception):
-    """This stream is over. Consequence: it is closed with the code, 0 if it is closed already."""
+    """Ends one stream. Consequence: it is closed with the code, 0 if it is closed already."""
 
     def __init__(self, code: int, reason: str = "") -> None:
         super().__init__(reason)
