@@ -15,8 +15,8 @@ from trading_system.api.documents import ErrorAnswer
 from trading_system.api.faults import install_handlers
 from trading_system.api.guard import Guard, Message, Receive, Send
 from trading_system.api.reads import reading_routes
-from trading_system.api.stream_socket import stream_route
 from trading_system.api.stream import Stream
+from trading_system.api.stream_socket import stream_route
 from trading_system.api.tokens import Tokens
 from trading_system.domain.ports import Clock, Control, Inspection, StatusSource
 from trading_system.runtime.clock import SystemClock

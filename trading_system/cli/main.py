@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from trading_system.cli import control, cost, output, watching
+from trading_system.cli import compare, control, cost, output, watching
 from trading_system.cli.options import Environment, Json, part, settings_with
 from trading_system.cli.output import ExitCode, NotRunningError
 from trading_system.domain.errors import ConfigurationError, TradingSystemError
@@ -136,6 +136,7 @@ app.command()(watching.top)
 app.command()(watching.alerts)
 app.command()(watching.dashboard)
 app.command()(watching.token)
+app.command()(compare.compare)
 
 
 @app.command()

@@ -440,6 +440,8 @@ class Inspection(Protocol):
         ------
         ValidationError
             If the symbol is not traded here, or the interval is none of the venue's.
+        VenueError, DeadlineExceeded
+            If the venue did not answer.
         """
         ...
 
@@ -450,7 +452,13 @@ class Inspection(Protocol):
     def journal(
         self, *, kind: str | None, key: str | None, before: int | None, limit: int
     ) -> dict[str, Any]:
-        """Return rows of the journal, newest first, older than row ``before``."""
+        """Return rows of the journal, newest first, older than row ``before``.
+
+        Raises
+        ------
+        ValidationError
+            If there is no such kind of row.
+        """
         ...
 
     def log(self, *, after: int, limit: int) -> dict[str, Any]:

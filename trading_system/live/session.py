@@ -29,6 +29,7 @@ from trading_system.domain.orders import Fill
 from trading_system.domain.parents import ParentOrder, ParentResult
 from trading_system.domain.ports import Clock
 from trading_system.domain.signals import Consensus, MarketFeatures
+from trading_system.execution.engine import ExecutionEngine
 from trading_system.execution.executor import Executor
 from trading_system.execution.journal.store import Journal
 from trading_system.live.account import AccountFeed, Reconciler, own_part
@@ -114,7 +115,6 @@ class TradingSession:
         self.last_frames_per_second: float | None = None
         self._release_collector: Callable[[], None] = _nothing
         self._is_ending = False
-        self._slippage: tuple[int, float | None] | None = None
         self.answers: dict[str, dict[str, Any]] = {}
         self.loop_lag = LoopLag(clock=clock)
         self.portfolio = Portfolio(account.wallet.wallet_balance)
@@ -171,6 +171,7 @@ class TradingSession:
             self.engine, decision_interval_s=settings.strategy.decision_interval_s, clock=clock
         )
         self.trader = self._signal_trader(account)
+        self.slippage_bps = newest_slippage(self.trader)
         self.making = self._market_making() if settings.strategy.name == "market-maker" else None
         self.outage = OutageWatch(
             self.engine.holds, recover=self._catch_up, spawn=spawn, clock=clock
@@ -242,13 +243,6 @@ class TradingSession:
             return self.trader.is_active
         return not self._is_ending and self.trader.paused_because is None
 
-    def slippage_bps(self) -> float | None:
-        """Value-weighted slippage of the newest parents, computed once per ended parent."""
-        ended = self.trader.counts.parents_ended
-        if self._slippage is None or self._slippage[0] != ended:
-            self._slippage = (ended, self.trader.slippage_bps())
-        return self._slippage[1]
-
     def may_open(self) -> bool:
         """Return whether positions may be opened now: nothing holds, pauses or ends the session."""
         return (
@@ -284,16 +278,7 @@ class TradingSession:
         if is_fresh_account:
             self.engine.losses.reset()
         await self.reconciler.adopt()
-        fills = self.journal.account_fills()
-        for position in self.portfolio.positions:
-            own = own_part(fills, position.symbol, position.quantity)
-            if not own and position.quantity:
-                _LOG.warning(
-                    "position left alone: the journal does not show that this system opened it",
-                    symbol=position.symbol,
-                    quantity=str(position.quantity),
-                )
-            self.engine.take_over(position.symbol, own)
+        _take_over(self.portfolio, engine=self.engine, journal=self.journal)
         if self.making is not None:
             self.making.adopt()
         if self._connection.trade is not None:
@@ -490,6 +475,36 @@ class TradingSession:
 
 def _nothing() -> None:
     return
+
+
+def _take_over(portfolio: Portfolio, *, engine: ExecutionEngine, journal: Journal) -> None:
+    """Count as own what the journal shows that this system opened; leave the rest alone."""
+    fills = journal.account_fills()
+    for position in portfolio.positions:
+        own = own_part(fills, position.symbol, position.quantity)
+        if not own and position.quantity:
+            _LOG.warning(
+                "position left alone: the journal does not show that this system opened it",
+                symbol=position.symbol,
+                quantity=str(position.quantity),
+            )
+        engine.take_over(position.symbol, own)
+
+
+def newest_slippage(trader: SignalTrader) -> Callable[[], float | None]:
+    """Return a function for the trader's slippage that computes it once per ended parent.
+
+    With a thousand parents at hand it takes over a millisecond, and is asked for all the time.
+    """
+    ended, newest = -1, None
+
+    def slippage_bps() -> float | None:
+        nonlocal ended, newest
+        if ended != trader.counts.parents_ended:
+            ended, newest = trader.counts.parents_ended, trader.slippage_bps()
+        return newest
+
+    return slippage_bps
 
 
 def trading_rules(strategy: StrategySettings, risk: RiskSettings) -> StrategySettings:

@@ -191,6 +191,48 @@ async def test_a_client_that_leaves_in_the_middle_commands_nothing(desk: Desk) -
     assert desk.control.calls == []
 
 
+@pytest.mark.parametrize(
+    "headers", [[("X", "x" * 17_000)], [(f"X-{number}", "x") for number in range(65)]]
+)
+async def test_too_many_or_too_large_headers_are_refused(
+    desk: Desk, headers: list[tuple[str, str]]
+) -> None:
+    async with desk.client() as api:
+        assert (await api.get("/whoami", headers=headers)).status_code == 431
+
+
+async def test_a_right_token_opens_no_other_stream(desk: Desk) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "websocket",
+        "path": "/other",
+        "headers": [
+            (b"host", b"127.0.0.1:8000"),
+            (b"authorization", f"Bearer {TOKENS.read}".encode()),
+        ],
+        "server": ("127.0.0.1", 8000),
+        "extensions": {"websocket.http.response": {}},
+    }
+    await desk.app(scope, nothing, send)
+    assert sent[0]["status"] == 404
+    for _ in range(200):
+        await desk.app({**scope, "path": "/stream"}, left, nobody)
+    await desk.app({**scope, "path": "/stream"}, nothing, send)
+    assert sent[2]["status"] == 429
+
+
+async def left() -> Any:
+    return {"type": "websocket.connect"}
+
+
+async def nobody(_message: Any) -> None:
+    raise OSError
+
+
 async def test_a_target_that_is_no_path_is_refused(desk: Desk) -> None:
     assert await raw(desk, iter(()), path="http://evil.example/kill") == 400
 

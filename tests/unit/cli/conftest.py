@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 from control_desk import FakeControl
+from inspection import FakeInspection
 
 from trading_system.api.server import control_api
 from trading_system.cli.main import run_command
@@ -62,7 +63,9 @@ def running(folder: Path) -> Callable[..., object]:
 
     @asynccontextmanager
     async def serve(control: FakeControl) -> AsyncIterator[FakeControl]:
-        async with control_api(control, control, host="127.0.0.1", port=0, data_dir=folder):
+        async with control_api(
+            control, control, FakeInspection(), host="127.0.0.1", port=0, data_dir=folder
+        ):
             yield control
 
     return serve

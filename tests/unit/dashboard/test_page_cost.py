@@ -94,11 +94,9 @@ async def page():
 
 
 def line_count(desk, label):
-    for element in desk.client.elements.values():
-        options = element.props.get("options")
-        if isinstance(options, dict) and options.get("aria"):
-            if options["aria"]["label"]["description"] == label:
-                return len(options["series"][0]["data"])
+    for chart in desk.all(ui.echart):
+        if chart.props["options"]["aria"]["label"]["description"] == label:
+            return len(chart.props["options"]["series"][0]["data"])
     raise AssertionError(label)
 
 

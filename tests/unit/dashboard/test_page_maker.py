@@ -15,6 +15,7 @@ from trading_system.dashboard.pages.maker import (
     signed_series,
     spread_rows,
 )
+from trading_system.dashboard.theme import NOTHING
 from trading_system.runtime.clock import ManualClock
 
 FIGURES = {
@@ -162,7 +163,7 @@ def test_profit_that_was_not_measured_has_no_part():
 def test_an_inventory_near_its_limit_is_marked():
     near, unknown = inventory_rows(FIGURES, limit=inventory_limit({"figures": FIGURES}))
     assert near.cells[3].kind == "warn"
-    assert unknown.cells[3].text == "–"
+    assert unknown.cells[3].text == NOTHING
     assert inventory_rows(FIGURES, limit=None)[0].cells[3].bar_pct is None
 
 
@@ -175,7 +176,7 @@ def test_refused_requests_are_listed_with_their_reason():
     assert rows["denied"][1].kind == "bad"
     assert rows["failed"][1].kind == ""
     assert rows["denial price band"] == ["denied: price band", "2"]
-    assert rows["slow"] == ["Slow answers", "–"]
+    assert rows["slow"] == ["Slow answers", NOTHING]
 
 
 def test_half_spreads_and_mark_outs_are_told_with_their_fills():
@@ -183,7 +184,7 @@ def test_half_spreads_and_mark_outs_are_told_with_their_fills():
     assert rows["half BTCUSDT"][1] == "2.40"
     assert rows["markout 1_s"][0] == "Mark-out after 1 s"
     assert (rows["markout 1_s"][1].text, rows["markout 1_s"][1].kind) == ("-0.42", "bad")
-    assert rows["markout 5_s"][1].text == "–"
+    assert rows["markout 5_s"][1].text == NOTHING
 
 
 def test_the_history_forgets_its_oldest_points():

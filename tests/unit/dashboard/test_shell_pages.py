@@ -19,6 +19,7 @@ from trading_system.dashboard.pages import alerts, overview, risk
 from trading_system.dashboard.pages.alerts import delivery_words
 from trading_system.dashboard.sessions import Sessions
 from trading_system.dashboard.store import Store
+from trading_system.dashboard.theme import NOTHING
 from trading_system.runtime.clock import ManualClock
 
 HOSTILE = '<img src=x onerror="alert(1)">'
@@ -159,7 +160,9 @@ async def test_overview_shows_figures_reasons_and_targets(bench):
         assert (await bench.cells("Signal agents"))[0][-1] == HOSTILE
 
         async def has_stages():
-            return await bench.cells("Latency of each stage") == [["send", "5 µs", "–", "–", "9"]]
+            return await bench.cells("Latency of each stage") == [
+                ["send", "5 µs", NOTHING, NOTHING, "9"]
+            ]
 
         await bench.until(has_stages)
         assert bench.link.wanted[bench.user.client.id] >= {"status", "alerts", "positions"}
@@ -191,7 +194,8 @@ async def test_risk_is_read_only_until_the_control_token_is_typed(bench):
         "state": "REDUCING",
         "behaviour": {"level": "reduce-only", "reason": "health 50 below 55", "since_s": 3},
         "holds": {"operator": HOSTILE},
-        "limits": [{"name": "gross exposure", "used": "48000", "limit": "50000", "unit": "USDT", "used_pct": 96}],
+        "limits": [{"name": "gross exposure", "used": "48000", "limit": "50000",
+                    "unit": "USDT", "used_pct": 96}],
         "exposure": [{"symbol": "BTCUSDT", "notional": "-555", "share_pct": 0.6}],
         "denied": {"HALTED": 1, "TOO_LARGE": 4},
         "equity": "100000", "drawdown_pct": 0.2, "daily_pnl_pct": -0.1,
@@ -221,7 +225,7 @@ async def test_risk_is_read_only_until_the_control_token_is_typed(bench):
         await bench.user.should_see("Pause: trading is HALTED, held by dashboard: pause.")
         assert bench.link.posts == [("/pause", {"reason": "dashboard: pause"}, "the-control-token")]
         bench.clock.advance(61)
-        await bench.user.should_see("Control is locked again")
+        await bench.user.should_see("Control is locked again", retries=12)
 
 
 async def test_a_kill_needs_its_word_and_carries_who_did_it(bench):

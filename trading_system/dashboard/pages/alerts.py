@@ -52,7 +52,7 @@ class _Alerts:
                 Column("State"),
                 Column("Severity"),
                 Column("Alert", is_wide=True),
-                Column("Remedy"),
+                Column("Remedy", is_wide=True),
                 Column("Since", "UTC"),
                 Column("Times", align="end"),
                 Column("Acknowledge"),

@@ -196,9 +196,9 @@ class _Compliance:
             "Compliance with the targets",
             (
                 Column("Target"),
+                Column("Met"),
                 Column("Measured", align="end"),
                 Column("Bound", align="end"),
-                Column("Met"),
                 Column("Time met", "%", "end"),
             ),
             empty="no data yet",
@@ -228,9 +228,9 @@ def _target(row: dict[str, Any], times: dict[str, Any]) -> Row:
         name,
         (
             _TARGETS.get(name, name),
+            met,
             f"{plain(row.get('measured'), 1)} {shown_unit}",
             f"{sign} {plain(row.get('target'), 0)} {shown_unit}",
-            met,
             plain(share, 1),
         ),
     )

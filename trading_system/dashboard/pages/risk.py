@@ -140,7 +140,7 @@ class _Holds:
         self._reading = reading
         self._grid = Grid(
             "Holds",
-            (Column("Source"), Column("Reason")),
+            (Column("Source"), Column("Reason", is_wide=True)),
             empty="no data yet",
             width="16rem",
         )
@@ -192,7 +192,7 @@ class _Denied:
         self._reading = reading
         self._grid = Grid(
             "Denied orders",
-            (Column("Reason"), Column("Orders", align="end")),
+            (Column("Reason", is_wide=True), Column("Orders", align="end")),
             empty="no data yet",
             width="16rem",
         )
