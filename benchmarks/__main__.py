@@ -22,6 +22,7 @@ from benchmarks import (
     collector,
     cost_rows,
     gates,
+    live_rows,
     making_rows,
     memory,
     orders,
@@ -74,6 +75,10 @@ ROWS: dict[str, Callable[[], list[Row]]] = {
     "vol.cached": making_rows.run_cached,
     "vol.incremental": making_rows.run_incremental,
     "vol.cold": making_rows.run_cold,
+    "api.client_cost": live_rows.run_client_cost,
+    "api.status": live_rows.run_status,
+    "watch.tick": live_rows.run_watch,
+    "latency.record": live_rows.run_record,
     "gc": collector.run,
     "venue.load": venue_load.run,
 }

@@ -85,27 +85,35 @@ class _Trader:
         await self.trade.request("order.create", body, timeout_s=5.0)
 
 
+async def begin(
+    group: asyncio.TaskGroup, url: str, kind: str, folder: Path
+) -> list[asyncio.Task[None]]:
+    """Trade in the running loop; return the tasks to cancel once both sockets are up."""
+    trader = _Trader(_panel(kind), group)
+    trade = trader.trade = engine_kit.trade_stream(url, kind)
+    if kind == "product":
+        rest = BybitRest("http://127.0.0.1:9", signer=None, clock=engine_kit.CLOCK)
+        gateway = BybitGateway(rest, clock=engine_kit.CLOCK, trade=trade)
+        trader.engine = engine_kit.engine(gateway, folder, trader.feed.market_view)
+    public = BybitStream(
+        f"{url}/v5/public/linear?client={kind}",
+        ["orderbook.50.BTCUSDT"],
+        callbacks=StreamCallbacks(
+            on_frame=trader.feed.on_frame, on_up=lambda: None, on_down=lambda _reason: None
+        ),
+        clock=engine_kit.CLOCK,
+        jitter=random.Random(1),
+    )
+    running = [group.create_task(stream.run()) for stream in (trade, public)]
+    await engine_kit.becomes_true(lambda: trade.is_up and public.is_up)
+    return running
+
+
 async def main(url: str, kind: str, folder: Path) -> None:
     engine_kit.quiet()
     kernels.warm()
     async with asyncio.TaskGroup() as group:
-        trader = _Trader(_panel(kind), group)
-        trade = trader.trade = engine_kit.trade_stream(url, kind)
-        if kind == "product":
-            rest = BybitRest("http://127.0.0.1:9", signer=None, clock=engine_kit.CLOCK)
-            gateway = BybitGateway(rest, clock=engine_kit.CLOCK, trade=trade)
-            trader.engine = engine_kit.engine(gateway, folder, trader.feed.market_view)
-        public = BybitStream(
-            f"{url}/v5/public/linear?client={kind}",
-            ["orderbook.50.BTCUSDT"],
-            callbacks=StreamCallbacks(
-                on_frame=trader.feed.on_frame, on_up=lambda: None, on_down=lambda _reason: None
-            ),
-            clock=engine_kit.CLOCK,
-            jitter=random.Random(1),
-        )
-        running = [group.create_task(stream.run()) for stream in (trade, public)]
-        await engine_kit.becomes_true(lambda: trade.is_up and public.is_up)
+        running = await begin(group, url, kind, folder)
         protocol.ready()
         async for _ in engine_kit.questions():
             protocol.say({})

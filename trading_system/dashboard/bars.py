@@ -34,7 +34,8 @@ STYLE: Final = """
 .text-chosen-ink { color: var(--panel); }
 .q-checkbox__inner--truthy .q-checkbox__bg { background: var(--accent);
   border-color: var(--accent); }
-.doubtful-part { opacity: 0.5; }
+.doubtful-part .fig-value, .doubtful-part td { color: var(--muted); }
+.doubtful-part .chart { opacity: 0.45; }
 @media (min-width: 1000px) {
   .strip-5 { grid-template-columns: repeat(5, minmax(0, 1fr)); row-gap: 10px; }
   .strip-5 > .fig:nth-child(5n + 1) { border-left: 0; }

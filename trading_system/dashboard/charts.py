@@ -229,8 +229,11 @@ def _last_price(colours: Palette) -> Options:
         "symbol": "none",
         "lineStyle": {"color": colours.accent, "type": "dashed", "width": 1},
         "label": {
-            "position": "insideEndTop",
-            "color": colours.accent,
+            "position": "end",
+            "distance": 2,
+            "color": colours.panel,
+            "backgroundColor": colours.accent,
+            "padding": [2, 4],
             "fontSize": 11,
         },
         "data": [],
@@ -266,7 +269,7 @@ def candles_data(answer: Mapping[str, Any], *, precision: int = 2) -> Options:
         side = str(fill["side"]).lower()
         if index is not None and side in fills:
             fills[side].append([index, float(fill["price"])])
-    shown = f"last {close[-1]:,.{precision}f}" if close else ""
+    shown = f"{close[-1]:,.{precision}f}" if close else ""
     last = [{"yAxis": close[-1], "label": {"formatter": shown}}] if close else []
     return {
         "xAxis": [{"data": labels}, {"data": labels}],

@@ -38,9 +38,13 @@ class Command:
 
 
 COMMANDS: Final = (
-    Command("/pause", "Pause", "No new order opens a position. Resting orders and stops stay."),
+    Command("/pause", "Pause", "No new trade begins; open trades are still watched and closed."),
     Command("/reduce-only", "Reduce only", "Positions may only shrink until trading is resumed."),
-    Command("/resume", "Resume", "Lifts the holds of operators. Limits that tripped stay."),
+    Command(
+        "/resume",
+        "Resume",
+        "Lifts pause, reduce-only and kill. A loss limit that tripped stays unless reset.",
+    ),
 )
 """Commands that a dialog confirms."""
 
@@ -137,7 +141,9 @@ class Commands:
             dialog = Question(f"{command.label}?", command.meaning)
             with dialog:
                 reason = _reason_field() if command.path != "/resume" else None
-                resets = ui.checkbox("Also reset limits that tripped") if reason is None else None
+                resets = (
+                    ui.checkbox("Also reset a loss limit that tripped") if reason is None else None
+                )
 
                 async def confirmed() -> None:
                     dialog.close()
@@ -160,8 +166,7 @@ class Commands:
     def _open_kill(self) -> None:
         dialog = Question(
             "Kill switch",
-            "Cancels every order at once and halts trading. Only a resume with reset limits "
-            "starts it again.",
+            "Blocks all orders and cancels until none is open. Only a resume lifts it.",
         )
         with dialog:
             reason = _reason_field()
@@ -207,17 +212,32 @@ def outcome(label: str, answer: dict[str, Any]) -> tuple[str, Kind]:
     """Return what came of a command in words, and how good that is."""
     state = answer.get("trading_state") or answer.get("state")
     said = [f"trading is {state}" if state else "done"]
-    if answer.get("flattened") is True:
+    if answer.get("paused"):
+        said = ["no new trade begins"]
+    if answer.get("flattened"):
         said.append("positions are closed")
-    problems = answer.get("problems") or answer.get("failures") or answer.get("errors")
-    if isinstance(problems, list | tuple) and problems:
-        said.append("but " + "; ".join(str(one) for one in problems))
-    holds = answer.get("reasons") or answer.get("holds")
-    if isinstance(holds, dict):
-        holds = list(holds.values())
-    if isinstance(holds, list) and holds:
-        said.append("held by " + "; ".join(str(one) for one in holds))
-    return f"{label}: {', '.join(said)}.", "warn" if problems else "good"
+    doubts = _doubts(answer)
+    holds = answer.get("holds")
+    reasons = list(holds.values()) if isinstance(holds, dict) else []
+    if reasons:
+        said.append("held by " + "; ".join(str(one) for one in reasons))
+    if doubts:
+        said.append("BUT " + "; ".join(doubts))
+    return f"{label}: {', '.join(said)}.", "bad" if doubts else "good"
+
+
+def _doubts(answer: dict[str, Any]) -> list[str]:
+    # What a kill has not achieved.
+    doubts = []
+    if answer.get("confirmed") is False:
+        doubts.append("the venue has not confirmed that no order is open")
+    if answer.get("open_orders"):
+        doubts.append(f"{answer['open_orders']} orders are still open")
+    position = answer.get("position")
+    if isinstance(position, dict) and position:
+        held = ", ".join(f"{symbol} {position[symbol]}" for symbol in position)
+        doubts.append(f"positions stay open: {held}")
+    return doubts
 
 
 def _said(reason: object, label: str) -> str:

@@ -41,9 +41,9 @@ def exact(value: object) -> str:
 
 
 def sign_kind(value: object) -> Kind:
-    """Return ``good`` for a gain, ``bad`` for a loss, nothing for neither."""
+    """Return ``good`` for a gain, ``bad`` for a loss, nothing for what rounds to 0.00."""
     found = number(value)
-    if not found:
+    if found is None or not round(found, 2):
         return ""
     return "good" if found > 0 else "bad"
 

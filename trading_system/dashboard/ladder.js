@@ -16,7 +16,7 @@ const STYLE = `
 .ladder .asks td:nth-child(2) { color: var(--sell); }
 .ladder .bids td:nth-child(2) { color: var(--buy); }
 .ladder td:first-child { color: var(--accent); font-weight: 600; }
-.ladder tr.own td { box-shadow: inset 0 1px var(--accent), inset 0 -1px var(--accent); }
+.ladder tr.own td { background: color-mix(in srgb, var(--accent) 14%, transparent); }
 .ladder tr.far td { color: var(--muted); }
 .ladder tr.far td:first-child { color: var(--accent); }
 .ladder tr.blank.far { display: none; }
@@ -26,7 +26,9 @@ const STYLE = `
 .ladder .bids .bar { background: var(--buy); }
 .ladder .mid td { text-align: center; font-weight: 600; height: 28px; white-space: pre;
   border-top: 1px solid var(--line); border-bottom: 1px solid var(--line); }
-.ladder.doubtful tbody.asks, .ladder.doubtful tbody.bids { opacity: 0.45; }
+.ladder.doubtful tbody td, .ladder.doubtful tbody.asks td:nth-child(2),
+.ladder.doubtful tbody.bids td:nth-child(2) { color: var(--muted); }
+.ladder.doubtful .bar { visibility: hidden; }
 .ladder .doubt { color: var(--warn); font-size: 12px; min-height: 18px; text-align: center; }
 `;
 

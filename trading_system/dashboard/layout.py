@@ -20,7 +20,12 @@ ENVIRONMENTS: Final[dict[str, tuple[str, str]]] = {
 }
 """Environment to the words of its banner."""
 
-STATES: Final[dict[str, Kind]] = {"ACTIVE": "good", "REDUCING": "warn", "HALTED": "bad"}
+STATES: Final[dict[str, Kind]] = {
+    "ACTIVE": "good",
+    "PAUSED": "warn",
+    "REDUCING": "warn",
+    "HALTED": "bad",
+}
 """Trading state to its colour."""
 
 _INTERVAL_S: Final = 0.5
@@ -146,8 +151,12 @@ class _Header:
         state = str(status.get("trading_state", NOTHING))
         running = str(status.get("state", ""))
         shown = state if running in {"RUNNING", "DEGRADED"} else running or state
+        reasons = [str(one) for one in (status.get("holds") or {}).get("reasons") or ()]
+        if shown == "ACTIVE" and any("pause" in one for one in reasons):
+            shown = "PAUSED"
         dimmed: Kind = "muted"
-        self._trading.show(shown, kind=dimmed if stale else STATES.get(shown, ""), title=running)
+        why = "; ".join(reasons) or running
+        self._trading.show(shown, kind=dimmed if stale else STATES.get(shown, ""), title=why)
         score = (status.get("health") or {}).get("score")
         self._health.show(plain(score, 0), kind=dimmed if stale else health_kind(score))
         self._show_alerts(status.get("alerts"), dimmed if stale else "")

@@ -3,7 +3,8 @@
 Every colour is a CSS variable (``--ink``, ``--muted``, ``--line``, ``--ground``, ``--panel``,
 ``--good``, ``--bad``, ``--warn``, ``--accent``, ``--buy``, ``--sell``) with one value for dark and
 one for light; charts, which do not read CSS, take :data:`DARK` or :data:`LIGHT`. Text colours keep
-a contrast of at least 4.5 to 1 on ground and panel (WCAG 2 AA; a test computes it).
+a contrast of at least 4.5 to 1 on ground and panel (WCAG 2 AA; a test computes it). Tailwind is
+switched off, its class names mean nothing here: rules live in ``dashboard.css``.
 """
 
 from __future__ import annotations

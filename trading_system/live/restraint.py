@@ -17,6 +17,7 @@ from typing import Final
 
 import structlog
 
+from trading_system.config.sections import StrategySettings
 from trading_system.domain.ports import Clock
 from trading_system.execution.engine import ExecutionEngine
 from trading_system.monitoring.behaviour import Level
@@ -39,18 +40,16 @@ class Restraint:
     ----------
     engine : ExecutionEngine
         Its gate is throttled and held.
-    decision_interval_s : float
-        Shortest time between two decisions of a symbol, seconds.
+    rules : StrategySettings
+        Of these the shortest time between two decisions of a symbol.
     clock : Clock
         Monotonic time.
     """
 
-    def __init__(
-        self, engine: ExecutionEngine, *, decision_interval_s: float, clock: Clock
-    ) -> None:
+    def __init__(self, engine: ExecutionEngine, *, rules: StrategySettings, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
-        self._spacing_ns = round(_INTERVALS * decision_interval_s * _NS_PER_S)
+        self._spacing_ns = round(_INTERVALS * rules.decision_interval_s * _NS_PER_S)
         self._begun_ns: dict[str, int] = {}
         self._level = Level.NORMAL
 

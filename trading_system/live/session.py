@@ -109,8 +109,7 @@ class TradingSession:
         self._timeout_s = settings.bybit.request_timeout_s
         self._connection = connection
         self._gateway, self.latency = connection.gateway, connection.latency
-        self.journal = journal
-        self.instruments = account.instruments
+        self.journal, self.instruments = journal, account.instruments
         self.clock_offset_ms = account.clock_offset_ms
         self.last_frames_per_second: float | None = None
         self._release_collector: Callable[[], None] = _nothing
@@ -167,9 +166,7 @@ class TradingSession:
         self.optimizers = optimizers_of(
             self.client, transport=connection.transport, settings=settings, clock=clock
         )
-        self.restraint = Restraint(
-            self.engine, decision_interval_s=settings.strategy.decision_interval_s, clock=clock
-        )
+        self.restraint = Restraint(self.engine, rules=settings.strategy, clock=clock)
         self.trader = self._signal_trader(account)
         self.slippage_bps = newest_slippage(self.trader)
         self.making = self._market_making() if settings.strategy.name == "market-maker" else None

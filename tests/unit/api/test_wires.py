@@ -69,7 +69,14 @@ class Rig:
     def __init__(self) -> None:
         self.release = asyncio.Event()
         self.config = uvicorn.Config(
-            self.app, http=RequestWire, ws=StreamWire, lifespan="off", log_level="critical"
+            self.app,
+            http=RequestWire,
+            ws=StreamWire,
+            lifespan="off",
+            log_level="critical",
+            interface="asgi3",
+            date_header=False,
+            server_header=False,
         )
         self.config.load()
         self.state = ServerState()
@@ -123,6 +130,7 @@ async def test_the_next_head_on_a_kept_connection_is_limited_too(rig: Rig) -> No
     while not wire.is_idle:
         await asyncio.sleep(0)
     assert wire._head_timer is None
+    assert not wire.transport.is_closed, wire.transport.written
     wire.data_received(b"GET /slow")
     assert due_in_s(wire._head_timer) == pytest.approx(HEAD_S, abs=1)
 

@@ -77,7 +77,7 @@ def test_candles_stand_in_the_order_that_echarts_reads():
 def test_the_last_price_is_a_line_with_the_instruments_decimals():
     data = charts.candles_data({"candles": [candle(0, close=65_000.5)]}, precision=1)
     (line,) = data["series"][0]["markLine"]["data"]
-    assert line == {"yAxis": 65_000.5, "label": {"formatter": "last 65,000.5"}}
+    assert line == {"yAxis": 65_000.5, "label": {"formatter": "65,000.5"}}
 
 
 def test_a_fill_stands_at_the_candle_it_happened_in():

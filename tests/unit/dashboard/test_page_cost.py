@@ -316,3 +316,17 @@ def test_an_estimate_without_a_doubt_has_no_warning():
 
 def test_stages_that_were_not_measured_are_left_out():
     assert latency_rows({"latency": {"book_update_us": None}}) == []
+
+
+async def test_old_figures_are_taken_away_when_there_is_no_new_one():
+    async with page() as desk:
+        await desk.tick()
+        assert "5.566" in desk.texts()
+        problem = CostServerError("the book is too old", remedy="wait", code="book_unavailable")
+        desk.costs.of("bybit").problem = problem
+        await desk.tick()
+        assert "5.566" not in desk.texts()
+        assert "the book is too old; wait" in desk.texts()
+        desk.costs.of("bybit").problem = None
+        await desk.tick()
+        assert "5.566" in desk.texts()

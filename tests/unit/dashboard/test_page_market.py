@@ -211,3 +211,14 @@ async def test_the_same_book_is_drawn_on_the_ladder_once():
 @pytest.mark.parametrize(("share", "kind"), [(0.3, "buy"), (-0.3, "sell"), (0.0, ""), (None, "")])
 def test_the_imbalance_is_coloured_by_the_side_it_leans_to(share, kind):
     assert market._lean(share) == kind
+
+
+async def test_a_symbol_that_is_no_longer_traded_is_given_up():
+    async with opened(market.build, link=linked()) as desk:
+        await desk.tick()
+        desk.store.put("status", {"symbols": ["SOLUSDT"]})
+        await desk.tick()
+        assert desk.link.wanted == {"market:SOLUSDT"}
+        desk.store.put("status", {"symbols": []})
+        await desk.tick()
+        assert desk.link.wanted == frozenset()

@@ -50,7 +50,7 @@ class FakeLink:
         self.posts.append((path, body, token))
         if self.failure is not None:
             raise self.failure
-        return {"trading_state": "HALTED", "reasons": [body.get("reason", "")]}
+        return {"trading_state": "HALTED", "holds": {"operator": body.get("reason", "")}}
 
     async def role_of(self, token):
         return {"the-control-token": "control", "the-read-token": "read"}.get(token)
@@ -369,20 +369,25 @@ async def test_charts_follow_the_theme(bench):
     assert seen == [False]
 
 
-def test_an_outcome_is_told_with_its_problems():
-    words, kind = outcome(
-        "Kill switch",
-        {
-            "state": "HALTED",
-            "flattened": True,
-            "problems": ["BTCUSDT stays open"],
-            "holds": {"a": "b"},
-        },
-    )
+def test_an_outcome_is_told_with_its_doubts():
+    killed = {
+        "trading_state": "HALTED",
+        "confirmed": False,
+        "open_orders": 2,
+        "flattened": False,
+        "position": {"BTCUSDT": "0.015"},
+        "holds": {"operator": "kill: x"},
+    }
+    words, kind = outcome("Kill switch", killed)
     assert words == (
-        "Kill switch: trading is HALTED, positions are closed, but BTCUSDT stays open, held by b."
+        "Kill switch: trading is HALTED, held by kill: x, BUT the venue has not confirmed that no "
+        "order is open; 2 orders are still open; positions stay open: BTCUSDT 0.015."
     )
-    assert kind == "warn"
+    assert kind == "bad"
+    closed = {"trading_state": "HALTED", "confirmed": True, "flattened": True, "position": {}}
+    assert outcome("Kill", closed) == ("Kill: trading is HALTED, positions are closed.", "good")
+    paused = {"trading_state": "ACTIVE", "paused": "x", "holds": {"pause": "paused: x"}}
+    assert outcome("Pause", paused) == ("Pause: no new trade begins, held by paused: x.", "good")
     assert outcome("Pause", {}) == ("Pause: done.", "good")
 
 

@@ -10,13 +10,14 @@ import pytest
 from engine_rig import Rig
 from session_rig import SYMBOL, SessionRig, in_session
 
+from trading_system.config.sections import StrategySettings
 from trading_system.live.restraint import HEALTH, Restraint
 from trading_system.monitoring.behaviour import Level
 from trading_system.risk.limits import TradingState
 
 
 def restraint(rig: Rig) -> Restraint:
-    return Restraint(rig.engine, decision_interval_s=0.5, clock=rig.clock)
+    return Restraint(rig.engine, rules=StrategySettings(), clock=rig.clock)
 
 
 @pytest.mark.parametrize(

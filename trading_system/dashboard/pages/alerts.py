@@ -176,7 +176,7 @@ class _Log:
             (
                 Column("Time", "UTC"),
                 Column("Level"),
-                Column("Event"),
+                Column("Event", is_wide=True),
                 Column("Fields", is_wide=True),
             ),
             empty="no data yet",
@@ -225,8 +225,7 @@ def _is_at_least(line: Mapping[str, Any], least: str) -> bool:
 
 def _line(line: Mapping[str, Any]) -> Row:
     level = str(line.get("level"))
-    fields = line.get("fields")
-    shown = "  ".join(f"{key}={fields[key]}" for key in fields) if isinstance(fields, dict) else ""
+    shown = _fields(line.get("fields"))
     return Row(
         str(line.get("number")),
         (
@@ -235,4 +234,14 @@ def _line(line: Mapping[str, Any]) -> Row:
             str(line.get("event")),
             Cell(shown, "muted"),
         ),
+    )
+
+
+def _fields(fields: object) -> str:
+    if not isinstance(fields, dict):
+        return ""
+    said = {key: value for key, value in fields.items() if value is not None and value != ""}
+    return "  ".join(
+        f"{key}={value:.6g}" if isinstance(value, float) else f"{key}={value}"
+        for key, value in said.items()
     )

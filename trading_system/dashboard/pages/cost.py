@@ -302,8 +302,19 @@ class _Outputs:
         self.reach.show(charts.reach_data(bids[::-1], asks, unit=base))
 
     def doubt(self) -> None:
-        """Say by their look that the figures are not of now."""
+        """Take the figures away and dim the charts: they are not of now."""
+        for text in self._figures:
+            text.show(NOTHING)
+        self._share.show(None)
+        self._warnings.show([])
         self.outer.classes(add="doubtful-part")
+
+    @property
+    def _figures(self) -> tuple[Text, ...]:
+        return (
+            *(self._net, self._net_quote, self._interval, self._slippage, self._fees),
+            *(self._impact, self._price, self._notional, self._volatility, self._spread),
+        )
 
     def repaint(self, *, is_dark: bool) -> None:
         for chart in (self.curve, self.reach, self.schedule):

@@ -173,7 +173,7 @@ class _Market:
     def _charts(self) -> None:
         is_dark = self._context.is_dark
         self._figures = BookFigures()
-        with section("Candles", "UTC; triangles are own fills"):
+        with section("Candles", "UTC; triangles are own fills, the dashed line the last price"):
             self._candles = Chart(charts.candles, label="Candles with own fills", is_dark=is_dark)
             self._candles.element.style("height:380px")
             self._candles_note = Text("").classes("state-line quiet")

@@ -266,10 +266,9 @@ class _Positions:
 
 def _position(row: dict[str, Any]) -> Row:
     quantity = number(row.get("quantity")) or 0.0
+    kind: Kind = "buy" if quantity > 0 else "sell" if quantity < 0 else ""
     venue = row.get("venue_quantity")
-    differs = venue is not None and number(venue) != number(row.get("quantity"))
-    kind: Kind = "bad" if differs else "buy" if quantity > 0 else "sell" if quantity < 0 else ""
-    title = f"the venue says {venue}" if differs else ""
+    title = "" if venue is None else f"at the venue {venue}, {duration(row.get('venue_age_s'))} ago"
     unrealised = row.get("unrealised_pnl")
     return Row(
         str(row.get("symbol")),

@@ -81,6 +81,8 @@ class _Totals:
         data = self._reading.data
         dim: Kind = "muted" if self._reading.problem else ""
         state = str(data.get("state") or NOTHING)
+        if state == "ACTIVE" and "pause" in (data.get("holds") or {}):
+            state = "PAUSED"
         self._state.show(state, kind=dim or STATES.get(state, ""), title=self._reading.problem)
         behaviour = data.get("behaviour") or {}
         level = str(behaviour.get("level") or NOTHING)
@@ -121,12 +123,12 @@ def _limit(row: dict[str, Any]) -> Row:
     kind: Kind = ""
     if used_pct is not None and used_pct >= _NEAR_PCT:
         kind = "bad" if used_pct >= _FULL_PCT else "warn"
-    unit = str(row.get("unit") or "")
+    name, unit = str(row.get("name")), str(row.get("unit") or "")
     digits = 0 if unit in {"orders", "positions", "trades", ""} else 2
     return Row(
-        str(row.get("name")),
+        name,
         (
-            str(row.get("name")).capitalize(),
+            name[:1].upper() + name[1:],
             Cell(plain(used_pct, 1), kind, bar_pct=used_pct or 0.0),
             plain(row.get("used"), digits),
             plain(row.get("limit"), digits),
