@@ -40,12 +40,13 @@ class Block:
     ----------
     us : list of float
         Tick to trade, microseconds.
-    cpu_share : float
-        CPU seconds of the trading process per second.
+    cpu_s, seconds : float
+        CPU time of the trading process, and how long the block took.
     """
 
     us: list[float]
-    cpu_share: float
+    cpu_s: float
+    seconds: float
 
 
 def run_client_cost() -> list[Row]:
@@ -78,7 +79,7 @@ def run_client_cost() -> list[Row]:
                     seen.append(client.ask({"what": "close"}))
             if number:
                 pairs.append((blocks[False], blocks[True]))
-    return [cost_row(pairs, seen=_described(seen))]
+    return [cost_row(pairs, seen=described(seen))]
 
 
 def cost_row(pairs: list[tuple[Block, Block]], *, seen: str) -> Row:
@@ -86,7 +87,7 @@ def cost_row(pairs: list[tuple[Block, Block]], *, seen: str) -> Row:
     without = [us for block, _ in pairs for us in block.us]
     visited = [us for _, block in pairs for us in block.us]
     ratios = sorted(median(b.us) / median(a.us) for a, b in pairs)
-    share = median(b.cpu_share - a.cpu_share for a, b in pairs)
+    share = median((b.cpu_s - a.cpu_s) / b.seconds for a, b in pairs)  # of equally many ticks
     p50, p95, p99 = (round(float(p), 1) for p in np.percentile(visited, (50, 95, 99)))
     base, base_p95 = (round(float(p), 1) for p in np.percentile(without, (50, 95)))
     return Row(
@@ -212,11 +213,10 @@ def _block(server: Child, system: Child) -> Block:
     question = {"what": "trade", "client": "product", "is_priced": True, "count": _TICKS}
     us = server.ask(question)["us"]
     after = system.ask({"what": "used"})
-    cpu_share = (after["cpu_s"] - before["cpu_s"]) / (after["at_s"] - before["at_s"])
-    return Block(us, cpu_share)
+    return Block(us, after["cpu_s"] - before["cpu_s"], after["at_s"] - before["at_s"])
 
 
-def _described(seen: list[dict[str, Any]]) -> str:
+def described(seen: list[dict[str, Any]]) -> str:
     """Return what the client was sent per second; it must have been kept up to date."""
     seconds = sum(visit["seconds"] for visit in seen)
     rates = {

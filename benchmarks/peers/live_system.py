@@ -12,7 +12,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,9 @@ import protocol
 import trader_ours
 
 from trading_system.api.server import control_api
-from trading_system.cli.output import configure_logs
 from trading_system.config.settings import load_settings
 from trading_system.enhanced_trading_system import EnhancedTradingSystem
+from trading_system.monitoring import logs
 
 _PARENTS = 12
 _QUANTITIES = {"BTCUSDT": "0.002", "ETHUSDT": "0.02"}
@@ -33,7 +33,6 @@ _US = 1_000
 
 
 async def main(url: str | None, folder: Path) -> None:
-    configure_logs("warning", form="json")
     settings = load_settings(
         {"data_dir": str(folder), "environment": "simulated"},
         environ={},
@@ -42,6 +41,10 @@ async def main(url: str | None, folder: Path) -> None:
     )
     system = EnhancedTradingSystem(settings)
     async with AsyncExitStack() as stack:
+        # As `start` writes its log, but into a file: only what breaks belongs beside the rows.
+        log = stack.enter_context((folder / "log").open("w"))
+        with redirect_stderr(log):
+            logs.configure(settings.log_level, form="json")
         await stack.enter_async_context(
             control_api(
                 system,

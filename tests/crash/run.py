@@ -33,7 +33,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-START = [sys.executable, "-m", "trading_system", "start", "--json"]
+START = [sys.executable, "-m", "trading_system", "start", "--no-dashboard", "--json"]
 VENUE = [
     sys.executable,
     "-m",

@@ -27,7 +27,8 @@ from trading_system.runtime.clock import SystemClock
 
 pytestmark = [pytest.mark.timeout(90), pytest.mark.xdist_group("processes")]
 
-START = [sys.executable, "-m", "trading_system", "start", "--json"]
+START = [sys.executable, "-m", "trading_system", "start", "--no-dashboard", "--json"]
+_POLL_S = 0.03
 
 
 def venue_pid(process: int) -> int:
@@ -49,6 +50,7 @@ class Started:
         """Return the first status with the wanted values."""
         ends = time.monotonic() + 20
         while True:
+            await asyncio.sleep(_POLL_S)  # the API answers 100 reads a second
             status = await self.status()
             if all(status[name] == value for name, value in wanted.items()):
                 return status
@@ -112,6 +114,7 @@ async def traded(run: Started, *, more_than: int) -> int:
     """Return the number of fills once there are more."""
     ends = time.monotonic() + 40
     while True:
+        await asyncio.sleep(_POLL_S)
         status = await run.status()
         if status["fills"] > more_than:
             return int(status["fills"])

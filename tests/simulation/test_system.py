@@ -112,7 +112,7 @@ class Running:
         self.folder = folder
         self.environ = environment(folder, **variables)
         self.process = subprocess.Popen(
-            [*PYTHON, "start", "--json"],
+            [*PYTHON, "start", "--no-dashboard", "--json"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -175,7 +175,7 @@ def test_status_compliance_and_stop_talk_to_the_running_system(tmp_path: Path) -
     verdict = running.command("compliance", "--json")
     rows = json.loads(verdict.stdout)["performance_compliance"]
     assert verdict.returncode == (0 if all(rows.values()) else 1)
-    second = running.command("start", "--duration", "1")
+    second = running.command("start", "--no-dashboard", "--duration", "1")
     assert (second.returncode, "another system" in second.stderr) == (2, True)
     assert running.command("stop", "--reason", "test is over").returncode == 0
     code, report = running.end()
@@ -224,7 +224,7 @@ def test_a_venue_that_disappears_is_an_outage_not_a_hang(
 @pytest.mark.timeout(60)
 def test_an_impatient_stop_while_starting_undoes_everything_and_exits_zero(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [*PYTHON, "start", "--json"],
+        [*PYTHON, "start", "--no-dashboard", "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -22,6 +22,8 @@ from trading_system.cli import cost_table, output
 from trading_system.cli.options import Environment, Json, part, settings_with
 from trading_system.cli.output import ExitCode
 from trading_system.domain.errors import ConfigurationError, TradingSystemError, ValidationError
+from trading_system.monitoring import logs
+from trading_system.runtime.child import watch_lifeline
 
 app = typer.Typer(help="Price trades on live books; reads public data only.", no_args_is_help=True)
 
@@ -97,7 +99,7 @@ def estimate(
     if count is not None and not watch:
         raise ConfigurationError("--count needs --watch")
     settings = settings_with({"environment": environment}, only_reads=True)
-    output.configure_logs(_quiet(settings.log.level), form=settings.log.format)
+    logs.configure(_quiet(settings.log.level), form=settings.log.format)
     _keep_kernels(settings.data_dir)
     show = _Screen(as_json=as_json)
     if watch:
@@ -124,7 +126,7 @@ def serve(
     """Serve estimates over HTTP and WebSocket on loopback until SIGTERM or Ctrl-C."""
     markets = _markets(exchange, instrument)
     settings = settings_with({"environment": environment, "cost.port": port}, only_reads=True)
-    output.configure_logs(settings.log.level, form=settings.log.format)
+    logs.configure(settings.log.level, form=settings.log.format)
     _keep_kernels(settings.data_dir)
     # Taken before anything else is started: a port in use is one line, and nothing to clean up.
     with part("cost_simulator.server").listening(
@@ -257,7 +259,15 @@ async def _served(
             output.emit_json({"url": url, "ws": f"ws{url[4:]}/ws", "markets": names})
         else:
             output.note(f"costs of {', '.join(names)} at {url} (WebSocket /ws); Ctrl-C stops")
-        await simulator.serve_until(stop)
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(_until_orphaned(stop), name="lifeline")
+            await simulator.serve_until(stop)
+            watching.cancel()
+
+
+async def _until_orphaned(stop: asyncio.Event) -> None:
+    await watch_lifeline()
+    stop.set()
 
 
 class _Screen:

@@ -19,6 +19,7 @@ from trading_system.cli import compare, control, cost, output, watching
 from trading_system.cli.options import Environment, Json, part, settings_with
 from trading_system.cli.output import ExitCode, NotRunningError
 from trading_system.domain.errors import ConfigurationError, TradingSystemError
+from trading_system.monitoring import logs
 
 _INTERRUPTED = 130
 
@@ -115,7 +116,7 @@ def start(
     )
     _find_own_modules()
     part("config.settings").require_key(settings)
-    output.configure_logs(settings.log.level, form=settings.log.format)
+    logs.configure(settings.log.level, form=settings.log.format)
     _keep_kernels(settings.data_dir)
     code, status = part("cli.start").run(settings)
     if as_json:
@@ -154,7 +155,7 @@ def execute(
         symbol=symbol, side=side, quantity=quantity, algorithm=algo, urgency=urgency
     )
     settings = settings_with({})
-    output.configure_logs(settings.log.level, form=settings.log.format)
+    logs.configure(settings.log.level, form=settings.log.format)
     _keep_kernels(settings.data_dir)
     code, answer = room.run(
         settings,
@@ -233,7 +234,7 @@ def benchmark_latency(
 ) -> int:
     """Measure connect, queue and response time of the venue's REST host."""
     settings = settings_with({"environment": environment})
-    output.configure_logs(settings.log.level, form=settings.log.format)
+    logs.configure(settings.log.level, form=settings.log.format)
     answer: dict[str, Any] = asyncio.run(
         part("cli.benchmark").benchmark_latency(settings, iterations)
     )

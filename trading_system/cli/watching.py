@@ -15,6 +15,7 @@ from trading_system.cli.control import ask
 from trading_system.cli.options import Json, part, settings_with
 from trading_system.cli.output import ExitCode, NotRunningError
 from trading_system.domain.errors import ConfigurationError
+from trading_system.monitoring import logs
 
 _MAX_INTERVAL_S = 3600.0
 
@@ -78,7 +79,7 @@ def dashboard(*, as_json: Json = False) -> int:
             f"no system runs for {settings.data_dir}; start one with `trading-system start` "
             "or set TRADING_DATA_DIR"
         )
-    output.configure_logs(settings.log.level, form=settings.log.format)
+    logs.configure(settings.log.level, form=settings.log.format)
     module = part("cli.dashboard_process")
     environ = module.dashboard_environ(settings, None)
     asyncio.run(

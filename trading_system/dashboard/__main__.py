@@ -14,28 +14,29 @@ import signal
 import sys
 from typing import Final
 
-import structlog
 from nicegui import app as nicegui_app
 
-from trading_system.config.operations import LogSettings
 from trading_system.config.settings import Settings, load_settings
 from trading_system.dashboard.app import dashboard
+from trading_system.dashboard.cost_server import COSTS
 from trading_system.dashboard.link import ApiLink
 from trading_system.dashboard.routes import PAGES
 from trading_system.dashboard.store import Store
 from trading_system.domain.errors import ConfigurationError
+from trading_system.monitoring import logs
+from trading_system.monitoring.redaction import REDACTOR
 from trading_system.runtime.child import watch_lifeline
 from trading_system.runtime.clock import SystemClock
 
 _MISUSE: Final = 2
-_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 def main() -> int:
     """Run until told to stop; return the exit code."""
     try:
         settings = load_settings({}, only_reads=True)
-        _log_to_stderr(settings.log)
+        REDACTOR.learn(settings)
+        logs.configure(settings.log.level, form=settings.log.format)
         asyncio.run(_run(settings))
     except ConfigurationError as e:
         sys.stderr.write(f"error: {' '.join(str(e).split())}\n")
@@ -63,31 +64,15 @@ async def _run(settings: Settings) -> None:
         sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
         watching = group.create_task(_until_orphaned(ended), name="lifeline")
+        costing = group.create_task(COSTS.run(), name="cost-servers")
         await ended.wait()
         watching.cancel()
+        costing.cancel()
 
 
 async def _until_orphaned(ended: asyncio.Event) -> None:
     await watch_lifeline()
     ended.set()
-
-
-def _log_to_stderr(settings: LogSettings) -> None:
-    renderer: structlog.typing.Processor = structlog.dev.ConsoleRenderer(
-        colors=False, exception_formatter=structlog.dev.plain_traceback
-    )
-    if settings.format == "json":
-        renderer = structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([structlog.processors.format_exc_info] if settings.format == "json" else []),
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.level]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-    )
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import structlog
 
 from agents.market_maker.maker import MarketMaker
+from trading_system.config.sections import MarketMakerSettings
 from trading_system.config.settings import Settings
 from trading_system.domain.errors import DeadlineExceeded
 from trading_system.domain.instruments import Instrument, plain
@@ -35,6 +36,11 @@ Spawn = Callable[[str, Coroutine[Any, Any, None]], object]
 
 class Maker(Protocol):
     """What the session needs of a market maker."""
+
+    @property
+    def settings(self) -> MarketMakerSettings:
+        """How it quotes."""
+        ...
 
     async def run(self) -> None:
         """Quote until :meth:`wind_down`."""
@@ -157,6 +163,7 @@ class MarketMaking:
             "errors": stats["errors"],
             "inventory": self._inventory(),
             "inventory_value": self._inventory_value(),
+            "max_inventory_notional": plain(self.maker.settings.max_inventory_notional),
             "half_spread_bps": _half_spreads(stats["inventory"]),
             "interval": stats["update_interval"],
             "maker_share_pct": round(float(split.maker_value / value) * 100, 4) if value else None,

@@ -130,12 +130,16 @@ class Watch:
         return self._parts.degradation
 
     def is_well(self) -> bool:
-        """Return whether the system is fit: judged just now, and not below the reduce threshold."""
+        """Return whether the system is fit: judged just now, and not below the reduce threshold.
+
+        What an operator holds is no illness: the score is the one that behaviour is judged by.
+        """
         if self.health is None or self._judged_ns is None or not self._desk.is_live:
             return False
         age_ns = self._desk.clock.monotonic_ns() - self._judged_ns
         is_fresh = age_ns <= _STALE_S * _NS_PER_S
-        return is_fresh and self.health.score >= self._desk.settings.health.reduce_below
+        score = self._parts.behaviour.score
+        return is_fresh and score is not None and score >= self._desk.settings.health.reduce_below
 
     def prepare(self) -> None:
         """Make what tells people, and hide the settings' secrets; call it before the desk starts.

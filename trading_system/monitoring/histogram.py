@@ -20,6 +20,7 @@ _SUB_BITS: Final = 6
 _EXACT_BELOW: Final = 1 << _SUB_BITS
 _TOP_BITS: Final = 43
 _BINS: Final = ((_TOP_BITS - _SUB_BITS - 1) << _SUB_BITS) + 2 * _EXACT_BELOW
+_WORTH_AN_ARRAY: Final = 40
 _NS_PER_US: Final = 1_000.0
 _ASKED: Final = np.array((0.50, 0.95, 0.99))
 
@@ -34,6 +35,13 @@ def _bin_of(duration_ns: int) -> int:
         return _BINS - 1
     shift = duration_ns.bit_length() - _SUB_BITS - 1
     return (shift << _SUB_BITS) + (duration_ns >> shift)
+
+
+def _bins_of(durations_ns: Sequence[int]) -> npt.NDArray[np.int64]:
+    held = np.array(durations_ns, dtype=np.int64)
+    _, bits = np.frexp(held)  # exact: none is longer than LARGEST_NS
+    shift = np.maximum(bits - _SUB_BITS - 1, 0).astype(np.int64)
+    return np.asarray((shift << _SUB_BITS) + (held >> shift), dtype=np.int64)
 
 
 def _middles() -> npt.NDArray[np.float64]:
@@ -119,6 +127,22 @@ class LatencyHistogram:
             self._min_ns = self._max_ns = duration_ns
         self.count += 1
         self.sum_ns += duration_ns
+
+    def record_all(self, durations_ns: Sequence[int]) -> None:
+        """Count many durations, nanoseconds; faster than one by one."""
+        if not durations_ns:
+            return
+        shortest, longest = min(durations_ns), max(durations_ns)
+        if len(durations_ns) < _WORTH_AN_ARRAY or shortest < 0 or longest > LARGEST_NS:
+            for duration_ns in durations_ns:
+                self.record(duration_ns)
+            return
+        bins = np.frombuffer(self._bins, dtype=np.int64)
+        np.add(bins, np.bincount(_bins_of(durations_ns), minlength=_BINS), out=bins)
+        self._min_ns = min(self._min_ns, shortest) if self.count else shortest
+        self._max_ns = max(self._max_ns, longest) if self.count else longest
+        self.count += len(durations_ns)
+        self.sum_ns += sum(durations_ns)
 
     def add(self, other: LatencyHistogram) -> None:
         """Count everything that ``other`` has counted."""

@@ -9,7 +9,8 @@ import pytest
 CODE = """
 import structlog
 from trading_system.cli import output
-output.configure_logs("warning", form={form!r})
+from trading_system.monitoring import logs
+logs.configure("warning", form={form!r})
 log = structlog.get_logger()
 log.info("too quiet")
 try:
@@ -40,11 +41,12 @@ def test_logs_go_to_standard_error_without_local_variables(form: str) -> None:
 SECRETS = """
 import logging, sys, structlog
 from trading_system.cli import output
+from trading_system.monitoring import logs
 from trading_system.monitoring.log_ring import LOG
 from trading_system.monitoring.redaction import REDACTOR
 REDACTOR.add("s3cret-canary")
-output.configure_logs("info", form={form!r})
-output.configure_logs("info", form={form!r})
+logs.configure("info", form={form!r})
+logs.configure("info", form={form!r})
 log = structlog.get_logger()
 log.info("structured", headers={{"Authorization": "Bearer canary-2"}}, key="s3cret-canary")
 logging.getLogger("aiohttp").warning("standard s3cret-canary")

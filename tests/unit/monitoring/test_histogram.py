@@ -117,6 +117,30 @@ def test_counts_up_to_a_bound_are_cumulative_and_end_with_all():
     assert histogram.counts_up_to([1_000, 2_000, 100_000, LARGEST_NS]) == [3, 4, 5, 6]
 
 
+@pytest.mark.parametrize(
+    "extra", [[], [-5, 0], [LARGEST_NS, LARGEST_NS + 1], [0, 1, 63, 64, 65, 127, 128, LARGEST_NS]]
+)
+@pytest.mark.parametrize("count", [0, 1, 39, 40, 3_000])
+def test_many_durations_at_once_are_counted_as_one_by_one(count, extra):
+    samples = [int(s) for s in np.random.default_rng(4).lognormal(13, 3, size=count)] + extra
+    one_by_one, at_once = filled([7_000]), filled([7_000])
+    for sample in samples:
+        one_by_one.record(sample)
+    at_once.record_all(samples)
+    bounds = [0, 1, 63, 64, *(round(1.01**power) for power in range(420, 3_000))]
+    assert at_once.counts_up_to(bounds) == one_by_one.counts_up_to(bounds)
+    assert at_once.percentiles() == one_by_one.percentiles()
+    for name in ("count", "sum_ns", "min_ns", "max_ns"):
+        assert getattr(at_once, name) == getattr(one_by_one, name), name
+
+
+def test_many_durations_fill_an_empty_histogram():
+    samples = list(range(100, 200))
+    histogram = LatencyHistogram()
+    histogram.record_all(samples)
+    assert (histogram.min_ns, histogram.max_ns, histogram.count) == (100, 199, 100)
+
+
 @pytest.mark.no_cover  # the tracer would be measured
 def test_recording_costs_less_than_a_microsecond():
     record = LatencyHistogram().record

@@ -90,6 +90,27 @@ def test_rolling_figures_equal_numpy_over_what_is_in_the_window() -> None:
     assert latency.since_start().count == 4_000
 
 
+def test_durations_that_nobody_reads_for_long_keep_their_place_in_time() -> None:
+    clock = ManualClock()
+    latency = RollingLatency(60.0, clock=clock)
+    for second in range(90):
+        for _ in range(100):
+            latency.record((second + 1) * MS)
+        clock.advance(1.0)
+    figures, ever = latency.rolling(), latency.since_start().percentiles()
+    assert figures.samples == 5_500  # of seconds 35 to 89
+    assert figures.p50_us == pytest.approx(63_000.0, rel=0.01)
+    assert (ever.samples, ever.max_us) == (9_000, 90_000.0)
+
+
+def test_a_burst_within_one_slot_is_counted_whole() -> None:
+    latency = RollingLatency(60.0, clock=ManualClock())
+    for _ in range(5_000):
+        latency.record(2 * MS)
+    assert latency.rolling().samples == 5_000
+    assert latency.since_start().count == 5_000
+
+
 def test_percentiles_are_rolling_and_of_all_while_the_window_is_empty() -> None:
     clock = ManualClock()
     latency = StageLatency(clock=clock)

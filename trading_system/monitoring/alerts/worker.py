@@ -64,9 +64,8 @@ class Worker:
         if not done:
             outcome.cancel()
             raise DeadlineExceeded(f"{self._name} gave no answer within {deadline_s:g} s")
+        await self.idle()  # the thread has nothing left to do but to end
         outcome.result()
-        # The thread has nothing left to do but to end.
-        await self.idle()
 
 
 def _settle(outcome: asyncio.Future[None], error: Exception | None) -> None:
