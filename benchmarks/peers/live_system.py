@@ -44,7 +44,7 @@ async def main(url: str | None, folder: Path) -> None:
         # As `start` writes its log, but into a file: only what breaks belongs beside the rows.
         log = stack.enter_context((folder / "log").open("w"))
         with redirect_stderr(log):
-            logs.configure(settings.log_level, form="json")
+            logs.configure(settings.log.level, form="json")
         await stack.enter_async_context(
             control_api(
                 system,

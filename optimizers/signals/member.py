@@ -19,6 +19,7 @@ from optimizers.signals.pooling import ABSTAINED, fault_of
 from trading_system.domain.ports import Clock, SignalAgent
 from trading_system.domain.signals import MarketFeatures, Opinion
 from trading_system.monitoring.latency import LatencyRing
+from trading_system.monitoring.redaction import REDACTOR
 
 _LOG = structlog.get_logger(__name__)
 _NS_PER_S = 1_000_000_000
@@ -343,6 +344,7 @@ class Member:
             self.circuit.succeeded()
 
     def _failed(self, now_ns: int, reason: str) -> Answer:
+        reason = REDACTOR(reason)  # an agent's error may quote what it was sent with
         self.failures += 1
         self._observed_ns = 0
         if self.circuit.failed(now_ns, reason):

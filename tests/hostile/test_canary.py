@@ -1,4 +1,4 @@
-"""Secrets that would be recognised anywhere are given to the real system, and looked for everywhere.
+"""The real system is given secrets that would be recognised anywhere; then they are looked for.
 
 One scenario for all: the system trades with the canary key on a venue of its own, a signal agent
 raises with the secrets in its error, the sink refuses, the heartbeat cannot be read, people and
@@ -40,7 +40,7 @@ from agents.scored import ScoredAgent
 import structlog
 import logging
 
-WORDS = "{key} {secret} {sink}"
+WORDS = {words!r}
 
 class Leaky(ScoredAgent):
     """Tells everybody what it should keep to itself."""
@@ -51,6 +51,10 @@ class Leaky(ScoredAgent):
         super().__init__(symbol, CalibrationParameters(horizon_s=10.0))
         structlog.get_logger().warning("leak " + WORDS, detail={{"inner": [os.environ.copy()]}})
         logging.getLogger("leak").error("leak %s", WORDS)
+        try:
+            raise ValueError(WORDS)
+        except ValueError:
+            structlog.get_logger().exception("a leak")
 
     def score(self, features):
         secret = os.environ["TRADING_BYBIT__API_SECRET"]
@@ -76,6 +80,8 @@ class Canaries:
     bad_key: str = field(default_factory=lambda: "x" + secrets.token_hex(9))
     bad_secret: str = field(default_factory=lambda: "y" + secrets.token_hex(12))
     beat_password: str = field(default_factory=lambda: "w" + secrets.token_hex(9))
+    control_token: str = ""
+    read_token: str = ""
 
     def found_in(self, text):
         return [
@@ -179,8 +185,8 @@ def write_settings(scene, port):
     (scene.folder / ".env").write_text(f"TRADING_ALERTS__URLS={sink}\n")
     content = {"alerts": {"heartbeat_url": beat, "heartbeat_s": 5}}
     (scene.folder / "config.json").write_text(json.dumps(content))
-    words = {"key": c.key, "secret": c.secret, "sink": sink}
-    (scene.folder / "leaky.py").write_text(LEAKY.format(**words))
+    words = f"{c.key} {scene.secret} {sink}"
+    (scene.folder / "leaky.py").write_text(LEAKY.format(words=words))
 
 
 def start_venue(scene):
@@ -212,6 +218,7 @@ def start_venue(scene):
 def read_everything(scene):
     """Fetch what the API has, with either token."""
     address = read_address(scene.data)
+    scene.canaries.control_token, scene.canaries.read_token = address.token, address.read_token
     bearer = {"Authorization": f"Bearer {address.token}"}
     _, _, described = scene.request(address.url, "/openapi.json", headers=bearer)
     paths = [path for path, item in json.loads(described)["paths"].items() if "get" in item]

@@ -9,6 +9,8 @@ import msgspec
 from fastapi import Response
 from pydantic import BaseModel
 
+from trading_system.monitoring.redaction import REDACTOR
+
 ERROR_NAME: Final = "ErrorAnswer"
 """Name under which the OpenAPI document has the shape of an error."""
 
@@ -41,8 +43,22 @@ _COMMAND_ERRORS: dict[int, str] = {
 
 
 def encoded(content: Mapping[str, Any]) -> bytes:
-    """Return ``content`` as JSON bytes; what is no finite number becomes null."""
-    return _ENCODER.encode(content)
+    """Return ``content`` as JSON bytes; what is no finite number becomes null.
+
+    A text of others, an agent's note for instance, may quote a secret: then it is masked.
+    """
+    text = _ENCODER.encode(content)
+    if REDACTOR.is_told_by(text.decode()):
+        return _ENCODER.encode(_masked(msgspec.json.decode(text)))
+    return text
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, dict):
+        return {REDACTOR(key): _masked(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_masked(item) for item in value]
+    return REDACTOR(value) if isinstance(value, str) else value
 
 
 def answer(content: Mapping[str, Any], *, status: int = 200) -> Response:

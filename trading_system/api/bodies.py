@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from trading_system.monitoring.redaction import REDACTOR
+
 _REASON = "requested by operator"
 
 
@@ -15,7 +17,8 @@ def _positive(quantity: str) -> str:
     return quantity
 
 
-Reason = Annotated[str, Field(min_length=1, max_length=200)]
+# A reason goes into the journal, where nothing is taken back.
+Reason = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(REDACTOR)]
 
 
 class Body(BaseModel):

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-import msgspec
 import structlog
 
+from trading_system.api.answers import encoded
 from trading_system.domain.errors import ValidationError
 from trading_system.domain.ports import Clock, Inspection, StatusSource
 from trading_system.runtime.limiter import SlidingWindow
@@ -265,4 +265,4 @@ class Stream:
     def _frame(self, topic: str, content: Mapping[str, Any]) -> str:
         time_ms = self._clock.utc_ns() // _NS_PER_MS
         frame = {"topic": topic, "time_ms": time_ms, "data": content}
-        return msgspec.json.encode(frame).decode()
+        return encoded(frame).decode()

@@ -66,6 +66,13 @@ def login_link(data_dir: Path, *, timeout_s: float = _TIMEOUT_S) -> dict[str, An
     return _judged(status, text)
 
 
+def public_login(link: str, public_host: str) -> str:
+    """Return the login ``link`` under the name of the TLS proxy, unchanged without one."""
+    if not public_host:
+        return link
+    return urlsplit(link)._replace(scheme="https", netloc=public_host).geturl()
+
+
 def _exchange(
     address: ApiAddress,
     method: str,

@@ -37,7 +37,7 @@ def compare(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Tell whether the runs of two settings differ; see docs/experiments.md."""
+    """Tell whether the runs of two settings differ. See docs/experiments.md."""
     if not list_runs and (a is None or b is None):
         raise ConfigurationError(
             "--a RUN[,RUN] and --b RUN[,RUN] are needed; `trading-system compare --list` shows "

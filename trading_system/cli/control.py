@@ -42,12 +42,12 @@ def status(*, as_json: Json = False) -> int:
 
 
 def compliance(*, as_json: Json = False) -> int:
-    """Compare the running system with its targets; exit 0 only if every target is met."""
+    """Compare the running system with its targets. Exit 0 only if every target is met."""
     answer = ask("GET", "/compliance")
     if as_json:
         output.emit_json(answer)
     else:
-        part("cli.report").print_compliance(answer["targets"])
+        part("cli.report").print_compliance(answer["targets"], answer.get("time_in_compliance"))
     is_met = all(answer["performance_compliance"].values())
     return int(ExitCode.OK if is_met else ExitCode.TARGET_MISSED)
 
@@ -94,7 +94,7 @@ def kill(
     reason: Reason = "kill command",
     as_json: Json = False,
 ) -> int:
-    """Block all orders, cancel until none is open; exit 0 only if the venue confirmed it."""
+    """Block all orders and cancel until none is open. Exit 0 only if the venue confirmed it."""
     if not (yes or as_json):
         _confirm(flatten=flatten)
     body = {"reason": reason, "flatten": flatten, "confirm": _KILL_WORD}

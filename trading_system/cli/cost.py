@@ -25,7 +25,7 @@ from trading_system.domain.errors import ConfigurationError, TradingSystemError,
 from trading_system.monitoring import logs
 from trading_system.runtime.child import watch_lifeline
 
-app = typer.Typer(help="Price trades on live books; reads public data only.", no_args_is_help=True)
+app = typer.Typer(help="Price trades on live books; reads public data only.")
 
 _COMPILE_S: Final = 120.0
 _WATCH_S: Final = 0.25

@@ -31,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-benchmark = typer.Typer(help="Measure the way to the venue.", no_args_is_help=True)
+benchmark = typer.Typer(help="Measure the way to the venue.")
 app.add_typer(benchmark, name="benchmark")
 app.add_typer(cost.app, name="cost")
 
@@ -102,7 +102,7 @@ def start(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Trade until Ctrl-C, SIGTERM or the duration; print a report at the end."""
+    """Trade and print a report at the end. Ctrl-C, SIGTERM or the duration ends it."""
     settings = settings_with(
         {
             "environment": environment,
@@ -149,7 +149,7 @@ def execute(
     urgency: Annotated[str, typer.Option(help="LOW, NORMAL or HIGH.")] = "NORMAL",
     as_json: Json = False,
 ) -> int:
-    """Work one order through the performance optimizer, then print what it cost."""
+    """Work one order and print what it cost. The performance optimizer plans it."""
     room = part("cli.execute")
     request = room.parent_request(
         symbol=symbol, side=side, quantity=quantity, algorithm=algo, urgency=urgency
@@ -171,7 +171,7 @@ def execute(
 
 @app.command()
 def doctor(environment: Environment = None, as_json: Json = False) -> int:
-    """Check machine, configuration and key before trading; exit 1 if a check failed."""
+    """Check machine, settings and key before trading. Exit 1 if a check failed."""
     _find_own_modules()
     given = {} if environment is None else {"environment": environment}
     answer = part("cli.doctor.run").examine(given)
@@ -200,7 +200,7 @@ def train(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Fit the agents' or the cost models and print their scores out of sample."""
+    """Fit the agents' or the cost models. Scores out of sample are printed."""
     _positive("--minutes", minutes)
     is_costs = _choice("--what", what, ("signals", "costs")) == "costs"
     kind = _choice("--source", source, ("synthetic", "recordings"))
@@ -278,7 +278,7 @@ def venue(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Run the embedded venue alone; prints one JSON line when ready, serves until SIGTERM."""
+    """Run the embedded venue alone. It prints one JSON line when ready and serves until SIGTERM."""
     del as_json  # the ready line is JSON either way
     _positive("--speed", speed)
     _positive("--activity", activity)

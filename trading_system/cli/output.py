@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from trading_system.domain.errors import TradingSystemError
+from trading_system.monitoring.redaction import REDACTOR
 
 
 class NotRunningError(TradingSystemError):
@@ -29,8 +30,8 @@ class ExitCode(IntEnum):
 
 
 def fail(message: str) -> None:
-    """Write one error line to standard error."""
-    line = " ".join(message.split())
+    """Write one error line without secrets to standard error."""
+    line = REDACTOR(" ".join(message.split()))
     sys.stderr.write(f"error: {line}\n")
     sys.stderr.flush()
 
@@ -51,7 +52,8 @@ def emit_table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, .
     """Write a table to standard output."""
     table = Table(title=title, title_justify="left")
     for column in columns:
-        table.add_column(column)
+        # Folded, not cut: an id or a command that ends in dots is of no use.
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*row)
     Console(file=sys.stdout, soft_wrap=False).print(table)

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from trading_system.api.server import control_api
+from trading_system.cli.client import public_login
 from trading_system.cli.dashboard_process import dashboard_beside
 from trading_system.cli.lock import exclusive
 from trading_system.cli.output import ExitCode, fail, note
@@ -74,7 +75,8 @@ async def _start_and_serve(
             loop.call_later(settings.duration_s, system.request_stop, "duration is over")
         venue = system.desk.venue
         ready = venue.ready if venue is not None else None
-        async with dashboard_beside(settings, ready, on_login=_show_login):
+        shown = _login_shown(settings.dashboard.public_host)
+        async with dashboard_beside(settings, ready, on_login=shown):
             await system.run_forever()
     except ConfigurationError:
         raise
@@ -92,8 +94,12 @@ async def _start_and_serve(
     return _verdict(status), status
 
 
-def _show_login(link: str) -> None:
-    note(f"dashboard {link} (works once; `trading-system dashboard` prints another)")
+def _login_shown(public_host: str) -> Callable[[str], None]:
+    def show(link: str) -> None:
+        login = public_login(link, public_host)
+        note(f"dashboard {login} (works once; `trading-system dashboard` prints another)")
+
+    return show
 
 
 def _verdict(status: dict[str, Any]) -> ExitCode:

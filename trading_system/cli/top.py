@@ -114,7 +114,7 @@ def _health(status: Mapping[str, Any]) -> Text:
     score = float(status["health"]["score"])
     style = "green" if score >= _GOOD else "red" if score < _POOR else "yellow"
     text = Text("health ")
-    text.append(f"{score:.0f}", style=f"bold {style}")
+    text.append(f"{score:.1f}", style=f"bold {style}")
     for reason in status["health"]["reasons"][:_SHOWN_REASONS]:
         text.append(f"\n  {reason}", style="dim")
     return text

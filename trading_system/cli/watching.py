@@ -25,7 +25,7 @@ def top(
     interval: Annotated[float, typer.Option(help="Seconds between two refreshes.")] = 1.0,
     as_json: Json = False,
 ) -> int:
-    """Show the running system on one screen until Ctrl-C; in a pipe once, then exit."""
+    """Show the running system on one screen. Ctrl-C ends it; in a pipe it is shown once."""
     if not 0.1 <= interval <= _MAX_INTERVAL_S:
         raise ConfigurationError(f"--interval must be 0.1 to 3600 seconds, was {interval:g}")
     module = part("cli.top")
@@ -46,7 +46,7 @@ def alerts(
     note: Annotated[str, typer.Option(help="Said beside an acknowledged alert.")] = "",
     as_json: Json = False,
 ) -> int:
-    """List the alerts with their remedies; exit 1 while one fires that nobody acknowledged."""
+    """List the alerts with their remedies. Exit 1 while one fires that nobody acknowledged."""
     if note and acknowledge is None:
         raise ConfigurationError("--note needs --acknowledge ID")
     if acknowledge is not None:
@@ -57,10 +57,12 @@ def alerts(
     rows = answer["alerts"]
     if as_json:
         output.emit_json(answer)
+    elif not rows:
+        sys.stdout.write("no alert so far\n")
     else:
         output.emit_table(
-            "Alerts" if rows else "No alert so far",
-            ("id", "state", "severity", "alert", "message", "remedy"),
+            "Alerts",
+            ("id", "state", "alert", "message and remedy"),
             [_alert_row(row) for row in rows],
         )
     is_firing = any(row["state"] == "firing" for row in rows)
@@ -68,11 +70,11 @@ def alerts(
 
 
 def dashboard(*, as_json: Json = False) -> int:
-    """Print a one-time login link of the dashboard; serve one until Ctrl-C if none runs."""
+    """Print a one-time login link of the dashboard. If none runs, serve one until Ctrl-C."""
     settings = settings_with({})
     answer: dict[str, Any] | None = part("cli.client").login_link(settings.data_dir)
     if answer is not None:
-        _show(answer, as_json=as_json)
+        _show(answer["login"], settings, as_json=as_json)
         return int(ExitCode.OK)
     if read_address(settings.data_dir) is None:
         raise NotRunningError(
@@ -83,15 +85,13 @@ def dashboard(*, as_json: Json = False) -> int:
     module = part("cli.dashboard_process")
     environ = module.dashboard_environ(settings, None)
     asyncio.run(
-        module.keep_dashboard(
-            environ, on_login=lambda link: _show({"login": link}, as_json=as_json)
-        )
+        module.keep_dashboard(environ, on_login=lambda link: _show(link, settings, as_json=as_json))
     )
     return int(ExitCode.FAILED)  # it runs until Ctrl-C, unless it had to be given up
 
 
 def token(*, as_json: Json = False) -> int:
-    """Print the control token of the running system, which the dashboard asks for."""
+    """Print the control token of the running system. The dashboard asks for it."""
     settings = settings_with({})
     address = read_address(settings.data_dir)
     if address is None:
@@ -110,18 +110,22 @@ def _read(path: str) -> dict[str, Any]:
     return ask("GET", path)
 
 
-def _show(answer: Mapping[str, Any], *, as_json: bool) -> None:
+def _show(link: str, settings: Any, *, as_json: bool) -> None:  # noqa: ANN401 - Settings, loaded late
+    login = part("cli.client").public_login(link, settings.dashboard.public_host)
     if as_json:
-        output.emit_json(answer)
+        output.emit_json({"login": login})
     else:
-        sys.stdout.write(f"{answer['login']}\n")
+        sys.stdout.write(f"{login}\n")
         sys.stdout.flush()
-        output.note("the link works once; to control, type what `trading-system token` prints")
+        output.note(
+            "the link works once, within ten minutes; to control, type what "
+            "`trading-system token` prints"
+        )
 
 
 def _alert_row(row: Mapping[str, Any]) -> tuple[str, ...]:
     name = f"{row['rule']} {row['subject']}".strip()
     return (
-        *(str(row["id"]), str(row["state"]), str(row["severity"])),
-        *(name, str(row["message"]), str(row["remedy"])),
+        *(str(row["id"]), f"{row['state']}\n{row['severity']}"),
+        *(name, f"{row['message']}\n{row['remedy']}"),
     )

@@ -132,7 +132,7 @@ class _Header:
                 self._trading = _fact("Trading")
                 self._health = _fact("Health")
                 self._alerts = _fact("Alerts")
-                self._connection = _fact("Connection")
+                self._connection = _fact("Connection", "fact-link")
                 self._updated = _fact("Updated, UTC", "fact-time")
             Frame(context)
             self._live = Text("").classes("sr-only")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from trading_system.api.address import ApiAddress, write_address
-from trading_system.cli.client import call
+from trading_system.cli.client import call, public_login
 from trading_system.domain.errors import TradingSystemError
 
 
@@ -68,3 +68,15 @@ def test_a_question_that_is_not_answered_changed_nothing(tmp_path: Path) -> None
     with answering(tmp_path, None), pytest.raises(TradingSystemError) as e:
         call(tmp_path, "GET", "/status", timeout_s=0.3)
     assert "in force" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("public_host", "login"),
+    [
+        ("", "http://127.0.0.1:8601/login?code=x"),
+        ("desk.example.org", "https://desk.example.org/login?code=x"),
+        ("desk.example.org:8443", "https://desk.example.org:8443/login?code=x"),
+    ],
+)
+def test_a_login_link_names_the_proxy_people_come_through(public_host: str, login: str) -> None:
+    assert public_login("http://127.0.0.1:8601/login?code=x", public_host) == login

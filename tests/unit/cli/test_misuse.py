@@ -20,6 +20,8 @@ MISUSE = [
     (["benchmark", "latency", "--iterations", "0"], "--iterations"),
     (["benchmark", "latency", "--environment", "moon"], "TRADING_ENVIRONMENT"),
     (["benchmark", "nothing"], "nothing"),
+    (["benchmark"], "benchmark --help"),
+    (["cost"], "cost --help"),
     (["doctor", "--nope"], "--nope"),
     (["execute", "--symbol", "BTCUSDT"], "--side"),
     (["nothing"], "nothing"),

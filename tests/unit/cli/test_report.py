@@ -4,9 +4,11 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from control_desk import FakeControl
 from snapshots import NEW_SNAPSHOT
 
+from trading_system.cli.output import emit_table
 from trading_system.monitoring.status import AgentFigures, SystemSnapshot, status_of
 
 SNAPSHOT = replace(NEW_SNAPSHOT, state="RUNNING")
@@ -41,3 +43,20 @@ async def test_compliance_without_data_is_not_met(command: Any, running: Any) ->
     async with running(Showing(SNAPSHOT)):
         outcome = await command("compliance")
     assert (outcome.code, "not measured" in outcome.out) == (1, True)
+
+
+async def test_compliance_says_for_how_much_of_the_time_a_target_was_met(
+    command: Any, running: Any
+) -> None:
+    async with running(Showing(SNAPSHOT)):
+        outcome = await command("compliance")
+    assert "% of the time" in outcome.out
+
+
+def test_a_narrow_table_folds_what_would_be_cut_off(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "24")
+    emit_table("", ("id", "text"), [("826719dcdce6", "run `trading-system doctor`")])
+    shown = capsys.readouterr().out
+    assert "…" not in shown

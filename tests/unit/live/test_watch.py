@@ -153,6 +153,20 @@ def test_a_health_that_cannot_be_judged_raises_an_alert_and_ends_the_heartbeat(
     in_session(work, tmp_path)
 
 
+def test_an_operators_kill_is_no_illness_and_the_heart_beats_on(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        live(rig)
+        watch = Watch(rig.desk)
+        await look_for(rig, watch, 11.0)
+        rig.session.engine.holds.set("operator", TradingState.HALTED, "kill: tired")
+        await look_for(rig, watch, 2.0)
+        assert watch.health is not None
+        assert watch.health.score < rig.desk.settings.health.reduce_below
+        assert watch.is_well()
+
+    in_session(work, tmp_path)
+
+
 def test_a_first_look_that_fails_judges_nothing(tmp_path: Path) -> None:
     async def work(rig: SessionRig) -> None:
         live(rig)

@@ -35,6 +35,18 @@ def test_percentiles_equal_numpy_over_the_newest_samples() -> None:
     assert figures.samples == 2500
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 19, 100, 101])
+def test_few_samples_are_interpolated_as_numpy_does(count) -> None:
+    ring = LatencyRing()
+    samples = np.random.default_rng(count).integers(-50_000, 9_000_000, size=count)
+    for sample in samples:
+        ring.record(int(sample))
+    figures = ring.percentiles()
+    wanted = np.percentile(samples / 1_000, (50, 95, 99, 100))
+    found = (figures.p50_us, figures.p95_us, figures.p99_us, figures.max_us)
+    assert found == pytest.approx(tuple(wanted), abs=1e-3)
+
+
 def test_every_stage_is_listed_even_without_samples() -> None:
     latency = StageLatency()
     latency.record("ack", 2_000_000)
@@ -101,6 +113,18 @@ def test_durations_that_nobody_reads_for_long_keep_their_place_in_time() -> None
     assert figures.samples == 5_500  # of seconds 35 to 89
     assert figures.p50_us == pytest.approx(63_000.0, rel=0.01)
     assert (ever.samples, ever.max_us) == (9_000, 90_000.0)
+
+
+def test_figures_that_were_read_change_with_new_durations_and_with_time() -> None:
+    clock = ManualClock()
+    latency = RollingLatency(60.0, clock=clock)
+    assert (latency.rolling().samples, latency.overall().samples) == (0, 0)
+    latency.record(4 * MS)
+    assert (latency.rolling().max_us, latency.overall().max_us) == (4_000.0, 4_000.0)
+    latency.record(8 * MS)
+    assert (latency.rolling().max_us, latency.overall().max_us) == (8_000.0, 8_000.0)
+    clock.advance(61.0)
+    assert (latency.rolling().samples, latency.overall().samples) == (0, 2)
 
 
 def test_a_burst_within_one_slot_is_counted_whole() -> None:

@@ -38,6 +38,8 @@ def knowing(*secrets):
         ascii,
         lambda text: json.dumps({"outer": json.dumps({"inner": text})}),
         lambda text: repr({"a": [text]}),
+        lambda text: repr(RuntimeError(repr(KeyError(text)))),
+        lambda text: json.dumps({"error": repr(RuntimeError(repr(KeyError(text))))}),
         quote,
         lambda text: quote(text, safe=""),
         html.escape,
@@ -47,9 +49,17 @@ def knowing(*secrets):
 )
 def test_a_known_secret_is_found_however_it_is_spelt(spell):
     redact = knowing(CANARY)
+    assert redact.is_told_by(spell(CANARY))
     cleaned = redact(spell(CANARY))
     assert MASK in cleaned
     assert "ary" not in cleaned
+    assert not redact.is_told_by(cleaned)
+
+
+def test_what_only_resembles_a_secret_is_not_told_of():
+    assert not Redactor().is_told_by(CANARY)
+    assert not knowing(CANARY).is_told_by(CANARY.upper())
+    assert not knowing(CANARY).is_told_by("cret can ary")
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,7 @@ from trading_system.runtime.clock import SystemClock
 TOPIC: Final = "market-maker"
 HOW_TO_START: Final = (
     "No market maker is running: the system trades by another strategy. "
-    "To quote both sides, stop it and start it with the setting "
-    "TRADING_STRATEGY__NAME=market-maker, for instance: "
-    "TRADING_STRATEGY__NAME=market-maker trading-system start"
+    "To quote both sides, stop it and start it with: trading-system start --strategy market-maker"
 )
 """Shown where there is nothing to show."""
 
