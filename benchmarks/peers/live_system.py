@@ -29,7 +29,7 @@ _PARENTS = 12
 _QUANTITIES = {"BTCUSDT": "0.002", "ETHUSDT": "0.02"}
 _PAUSE_S = 0.02
 _WARM = 20
-_US = 1_000
+_NS_PER_US = 1_000
 
 
 async def main(url: str | None, folder: Path) -> None:
@@ -82,19 +82,21 @@ async def _answer(system: EnhancedTradingSystem, question: dict[str, Any]) -> di
         "status": system.get_system_status,
         "look": system.watch.look,
     }
-    times = await _paced(calls[question["what"]], question["count"])
-    return {"us": times, "score": system.get_system_status()["health"]["score"]}
+    us, cpu_us = await _paced(calls[question["what"]], question["count"])
+    score = system.get_system_status()["health"]["score"]
+    return {"us": us, "cpu_us": cpu_us, "score": score}
 
 
-async def _paced(call: Callable[[], object], count: int) -> list[float]:
-    """Return microseconds per call; in between the loop does what it always does."""
-    times = []
+async def _paced(call: Callable[[], object], count: int) -> tuple[list[float], list[float]]:
+    """Return microseconds per call, and those of the processor; in between the loop lives on."""
+    times, used = [], []
     for _ in range(count + _WARM):
         await asyncio.sleep(_PAUSE_S)
-        began = time.perf_counter_ns()
+        began, cpu_began = time.perf_counter_ns(), time.thread_time_ns()
         call()
-        times.append((time.perf_counter_ns() - began) / _US)
-    return times[_WARM:]
+        used.append((time.thread_time_ns() - cpu_began) / _NS_PER_US)
+        times.append((time.perf_counter_ns() - began) / _NS_PER_US)
+    return times[_WARM:], used[_WARM:]
 
 
 if __name__ == "__main__":

@@ -15,21 +15,22 @@ import socket
 import subprocess
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
-from aiohttp import web
+from control_desk import FakeControl
 from inspection import FakeInspection, full_status
 from prometheus_client.parser import text_string_to_metric_families
 
-from trading_system.monitoring.exposition import CONTENT_TYPE, render
+from trading_system.api.server import control_api
+from trading_system.monitoring.exposition import render
 from trading_system.monitoring.latency import STAGES, StageLatency
 
 PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 BOARD = DEPLOY / "grafana" / "boards" / "trading.json"
 METRIC = re.compile(r"\btrading_[a-z_]+\b")
-TOKEN = "read-token-of-the-test"
 WITHIN_S = 15.0
 MS = 1_000_000
 
@@ -41,49 +42,40 @@ needs_promtool = pytest.mark.skipif(
 )
 
 
-class System:
-    """What a running system would answer to ``GET /metrics``; every scrape finds it at work."""
+class System(FakeControl, FakeInspection):
+    """A system behind the real control API; every scrape finds it at work."""
 
     def __init__(self):
-        self.status = full_status()
+        FakeControl.__init__(self)
+        FakeInspection.__init__(self)
+        self.figures = full_status()
         self.stages = StageLatency()
-        self.scrapes = 0
-        self.unauthorised = 0
 
-    def text(self):
-        self.scrapes += 1
-        self.status["orders"]["sent"] += 10
+    def get_system_status(self):
+        self.figures["orders"]["sent"] += 10
         for stage, step in itertools.product(STAGES, range(20)):
             self.stages.record(stage, (20 if step == 19 else 3) * MS)
-        inspection = FakeInspection()
-        latency = {**inspection.latency(), "stages": self.stages.detail()}
-        return render(self.status, latency, alerts=inspection.alerts())
+        return self.figures
 
-    async def metrics(self, request):
-        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
-            self.unauthorised += 1
-            return web.Response(status=401)
-        return web.Response(body=self.text(), headers={"Content-Type": CONTENT_TYPE})
+    def latency(self):
+        return {**super().latency(), "stages": self.stages.detail()}
+
+    def text(self):
+        return render(self.get_system_status(), self.latency(), alerts=self.alerts())
 
     def halt(self):
-        self.status["trading_state"] = "HALTED"
-        self.status["health"]["score"] = 40.0
+        self.figures["trading_state"] = "HALTED"
+        self.figures["health"]["score"] = 40.0
 
     def recover(self):
-        self.status["trading_state"] = "ACTIVE"
-        self.status["health"]["score"] = 97.0
+        self.figures["trading_state"] = "ACTIVE"
+        self.figures["health"]["score"] = 97.0
 
     @asynccontextmanager
-    async def listening(self):
-        app = web.Application()
-        app.router.add_get("/metrics", self.metrics)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        try:
-            yield runner.addresses[0][1]
-        finally:
-            await runner.cleanup()
+    async def listening(self, folder):
+        """Serve the control API, which writes ``read.token`` into the folder."""
+        async with control_api(self, self, self, host="127.0.0.1", port=0, data_dir=folder) as url:
+            yield urlsplit(url).port
 
 
 class Prometheus:
@@ -135,7 +127,6 @@ def free_port():
 def configured(folder, port):
     """Write the shipped files with this test's address, token and rhythm; return the first one."""
     token = folder / "read.token"
-    token.write_text(TOKEN)
     text = (DEPLOY / "prometheus.yml").read_text()
     for shipped, here in (
         ("127.0.0.1:8600", f"127.0.0.1:{port}"),
@@ -198,7 +189,7 @@ async def test_the_real_prometheus_scrapes_computes_and_fires_and_clears_the_shi
     tmp_path,
 ):
     system = System()
-    async with system.listening() as port, prometheus(tmp_path, port) as server:
+    async with system.listening(tmp_path) as port, prometheus(tmp_path, port) as server:
         await until(lambda: server.value('up{job="trading-system"}'), lambda value: value == 1.0)
         assert await server.value("trading_health_score") == 97.0
         assert await server.firing() & {"TradingHalted", "TradingHealthLow"} == set()
@@ -219,7 +210,6 @@ async def test_the_real_prometheus_scrapes_computes_and_fires_and_clears_the_shi
 
         empty = [e for e in board_expressions() if await series(server, e) == "refused"]
         assert empty == []
-    assert system.unauthorised == 0
 
 
 async def series(server, expression):
@@ -232,10 +222,11 @@ async def series(server, expression):
 @pytest.mark.timeout(60)
 async def test_a_system_that_is_gone_is_down_and_a_wrong_token_scrapes_nothing(tmp_path):
     system = System()
-    async with system.listening() as port, prometheus(tmp_path, port) as server:
+    async with system.listening(tmp_path) as port, prometheus(tmp_path, port) as server:
         (tmp_path / "read.token").write_text("another token")
         await until(lambda: server.value('up{job="trading-system"} == bool 0'))
-        assert system.unauthorised > 0
+        targets = (await server.ask("/api/v1/targets"))["data"]["activeTargets"]
+        assert "401" in targets[0]["lastError"]
         pending = (await server.ask("/api/v1/alerts"))["data"]["alerts"]
         states = {alert["labels"]["alertname"]: alert["state"] for alert in pending}
         assert states.get("TradingSystemDown", "pending") in {"pending", "firing"}
@@ -244,6 +235,7 @@ async def test_a_system_that_is_gone_is_down_and_a_wrong_token_scrapes_nothing(t
 @needs_promtool
 @pytest.mark.parametrize("kind", ["config", "rules"])
 def test_promtool_accepts_the_shipped_files(tmp_path, kind):
+    (tmp_path / "read.token").write_text("a token")
     path = configured(tmp_path, 8600) if kind == "config" else DEPLOY / "rules.yml"
     done = subprocess.run(
         [PROMTOOL, "check", kind, str(path)], capture_output=True, text=True, check=False

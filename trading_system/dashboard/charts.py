@@ -25,7 +25,7 @@ _WHOLE_OPTIONS: Final = 2
 _MS_PER_S: Final = 1000
 _CANDLES_SHARE: Final = "63%"
 _VOLUME_SHARE: Final = "16%"
-_CANDLE_GRID: Final = {"left": 8, "right": 64, "outerBoundsMode": "none"}
+_CANDLE_GRID: Final = {"left": 16, "right": 64, "outerBoundsMode": "none"}
 
 
 class Chart:
@@ -125,7 +125,13 @@ def frame(colours: Palette, label: str) -> Options:
     }
 
 
-def _axis(colours: Palette, kind: str, *, unit: str = "", **more: Any) -> Options:  # noqa: ANN401
+def _axis(
+    colours: Palette,
+    kind: str,
+    *,
+    unit: str = "",
+    **more: Any,  # noqa: ANN401 - ECharts' own values
+) -> Options:
     return {
         "type": kind,
         "name": unit,
@@ -297,10 +303,10 @@ def _index_of(starts: Sequence[int], time_ms: int) -> int | None:
 def depth(colours: Palette) -> Options:
     """Return the cumulated size of bids and asks by price, the best prices in the middle."""
     return {
-        "grid": _grid(),
+        "grid": _grid(bottom=2),
         "legend": _legend(colours, ("bids", "asks")),
-        "xAxis": _axis(colours, "value", scale=True)
-        | {"splitLine": {"show": False}, "axisLabel": _inner(colours)},
+        "xAxis": _axis(colours, "value", nameLocation="middle", scale=True)
+        | {"nameGap": 22, "splitLine": {"show": False}, "axisLabel": _inner(colours)},
         "yAxis": _axis(colours, "value", unit="size", position="right", min=0),
         "series": [
             _line("bids", colours.buy, step="start", areaStyle=_area(colours.buy)),
@@ -410,18 +416,16 @@ def reach_data(bids: Points, asks: Points, *, unit: str) -> Options:
 
 
 def schedule(colours: Palette) -> Options:
-    """Return what is left of an order over time, beside equal steps; time in seconds."""
+    """Return what is left of an order over time, beside a straight line; time in seconds."""
     return {
         "grid": _grid(bottom=2),
-        "legend": _legend(colours, ("optimal", "equal steps")),
+        "legend": _legend(colours, ("optimal", "straight")),
         "xAxis": _axis(colours, "value", unit="seconds", nameLocation="middle", min=0)
         | {"nameGap": 22, "splitLine": {"show": False}},
         "yAxis": _axis(colours, "value", min=0),
         "series": [
             _line("optimal", colours.accent, step="end", areaStyle=_area(colours.accent)),
-            _line(
-                "equal steps", colours.muted, lineStyle={"color": colours.muted, "type": "dashed"}
-            ),
+            _line("straight", colours.muted, lineStyle={"color": colours.muted, "type": "dashed"}),
         ],
     }
 

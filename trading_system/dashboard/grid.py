@@ -15,13 +15,14 @@ from trading_system.dashboard.theme import Kind
 class Column:
     """One column: heading, unit and where its cells are aligned (figures to the end).
 
-    ``is_wide`` lets it take the room that the others leave.
+    ``is_wide`` lets it take the room that the others leave; ``is_minor`` leaves it out on a phone.
     """
 
     label: str
     unit: str = ""
     align: Literal["start", "end"] = "start"
     is_wide: bool = False
+    is_minor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,8 @@ class Grid(ui.element, component="grid.js"):
         Whether it scrolls inside a bounded height.
     stacks : bool
         Whether a phone shows each row as a list of its cells instead of scrolling sideways.
+    flows : bool
+        Whether a phone puts the last cell of each row below the others.
     on_pick : callable or None
         Called with a row's key when one of its action cells is pressed.
     """
@@ -88,19 +91,18 @@ class Grid(ui.element, component="grid.js"):
         width: str = "30rem",
         is_tall: bool = False,
         stacks: bool = False,
+        flows: bool = False,
         on_pick: Callable[[str], None] | None = None,
     ) -> None:
         super().__init__()
         self.props["caption"] = caption
-        self.props["columns"] = [
-            {"label": one.label, "unit": one.unit, "align": one.align, "wide": one.is_wide}
-            for one in columns
-        ]
+        self.name_columns(columns)
         self.props["rows"] = []
         self.props["empty"] = empty
         self.props["width"] = width
         self.props["tall"] = is_tall
         self.props["stacks"] = stacks
+        self.props["flows"] = flows
         if on_pick is not None:
             pick = on_pick
 
@@ -111,6 +113,13 @@ class Grid(ui.element, component="grid.js"):
 
             self.on("pick", picked)
 
+    def name_columns(self, columns: Sequence[Column]) -> None:
+        """Give the columns other headings, for instance units that are known only now."""
+        shown = [_column(one) for one in columns]
+        if shown != self.props.get("columns"):
+            self.props["columns"] = shown
+            self.update()
+
     def show(self, rows: Sequence[Row], *, empty: str | None = None) -> None:
         """Show ``rows``, and ``empty`` if there are none."""
         shown = [_row(row) for row in rows]
@@ -120,6 +129,11 @@ class Grid(ui.element, component="grid.js"):
         if empty is not None:
             self.props["empty"] = empty
         self.update()
+
+
+def _column(one: Column) -> dict[str, Any]:
+    shown: dict[str, Any] = {"label": one.label, "unit": one.unit, "align": one.align}
+    return shown | {"wide": one.is_wide, "minor": one.is_minor}
 
 
 def _row(row: Row) -> dict[str, Any]:

@@ -28,10 +28,10 @@ def test_the_client_costs_what_the_process_used_more_for_as_many_ticks():
 
 
 def test_the_row_of_the_watch_is_its_mean_and_share_of_a_core():
-    row = watch_row([500.0] * 9 + [6_000.0])
-    assert (row.value, row.met) == (1_050.0, True)
+    row = watch_row([9_000.0] * 10, [500.0] * 9 + [6_000.0])
+    assert (row.value, row.p50, row.met) == (1_050.0, 9_000.0, True)
     assert row.note.startswith("0.210 % of a core")
-    assert not watch_row([1_600.0]).met
+    assert not watch_row([1_600.0], [1_600.0]).met
 
 
 def test_what_the_client_got_is_told_per_second():

@@ -182,6 +182,7 @@ class _Log:
             empty="no data yet",
             width="40rem",
             is_tall=True,
+            flows=True,
         )
 
     async def load(self) -> None:

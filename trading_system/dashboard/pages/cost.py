@@ -32,6 +32,9 @@ UPDATE_S: Final = 0.7
 LOWEST: Final = "lowest"
 """Entry of the fee tiers that leaves the choice to the simulator."""
 
+NO_ESTIMATE: Final = "no estimate yet"
+"""Said where an estimate's words would stand."""
+
 _CURVES_EVERY: Final = 5
 _SIZES: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 50.0)
 _ANY_VOLATILITY_BPS: Final = 1.0  # the walk of the book does not depend on it
@@ -200,7 +203,12 @@ class _Form:
                     )
 
 
-def _choice(label: str, options: Any, order: Order, name: str) -> ui.select:  # noqa: ANN401
+def _choice(
+    label: str,
+    options: list[str] | dict[str, str],
+    order: Order,
+    name: str,
+) -> ui.select:
     select = ui.select(options, label=label, value=None).props("outlined dense options-dense")
     if options:
         select.set_value(getattr(order, name))
@@ -235,7 +243,7 @@ class _Outputs:
                 self._share = bars.ShareBar("maker", "taker")
             with section("Warnings"):
                 self._warnings = Grid(
-                    "Warnings", [Column("What to know")], empty="nothing to warn of", width="16rem"
+                    "Warnings", [Column("What to know")], empty=NO_ESTIMATE, width="16rem"
                 )
 
     def _charts(self, *, is_dark: bool) -> None:
@@ -267,7 +275,8 @@ class _Outputs:
         self._volatility.show(plain(answer["volatility_bps"], 2))
         self._spread.show(plain(answer["book"]["spread_bps"], 3))
         self._share.show(number(answer["maker_pct"]))
-        self._warnings.show([Row(text, [text]) for text in warnings_of(answer)])
+        rows = [Row(text, [text]) for text in warnings_of(answer)]
+        self._warnings.show(rows, empty="nothing to warn of")
         self._latency.show(latency_rows(answer))
         self._show_schedule(answer)
         self.outer.classes(remove="doubtful-part")
@@ -306,7 +315,7 @@ class _Outputs:
         for text in self._figures:
             text.show(NOTHING)
         self._share.show(None)
-        self._warnings.show([])
+        self._warnings.show([], empty=NO_ESTIMATE)
         self.outer.classes(add="doubtful-part")
 
     @property

@@ -187,7 +187,7 @@ class _Market:
         with section("Newest trades"):
             self._trades = Grid(
                 "Newest trades of the market",
-                [Column("Time"), Column("Side"), Column("Price", "quote", "end"), _SIZE],
+                trade_columns(""),
                 empty="no trade seen yet",
                 width="18rem",
             )
@@ -218,7 +218,9 @@ class _Market:
         levels = (book.get("bids", []), book.get("asks", [])) if is_live else ([], [])
         options = charts.depth_data(*levels, decimals=decimals_of(book.get("qty_step")))
         options["yAxis"] = {"name": base}
+        options["xAxis"]["name"] = quote_of(self._switch.symbol)
         self._depth.show(options)
+        self._trades.name_columns(trade_columns(self._switch.symbol))
         self._trades.show(trade_rows(book))
 
     def _forget_candles(self) -> None:
@@ -244,7 +246,15 @@ class _Market:
         self._candles_note.show("" if answer.get("candles") else "no candle yet")
 
 
-_SIZE: Final = Column("Size", "base", "end")
+def trade_columns(symbol: str) -> list[Column]:
+    """Return the columns of the newest trades, with the units of ``symbol``."""
+    price, size = (quote_of(symbol), base_of(symbol)) if symbol else ("", "")
+    return [
+        Column("Time", "UTC"),
+        Column("Side"),
+        Column("Price", price, "end"),
+        Column("Size", size, "end"),
+    ]
 
 
 def trade_rows(book: Mapping[str, Any]) -> list[Row]:

@@ -104,13 +104,12 @@ class _Limits:
             (
                 Column("Limit"),
                 Column("Used of it", "%"),
-                Column("Used", align="end"),
+                Column("Used", align="end", is_minor=True),
                 Column("Bound", align="end"),
                 Column("Unit"),
             ),
             empty="no data yet",
             width="32rem",
-            stacks=True,
         )
 
     def update(self) -> None:
