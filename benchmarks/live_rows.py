@@ -50,6 +50,10 @@ class Block:
     cpu_s: float
     seconds: float
 
+    def __add__(self, other: Block) -> Block:
+        """Return both as one."""
+        return Block(self.us + other.us, self.cpu_s + other.cpu_s, self.seconds + other.seconds)
+
 
 def run_client_cost() -> list[Row]:
     """Return the row of what one dashboard costs the trading process.
@@ -61,9 +65,9 @@ def run_client_cost() -> list[Row]:
     So the ticks are many and sharp, and wait for whatever else the process does.
 
     The client is a process of its own: the dashboard's link with all pages open, that is ten
-    topics of the stream and every page's reads. Blocks of ticks with and without it are measured
-    in pairs, in changing order; each pair gives the ratio of its medians, the row is the median of
-    five. The first pair is warm-up.
+    topics of the stream and every page's reads. A block of ticks with it lies between two halves of
+    one without, so that a drift of the machine meets both alike; each such pair gives the ratio of
+    its medians, the row is the median of five. The first pair is warm-up.
     """
     with ExitStack() as stack:
         server = _started(stack, "stream_server.py", "50")
@@ -71,17 +75,13 @@ def run_client_cost() -> list[Row]:
         system = stack.enter_context(_system(folder, str(server.ready["url"])))
         client = _started(stack, "api_client.py", folder)
         pairs, seen = [], []
-        for number in range(_PAIRS + 1):
-            blocks = {}
-            for is_visited in (False, True) if number % 2 else (True, False):
-                if is_visited:
-                    client.ask({"what": "open"})
-                blocks[is_visited] = _block(server, system)
-                if is_visited:
-                    seen.append(client.ask({"what": "close"}))
-            if number:
-                pairs.append((blocks[False], blocks[True]))
-    return [cost_row(pairs, seen=described(seen))]
+        for _ in range(_PAIRS + 1):
+            before = _block(server, system, _TICKS // 2)
+            client.ask({"what": "open"})
+            visited = _block(server, system, _TICKS)
+            seen.append(client.ask({"what": "close"}))
+            pairs.append((before + _block(server, system, _TICKS // 2), visited))
+    return [cost_row(pairs[1:], seen=described(seen))]
 
 
 def cost_row(pairs: list[tuple[Block, Block]], *, seen: str) -> Row:
@@ -212,9 +212,9 @@ def _calls(what: str) -> tuple[list[float], list[float]]:
     return answer["us"], answer["cpu_us"]
 
 
-def _block(server: Child, system: Child) -> Block:
+def _block(server: Child, system: Child, ticks: int) -> Block:
     before = system.ask({"what": "used"})
-    question = {"what": "trade", "client": "product", "is_priced": True, "count": _TICKS}
+    question = {"what": "trade", "client": "product", "is_priced": True, "count": ticks}
     us = server.ask(question)["us"]
     after = system.ask({"what": "used"})
     return Block(us, after["cpu_s"] - before["cpu_s"], after["at_s"] - before["at_s"])

@@ -95,7 +95,7 @@ def test_closing_positions_with_the_kill_is_told_as_it_went(risk: Watched, signa
     unlock(page, signals.printed("token")["token"])
     page.get_by_text("Control is unlocked for").wait_for()
     page.get_by_role("button", name="Kill switch").click()
-    page.get_by_role("dialog").get_by_label("Also close all positions").click()
+    page.get_by_role("dialog").get_by_role("checkbox").click()
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="hidden")
     page.get_by_role("button", name="Kill switch").click()

@@ -47,7 +47,7 @@ def test_a_dead_system_is_told_on_every_page_and_its_successor_found(
             watched.open(path)
         attached.kill()
         until(lambda: watched.fact("Connection") == "disconnected", what="disconnected")
-        problem = watched.page.locator(".problem")
+        problem = watched.page.locator(".problem:not(.lost)")
         until(problem.is_visible, what="the notice")
         assert "Figures below are old" in problem.inner_text()
         for path in ("/", "/market", "/risk", "/alerts", "/cost", "/market-maker"):
@@ -55,8 +55,9 @@ def test_a_dead_system_is_told_on_every_page_and_its_successor_found(
             until(lambda: watched.fact("Connection") == "disconnected", what=f"told on {path}")
             until(problem.is_visible, what=f"the notice on {path}")
             until(lambda: watched.page.locator(".content.is-old").count(), what="dimmed")
-            assert watched.page.locator(".content [data-kind=good]:visible").count() == 0, path
-            assert watched.fact("Trading") != "" or path
+            filters = watched.page.locator(".content").evaluate("c => getComputedStyle(c).filter")
+            assert filters == "saturate(0)", path
+            assert watched.page.locator(".top [data-kind=good]").count() == 0, path
         watched.page.goto(watched.base + "/risk")
         updated = watched.fact("Updated")
         assert watched.fact("Updated") == updated
@@ -76,4 +77,10 @@ def test_a_dashboard_that_ends_with_its_system_is_missed_by_the_page(
         os.kill(disposable.pid, signal.SIGKILL)
         notice = watched.page.get_by_text("no longer answers")
         until(notice.is_visible, what="a notice by the page itself")
-        until(lambda: watched.page.locator(".content.is-old").count(), what="dimmed")
+        until(lambda: watched.page.locator("body.is-lost .content").count(), what="dimmed")
+        assert (
+            watched.page.locator(".fact-link .fact-value").evaluate(
+                "one => getComputedStyle(one, '::after').content"
+            )
+            == '"disconnected"'
+        )

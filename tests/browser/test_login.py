@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from browser_rig import DESK, System, until
+from browser_rig import DESK, System
 from playwright.sync_api import Browser
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(60)]
@@ -36,7 +36,7 @@ def test_a_link_works_once_and_log_out_ends_it(browser: Browser, signals: System
         watching.locator(".content").wait_for()
         page.get_by_role("button", name="Log out").click()
         page.wait_for_url("**/login")
-        until(lambda: "/login" in watching.url, what="the other tab leaves too")
+        watching.wait_for_url("**/login")
         answer = page.goto(base)
         assert answer is not None
         assert answer.status == 401

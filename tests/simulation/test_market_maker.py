@@ -508,7 +508,7 @@ async def open_rows(system: EnhancedTradingSystem, symbol: str) -> list[dict[str
 def test_the_command_quotes_and_ends_with_nothing_open(tmp_path: Path) -> None:
     result = subprocess.run(
         [
-            *(sys.executable, "-m", "trading_system", "start", "--no-dashboard", "--strategy", "market-maker"),
+            *(sys.executable, "-m", "trading_system", "start", "--strategy", "market-maker"),
             *("--duration", "15", "--no-dashboard", "--flatten-on-stop", "--json"),
         ],
         capture_output=True,

@@ -43,4 +43,4 @@ def print_compliance(targets: list[dict[str, Any]], times: Mapping[str, Any] | N
 def _time_met(figures: Mapping[str, Any] | None) -> str:
     if figures is None or figures["met_pct"] is None:
         return ""
-    return f"{figures['met_pct']:g} % of the time"
+    return f"{run.figure(figures['met_pct'], '%')} of the time"

@@ -22,6 +22,7 @@ from trading_system.config.operations import DashboardSettings
 from trading_system.dashboard.address import announced
 from trading_system.dashboard.context import PageContext
 from trading_system.dashboard.door import SESSION, Door
+from trading_system.dashboard.fence import fence_sockets
 from trading_system.dashboard.guard import Guard
 from trading_system.dashboard.layout import frame
 from trading_system.dashboard.link import ApiLink
@@ -108,6 +109,7 @@ def create_app(
 
     for page in pages:
         ui.page(page.path, title=f"{page.title} · trading system")(opened(page))
+    fence_sockets()
     nicegui_app.config.socket_io_js_transports = ["websocket"]
     whole = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     ui.run_with(

@@ -3,7 +3,8 @@
 Twice a second: evidence, health score, level of behaviour, alerts. Every second: compliance
 history, series of equity and score, use of the process. Every five seconds: one sample for the
 search for changes. While the session starts nothing is judged. Nothing here raises into trading:
-a part that breaks is logged once and counted, and shows up as a broken component.
+a part that breaks is logged once and counted, and shows up as a broken component. A health that
+could not be judged for five seconds is no health: positions may only shrink until it can be.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ _LOG = structlog.get_logger(__name__)
 _RECORD_EVERY = 2
 _SAMPLE_EVERY = round(SAMPLE_S / JUDGE_S)
 _STALE_S = 5.0
+_MOST_MISSED = round(_STALE_S / JUDGE_S)
 _AGAIN_S = 5.0
 _NS_PER_S = 1_000_000_000
 _NS_PER_MS = 1_000_000
@@ -88,7 +90,7 @@ class Watch:
         self._unprotected = Unprotected(clock=desk.clock)
         self._samples = ChangeSamples()
         self._recent: deque[float] = deque(maxlen=_SAMPLE_EVERY)
-        self._looks = 0
+        self._looks = self._missed = 0
         self._judged_ns: int | None = None
         self._broken: dict[str, str] = {}
         self.failures: dict[str, int] = {}
@@ -198,6 +200,9 @@ class Watch:
             return
         self._looks += 1
         is_judged = self._attempt("health", lambda: self._judge(session))
+        self._missed = 0 if is_judged else self._missed + 1
+        if self._missed >= _MOST_MISSED:
+            self._attempt("behaviour", lambda: self._restrain(session))
         self._attempt("alerts", lambda: self._alert(session))
         if not is_judged:
             return
@@ -223,6 +228,10 @@ class Watch:
         level = behaviour.observe(assess(without_holds(evidence)) if is_held else health)
         session.restraint.apply(level, reason=behaviour.reason)
         self._judged_ns = self._desk.clock.monotonic_ns()
+
+    def _restrain(self, session: TradingSession) -> None:
+        level = self._parts.behaviour.miss("health cannot be judged")
+        session.restraint.apply(level, reason=self._parts.behaviour.reason)
 
     def _alert(self, session: TradingSession) -> None:
         if self._evidence is None or self.health is None:

@@ -95,6 +95,13 @@ class BehaviourPolicy:
             self._recover(score, now_ns)
         return self._level
 
+    def miss(self, reason: str) -> Level:
+        """Note that health cannot be judged; return the level: positions may at most shrink."""
+        self._recovering_since_ns = None
+        if self._level < Level.REDUCE_ONLY:
+            self._change(Level.REDUCE_ONLY, reason, self._clock.monotonic_ns())
+        return self._level
+
     def figures(self) -> dict[str, Any]:
         """Return level, seconds in it, reason, newest score and number of changes, JSON-safe."""
         in_it_ns = self._clock.monotonic_ns() - self._changed_ns

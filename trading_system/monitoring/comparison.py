@@ -52,6 +52,7 @@ _BLOCK: Final = 2_000_000
 _TIE: Final = 1e-9
 _MOST_NEEDED: Final = 10**9
 _MANY: Final = 50.0
+_FEWEST: Final = {1: 6, 2: 4}  # samples per arm of which some arrangement has p <= 0.05
 _FRACTION_DEPTH: Final = 30
 _MOST_STEPS: Final = 200
 
@@ -75,9 +76,11 @@ class Comparison:
     effect_size : float or None
         Difference in standard deviations (Hedges' g); of pairs in those of their differences.
     detectable : float or None
-        Smallest difference that samples like these tell in 80 of 100 experiments.
+        Smallest difference that samples like these tell in 80 of 100 experiments; None where
+        nothing varies, and where so few samples tell no difference, however large.
     needed : int or None
-        Samples per arm (pairs) that tell ``worth``, or else the difference found, as reliably.
+        Samples per arm (pairs) that tell ``worth``, or else the difference found, as reliably;
+        never fewer than can tell any difference, four per arm or six pairs.
     """
 
     count_a: int
@@ -145,7 +148,7 @@ def compare(
         is_exact=is_exact,
         is_paired=False,
         effect_size=_effect(difference, spread, first.size + second.size - 2),
-        detectable=_detectable(error, freedom),
+        detectable=_detectable(error, freedom) if _can_tell(first.size, second.size) else None,
         needed=_needed(difference if worth is None else worth, math.sqrt(2) * spread, arms=2),
     )
 
@@ -183,7 +186,7 @@ def compare_pairs(
         is_exact=is_exact,
         is_paired=True,
         effect_size=_effect(difference, spread, gaps.size - 1),
-        detectable=_detectable(error, freedom),
+        detectable=_detectable(error, freedom) if gaps.size >= _FEWEST[1] else None,
         needed=_needed(difference if worth is None else worth, spread, arms=1),
     )
 
@@ -273,6 +276,11 @@ def _effect(difference: float, spread: float, freedom: int) -> float | None:
     return small_sample * difference / spread
 
 
+def _can_tell(one: int, other: int) -> bool:
+    # The clearest of all splits has this p-value; of equal sizes its mirror image has it too.
+    return (2 if one == other else 1) / math.comb(one + other, one) <= SIGNIFICANCE
+
+
 def _detectable(error: float, freedom: float) -> float | None:
     return None if error == 0.0 else _quantiles(freedom) * error
 
@@ -294,7 +302,7 @@ def _needed(difference: float, spread: float, *, arms: int) -> int | None:
         needed = max(2.0, (_quantiles(arms * (before - 1.0)) * ratio) ** 2, before / 2)
         if abs(needed - before) < 1e-3 * before:
             break
-    return math.ceil(needed - _TIE)
+    return max(_FEWEST[arms], math.ceil(needed - _TIE))
 
 
 def _permuted(

@@ -59,6 +59,8 @@ _RECENT_SAMPLES: Final = 60
 _SHOWN_SAMPLES: Final = 10
 _NORMAL_MAD: Final = 1.4826
 _MOST_CORRELATED: Final = 0.9
+_WIDENINGS: Final = 30
+_SETTLED: Final = 1.001
 _SMALLEST: Final = 1e-6
 _LARGEST: Final = 1e12
 _NS_PER_MS, _NS_PER_S = 1_000_000, 1_000_000_000
@@ -99,7 +101,7 @@ WATCHED: Final[Mapping[str, WatchedFigure]] = {
     "loop_lag_ms": WatchedFigure(unit="ms", better=Better.LESS, scale_floor=0.3, is_ratio=True),
     "slippage_bps": WatchedFigure(unit="bps", better=Better.LESS, scale_floor=0.25),
     "health": WatchedFigure(unit="points", better=Better.MORE, scale_floor=2.0),
-    "success_rate": WatchedFigure(unit="%", better=Better.MORE, scale_floor=2.0),
+    "success_rate": WatchedFigure(unit="%", better=Better.MORE, scale_floor=25.0),
 }
 """The figures of a running system and how each is judged."""
 
@@ -229,13 +231,18 @@ class ChangeDetector:
                 self._refresh()
 
     def _refresh(self) -> None:
-        # The mean of samples cut at the cap that the sums use: also of skewed figures the sums
-        # then have no drift of their own.
-        centre, spread = _robust(self._accepted)
-        reach = _CAP * max(spread, self._figure.scale_floor)
-        cut = np.clip(np.array(self._accepted), centre - reach, centre + reach)
-        self._centre = float(cut.mean())
-        self._scale = max(float(cut.std()) * _wandering(cut), self._figure.scale_floor)
+        # The mean of samples cut at the cap that the sums use: also of skewed figures, and of those
+        # with few values, the sums then have no drift of their own. Where the cap is depends on
+        # what it leaves, so it is widened until it agrees with itself.
+        samples = np.array(self._accepted)
+        centre, scale = _robust(self._accepted)
+        for _ in range(_WIDENINGS):
+            reach = _CAP * max(scale, self._figure.scale_floor)
+            cut = np.clip(samples, centre - reach, centre + reach)
+            before, centre, scale = scale, float(cut.mean()), float(cut.std()) * _wandering(cut)
+            if scale <= before * _SETTLED:
+                break
+        self._centre, self._scale = centre, max(scale, self._figure.scale_floor)
         self._until_refresh = _REFRESH_SAMPLES
 
     def _compared(self, value: float) -> float:

@@ -187,11 +187,10 @@ class SlidingWindow:
             If cost or share is out of its range.
         """
         _checked(cost, self._permits)
-        if not 0.0 < share <= 1.0:
-            raise ValidationError(f"a share must be above 0 and at most 1, was {share}")
+        permits = self._permits if share == 1.0 else _shared(self._permits, share)
         now_ns = self._clock.monotonic_ns()
         self._forget(now_ns)
-        if len(self._taken) + cost > max(1, int(self._permits * share)):
+        if len(self._taken) + cost > permits:
             self._refused += 1
             return False
         self._taken.extend([now_ns] * cost)
@@ -221,3 +220,9 @@ class SlidingWindow:
     def _forget(self, now_ns: int) -> None:
         while self._taken and now_ns - self._taken[0] >= self._window_ns:
             self._taken.popleft()
+
+
+def _shared(permits: int, share: float) -> int:
+    if not 0.0 < share <= 1.0:
+        raise ValidationError(f"a share must be above 0 and at most 1, was {share}")
+    return max(1, int(permits * share))

@@ -130,7 +130,7 @@ def test_a_broken_part_is_counted_shown_as_broken_and_leaves_the_others_alone(
     in_session(work, tmp_path)
 
 
-def test_a_health_that_cannot_be_judged_raises_an_alert_and_ends_the_heartbeat(
+def test_a_health_that_cannot_be_judged_alerts_ends_the_heartbeat_and_reduces(
     tmp_path: Path,
 ) -> None:
     async def work(rig: SessionRig) -> None:
@@ -141,14 +141,18 @@ def test_a_health_that_cannot_be_judged_raises_an_alert_and_ends_the_heartbeat(
         engine = rig.session.engine
         rig.session.signals.panel = cast("Any", None)  # type: ignore[method-assign] # breaks it
         scored = len(watch.scores.points())
-        await look_for(rig, watch, 6.0)
+        await look_for(rig, watch, 4.5)
+        assert engine.state is TradingState.ACTIVE
+        await look_for(rig, watch, 1.5)
         assert not watch.is_well()
         assert watch.failures == {"health": 12}
         assert len(watch.scores.points()) == scored
         rows = watch.alerts.rows()["alerts"]
-        assert [row["subject"] for row in rows] == ["watch: health"]
-        assert engine.state is TradingState.ACTIVE
+        assert {row["subject"] or row["rule"] for row in rows} == {"watch: health", "health-hold"}
+        assert engine.holds.reasons == {"health": "health cannot be judged"}
         del rig.session.signals.panel
+        await look_for(rig, watch, 11.5)
+        assert engine.state is TradingState.ACTIVE
 
     in_session(work, tmp_path)
 
