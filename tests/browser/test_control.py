@@ -63,6 +63,7 @@ def test_pause_and_kill_are_confirmed_shown_and_lifted(risk: Watched, signals: S
     until(lambda: risk.fact("Trading") == "PAUSED", what="PAUSED in the header")
     until(lambda: risk.figure("Trading state") == "PAUSED", what="PAUSED among the figures")
     assert "lunch" in page.get_by_role("table", name="Holds").inner_text()
+    risk.shot("paused")
     assert "trading is ACTIVE" in say(page, "Resume")
     until(lambda: risk.fact("Trading") == "ACTIVE", what="ACTIVE again")
 
@@ -81,6 +82,7 @@ def test_pause_and_kill_are_confirmed_shown_and_lifted(risk: Watched, signals: S
     assert signals.ask("/status")["trading_state"] == "HALTED"
     assert signals.ask("/status")["own_open_orders"] == 0
     until(lambda: risk.fact("Trading") == "HALTED", what="HALTED in the header")
+    risk.shot("killed")
     until(lambda: "drill" in page.get_by_role("table", name="Holds").inner_text())
     assert "trading is ACTIVE" in say(page, "Resume")
     until(lambda: signals.ask("/status")["trading_state"] == "ACTIVE")
@@ -106,6 +108,7 @@ def test_closing_positions_with_the_kill_is_told_as_it_went(risk: Watched, signa
     dialog.get_by_role("button", name="Kill", exact=True).click()
     answer = page.locator(".commands + .answer")
     until(lambda: "HALTED" in answer.inner_text(), within_s=40, what="the outcome")
+    risk.shot("killed-and-flat")
     assert "positions are closed" in answer.inner_text()
     held = signals.ask("/status")["position"]["own"]
     assert not any(float(quantity) for quantity in held.values())
@@ -119,6 +122,7 @@ def test_acknowledging_without_control_names_the_remedy(browser: Browser, signal
             watched.open("/alerts")
             table = watched.page.get_by_role("table", name="Alerts")
             until(lambda: "firing" in table.inner_text(), what="the alert on the page")
+            watched.shot("alert")
             table.get_by_role("button", name="Acknowledge").first.click()
             dialog = watched.page.get_by_role("dialog")
             dialog.get_by_role("button", name="Acknowledge").click()

@@ -49,7 +49,7 @@ def test_a_dead_system_is_told_on_every_page_and_its_successor_found(
         until(lambda: watched.fact("Connection") == "disconnected", what="disconnected")
         problem = watched.page.locator(".problem:not(.lost)")
         until(problem.is_visible, what="the notice")
-        assert "Figures below are old" in problem.inner_text()
+        assert "Figures on this page are old" in problem.inner_text()
         for path in ("/", "/market", "/risk", "/alerts", "/cost", "/market-maker"):
             watched.page.goto(watched.base + path)
             until(lambda: watched.fact("Connection") == "disconnected", what=f"told on {path}")
@@ -58,6 +58,7 @@ def test_a_dead_system_is_told_on_every_page_and_its_successor_found(
             filters = watched.page.locator(".content").evaluate("c => getComputedStyle(c).filter")
             assert filters == "saturate(0)", path
             assert watched.page.locator(".top [data-kind=good]").count() == 0, path
+            watched.shot(f"disconnected-{path.strip('/') or 'overview'}")
         watched.page.goto(watched.base + "/risk")
         updated = watched.fact("Updated")
         assert watched.fact("Updated") == updated
@@ -78,6 +79,7 @@ def test_a_dashboard_that_ends_with_its_system_is_missed_by_the_page(
         notice = watched.page.get_by_text("no longer answers")
         until(notice.is_visible, what="a notice by the page itself")
         until(lambda: watched.page.locator("body.is-lost .content").count(), what="dimmed")
+        watched.shot("lost")
         assert (
             watched.page.locator(".fact-link .fact-value").evaluate(
                 "one => getComputedStyle(one, '::after').content"

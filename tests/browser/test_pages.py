@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +13,6 @@ from browser_rig import DESK, PHONE, System, Watched, opened, until
 from playwright.sync_api import Browser
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
-
-SHOTS = os.environ.get("BROWSER_SHOTS")
-"""A folder for pictures of every page; none are made without it."""
 
 PAGES = {
     "/": "Overview",
@@ -138,10 +133,7 @@ def test_a_page_fits_and_is_accessible(
         assert 0 <= box["x"] <= box["x"] + box["width"] <= size[0]
         assert 0 <= box["y"] <= box["y"] + box["height"] <= size[1]
     assert page.evaluate(SMALL) == []
-    if SHOTS:
-        page.wait_for_timeout(1500)  # two rounds of the slowest figures
-        name = PAGES[path].lower().replace(" ", "-")
-        page.screenshot(path=Path(SHOTS, f"{name}-{theme}-{size[0]}.png"), full_page=True)
+    watched.shot(f"{PAGES[path].lower().replace(' ', '-')}-{theme}-{size[0]}")
     assert violations(watched) == []
     assert watched.wrong == []
 
@@ -202,7 +194,7 @@ def test_the_market_follows_another_symbol_and_interval(browser: Browser, signal
             lambda: 500 < float(watched.figure("Bid").replace(",", "")) < 20_000,
             what="the price of the other coin",
         )
-        watched.page.get_by_role("button", name="5 min").click()
+        watched.page.get_by_role("button", name="5 min", exact=True).click()
         watched.page.locator(".ladder").wait_for()
 
 
@@ -233,5 +225,6 @@ def test_costs_are_those_of_the_running_venue_at_both_exchanges(
             what="an instrument of OKX",
         )
         until(lambda: watched.figure("Fees").startswith("5.000"), within_s=60, what="OKX's fees")
+        watched.shot("cost-okx")
         paid = float(watched.figure("Mean fill price").replace(",", ""))
         assert paid == pytest.approx(signals.ask("/market/BTCUSDT")["ask"], rel=0.01)

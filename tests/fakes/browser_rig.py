@@ -163,6 +163,12 @@ class Watched:
         if not self.forgiven(text):
             self.wrong.append(text)
 
+    def shot(self, name: str) -> None:
+        """Take a picture of the whole page if ``BROWSER_SHOTS`` names a folder for them."""
+        if folder := os.environ.get("BROWSER_SHOTS"):
+            self.page.wait_for_timeout(1500)  # two rounds of the slowest figures
+            self.page.screenshot(path=Path(folder, f"{name}.png"), full_page=True)
+
     def open(self, path: str) -> None:
         """Open a page and wait for its first live figure."""
         answer = self.page.goto(self.base + path)

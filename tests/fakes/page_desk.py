@@ -72,12 +72,17 @@ class Desk:
             if element.text and all(e.visible for e in (element, *element.ancestors()))
         ]
 
-    def cells(self, caption: str) -> list[list[str]]:
-        """The texts of the table of that name, row by row."""
+    def grid(self, caption: str) -> Element:
+        """The table of that name."""
         for element in self.client.elements.values():
             if element.props.get("caption") == caption:
-                return [[cell["text"] for cell in row["cells"]] for row in element.props["rows"]]
+                return element
         raise AssertionError(f"no table {caption!r}")
+
+    def cells(self, caption: str) -> list[list[str]]:
+        """The texts of the table of that name, row by row."""
+        rows = self.grid(caption).props["rows"]
+        return [[cell["text"] for cell in row["cells"]] for row in rows]
 
     def field(self, label: str) -> Any:
         """The input of that label."""

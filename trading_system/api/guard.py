@@ -75,8 +75,8 @@ class Guard:
     could lock the operator out of ``/kill`` by guessing, and a token of 256 random bits cannot be
     guessed at any rate.
 
-    Reads have a budget of 100 per second (bursts of 200), so that they cannot starve trading;
-    commands are exempt. At most 32 requests run at once; the commands that make trading safer, and
+    Reads have a budget of 100 per second (bursts of 200) for each of the two tokens, so that they
+    cannot starve trading, nor whoever may only read the operator; commands are exempt. At most 32 requests run at once; the commands that make trading safer, and
     ``/status``, are exempt.
 
     Parameters
@@ -92,7 +92,9 @@ class Guard:
         self._tokens = tokens
         self._wrong = SlidingWindow(WRONG_TOKENS, window_s=WRONG_TOKENS_S, clock=clock)
         self._warned = SlidingWindow(1, window_s=60.0, clock=clock)
-        self._reads = TokenBucket(READ_BURST, per_second=READS_PER_SECOND, clock=clock)
+        self._reads = {
+            role: TokenBucket(READ_BURST, per_second=READS_PER_SECOND, clock=clock) for role in Role
+        }
         self._running = 0
         self._wrong_count = 0
 
@@ -120,7 +122,7 @@ class Guard:
         refusal = _foreign(scope, headers) or self._unknown(scope, headers)
         if refusal is None and scope["path"] != STREAM_PATH:
             return Refusal(404, "Not Found")
-        return refusal or self._over_budget()
+        return refusal or self._over_budget(scope)
 
     async def _request(self, scope: Message, receive: Receive, send: Send) -> None:
         headers = _Headers(scope)
@@ -130,7 +132,7 @@ class Guard:
             or _method_refusal(scope)
             or self._unknown(scope, headers)
             or _role_refusal(scope, is_command=is_command)
-            or (None if is_command else self._over_budget())
+            or (None if is_command else self._over_budget(scope))
             or (_body_refusal(headers) if is_command else None)
         )
         if refusal is not None:
@@ -175,8 +177,8 @@ class Guard:
             return Refusal(401, "wrong token")
         return Refusal(429, "too many wrong tokens", retry_after_s=max(1, wait_s))
 
-    def _over_budget(self) -> Refusal | None:
-        if self._reads.try_acquire():
+    def _over_budget(self, scope: Message) -> Refusal | None:
+        if self._reads[scope[ROLE_KEY]].try_acquire():
             return None
         return Refusal(429, f"more than {READS_PER_SECOND} reads per second", retry_after_s=1)
 

@@ -128,7 +128,8 @@ def _abort_later(loop: asyncio.AbstractEventLoop, transport: Transport) -> None:
 def _cut(transport: Transport) -> None:
     # With a reset: otherwise the kernel goes on to offer what is unsent to the peer.
     raw = transport.get_extra_info("socket")
-    with contextlib.suppress(OSError):  # it is closed, as it should be
+    # It may be closed by now, as it should be; uvloop then says so with a ValueError.
+    with contextlib.suppress(OSError, ValueError):
         if raw is not None:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     transport.abort()

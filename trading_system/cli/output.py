@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
@@ -10,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from trading_system.domain.errors import TradingSystemError
 from trading_system.monitoring.redaction import REDACTOR
@@ -29,9 +31,17 @@ class ExitCode(IntEnum):
     FAILED = 4
 
 
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with its control characters spelt out, so that it cannot steer a terminal."""
+    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
 def fail(message: str) -> None:
     """Write one error line without secrets to standard error."""
-    line = REDACTOR(" ".join(message.split()))
+    line = printable(REDACTOR(" ".join(message.split())))
     sys.stderr.write(f"error: {line}\n")
     sys.stderr.flush()
 
@@ -55,5 +65,6 @@ def emit_table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, .
         # Folded, not cut: an id or a command that ends in dots is of no use.
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        # As texts: what agents and venues say is no markup.
+        table.add_row(*(Text(printable(cell)) for cell in row))
     Console(file=sys.stdout, soft_wrap=False).print(table)

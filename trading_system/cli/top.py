@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from trading_system.cli.output import NotRunningError
+from trading_system.cli.output import NotRunningError, printable
 from trading_system.domain.errors import TradingSystemError
 
 Ask = Callable[[str], Mapping[str, Any]]
@@ -96,7 +96,7 @@ def _headline(status: Mapping[str, Any]) -> Text:
     text.append(state, style=_LEVEL_STYLES.get(state, "bold"))
     behaviour = status.get("behaviour")
     if behaviour is not None and behaviour["level"] != "normal":
-        text.append(f"  {behaviour['level']}: {behaviour['reason']}", style="yellow")
+        text.append(f"  {behaviour['level']}: {printable(behaviour['reason'])}", style="yellow")
     text.append(f"  up {_duration(status['uptime_s'])}", style="dim")
     market = (status["edge"] or {}).get("market")
     if market:
@@ -116,7 +116,7 @@ def _health(status: Mapping[str, Any]) -> Text:
     text = Text("health ")
     text.append(f"{score:.1f}", style=f"bold {style}")
     for reason in status["health"]["reasons"][:_SHOWN_REASONS]:
-        text.append(f"\n  {reason}", style="dim")
+        text.append(f"\n  {printable(reason)}", style="dim")
     return text
 
 
@@ -185,9 +185,9 @@ def _alerts(rows: list[Mapping[str, Any]]) -> RenderableType:
         return Text("no alert", style="dim")
     text = Text()
     for row in firing[:_SHOWN_ALERTS]:
-        name = f"{row['rule']} {row['subject']}".strip()
+        name = printable(f"{row['rule']} {row['subject']}".strip())
         text.append(f"{row['severity']} {name}: ", style=_SEVERITY_STYLES.get(row["severity"], ""))
-        text.append(f"{row['message']} → {row['remedy']}\n")
+        text.append(printable(f"{row['message']} → {row['remedy']}") + "\n")
     if len(firing) > _SHOWN_ALERTS:
         text.append(f"and {len(firing) - _SHOWN_ALERTS} more\n", style="dim")
     text.rstrip()

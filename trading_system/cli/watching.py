@@ -50,7 +50,7 @@ def alerts(
     if note and acknowledge is None:
         raise ConfigurationError("--note needs --acknowledge ID")
     if acknowledge is not None:
-        if not acknowledge.isalnum():
+        if not (acknowledge.isascii() and acknowledge.isalnum()):
             raise ConfigurationError(f"--acknowledge needs an id of the list, was {acknowledge!r}")
         ask("POST", f"/alerts/{acknowledge}/acknowledge", {"note": note})
     answer = ask("GET", "/alerts")

@@ -239,7 +239,7 @@ def _last_price(colours: Palette) -> Options:
             "distance": 2,
             "color": colours.panel,
             "backgroundColor": colours.accent,
-            "padding": [2, 4],
+            "padding": [5, 6],
             "fontSize": 11,
         },
         "data": [],

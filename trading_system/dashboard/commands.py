@@ -15,6 +15,7 @@ from trading_system.dashboard.link import ApiError
 from trading_system.dashboard.theme import Kind, Text
 
 KILL_WORD: Final = "KILL"
+RESUME: Final = "Resume"
 _MAX_REASON: Final = 160
 
 
@@ -42,7 +43,7 @@ COMMANDS: Final = (
     Command("/reduce-only", "Reduce only", "Positions may only shrink until trading is resumed."),
     Command(
         "/resume",
-        "Resume",
+        RESUME,
         "Lifts pause, reduce-only and kill. A loss limit that tripped stays unless reset.",
     ),
 )
@@ -204,40 +205,51 @@ class Commands:
         except (ApiError, NeedsControlError) as e:
             self._answer.show(f"{label} failed: {e}", kind="bad")
             return
-        words, kind = outcome(label, answer)
+        words, kind = outcome(label, answer, wants_flat=bool(content.get("flatten")))
         self._answer.show(words, kind=kind)
 
 
-def outcome(label: str, answer: dict[str, Any]) -> tuple[str, Kind]:
-    """Return what came of a command in words, and how good that is."""
+def outcome(label: str, answer: dict[str, Any], *, wants_flat: bool = False) -> tuple[str, Kind]:
+    """Return what came of a command in words, and how good that is.
+
+    ``wants_flat`` says that positions were to be closed: then one that stays open is a failure,
+    else it is something to know.
+    """
     state = answer.get("trading_state") or answer.get("state")
     said = [f"trading is {state}" if state else "done"]
     if answer.get("paused"):
         said = ["no new trade begins"]
+    if answer.get("confirmed") and not answer.get("open_orders"):
+        said.append("no order is open")
     if answer.get("flattened"):
         said.append("positions are closed")
-    doubts = _doubts(answer)
-    holds = answer.get("holds")
-    reasons = list(holds.values()) if isinstance(holds, dict) else []
-    if reasons:
-        said.append("held by " + "; ".join(str(one) for one in reasons))
-    if doubts:
-        said.append("BUT " + "; ".join(doubts))
-    return f"{label}: {', '.join(said)}.", "bad" if doubts else "good"
+    held = [str(one) for one in (answer.get("holds") or {}).values()] if label == RESUME else []
+    if held:
+        said.append("still held by " + "; ".join(held))
+    failures = _failures(answer)
+    open_positions = _open_positions(answer)
+    words = ". ".join((", ".join(said), *failures, *open_positions))
+    if failures or (open_positions and wants_flat):
+        return f"{label}: {words}.", "bad"
+    return f"{label}: {words}.", "warn" if open_positions or held else "good"
 
 
-def _doubts(answer: dict[str, Any]) -> list[str]:
+def _failures(answer: dict[str, Any]) -> list[str]:
     # What a kill has not achieved.
-    doubts = []
+    found = []
     if answer.get("confirmed") is False:
-        doubts.append("the venue has not confirmed that no order is open")
+        found.append("The venue has not confirmed that no order is open")
     if answer.get("open_orders"):
-        doubts.append(f"{answer['open_orders']} orders are still open")
+        found.append(f"{answer['open_orders']} orders are still open")
+    return found
+
+
+def _open_positions(answer: dict[str, Any]) -> list[str]:
     position = answer.get("position")
-    if isinstance(position, dict) and position:
-        held = ", ".join(f"{symbol} {position[symbol]}" for symbol in position)
-        doubts.append(f"positions stay open: {held}")
-    return doubts
+    if not isinstance(position, dict) or not position:
+        return []
+    held = ", ".join(f"{symbol} {position[symbol]}" for symbol in position)
+    return [f"Positions stay open: {held}"]
 
 
 def _said(reason: object, label: str) -> str:

@@ -217,7 +217,7 @@ class _Problem:
             words = f"the trading system sends nothing new: {stale}"
         if words:
             age_s = store.age_s("status")
-            shown = "" if store.is_connected or age_s is None else " Figures below are old."
+            shown = "" if store.is_connected or age_s is None else " Figures on this page are old."
             self._text.show(words[0].upper() + words[1:] + "." + shown)
         self._outer.set_visibility(bool(words))
         return bool(words)

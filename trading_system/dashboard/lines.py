@@ -39,7 +39,8 @@ class LineChart:
     def show(self, points: Sequence[list[float]]) -> None:
         """Show ``points``, each UTC milliseconds and a value, oldest first."""
         self._points = thinned(points)
-        _ = self._chart.run_chart_method("setOption", {"series": [{"data": self._points}]})
+        partial = {"series": [{"data": self._points}], "yAxis": bounds(self._points)}
+        _ = self._chart.run_chart_method("setOption", partial)
 
     def _redraw(self) -> None:
         self._chart.options.clear()
@@ -52,7 +53,7 @@ class LineChart:
         return {
             "animation": False,
             "useUTC": True,
-            "grid": {"left": 8, "right": 12, "top": 12, "bottom": 4, "containLabel": True},
+            "grid": {"left": 8, "right": 26, "top": 12, "bottom": 4, "containLabel": True},
             "tooltip": {
                 "trigger": "axis",
                 "renderMode": "richText",
@@ -69,6 +70,7 @@ class LineChart:
             "yAxis": {
                 "type": "value",
                 "scale": True,
+                **bounds(self._points),
                 "axisLabel": label,
                 "splitNumber": 4,
                 "splitLine": {"lineStyle": {"color": colours.line}},
@@ -85,6 +87,17 @@ class LineChart:
                 }
             ],
         }
+
+
+def bounds(points: Sequence[list[float]]) -> dict[str, float | None]:
+    """Return the ends of the value axis: a line that is flat gets one unit of room on each side.
+
+    Without them an axis around one value is drawn from a third of it to one and a half.
+    """
+    values = [value for _, value in points]
+    if not values or max(values) > min(values):
+        return {"min": None, "max": None}
+    return {"min": values[0] - 1.0, "max": values[0] + 1.0}
 
 
 def thinned(points: Sequence[list[float]]) -> list[list[float]]:

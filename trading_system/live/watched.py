@@ -18,6 +18,9 @@ from trading_system.monitoring.health import Health, HealthEvidence
 SAMPLE_S: Final = 5.0
 """What one sample for the search for changes spans, seconds: samples must not overlap."""
 
+RECENT_PARENTS: Final = 20
+"""Newest parent orders that the alert about their success is judged by."""
+
 _LOOP_LAG_SAMPLES = 6  # the lag is measured over the newest half minute
 _UNPROTECTED_S = 12.0
 _NS_PER_S = 1_000_000_000
@@ -61,7 +64,12 @@ def alert_figures(
     degraded: tuple[tuple[str, str], ...],
     broken: tuple[tuple[str, str], ...] = (),
 ) -> AlertFigures:
-    """Return what alerts are judged by; ``broken`` are parts beside those of the health score."""
+    """Return what alerts are judged by; ``broken`` are parts beside those of the health score.
+
+    Success is that of the newest parents: over a whole run, hundreds that went well would hide for
+    hours that none does any more, and early failures would be told long after they were over.
+    """
+    newest = list(session.trader.results)[-RECENT_PARENTS:]
     return AlertFigures(
         health_score=health.score,
         broken_parts=(*health.broken, *broken),
@@ -71,8 +79,8 @@ def alert_figures(
         order_target_ms=targets.order_execution_time_ms,
         system_p95_ms=system_p95_ms,
         system_target_ms=targets.system_latency_ms,
-        success_rate_pct=evidence.success_rate_pct,
-        parents_ended=evidence.parents_ended,
+        success_rate_pct=_success_pct(newest),
+        parents_ended=len(newest),
         queue_size=evidence.queue_size,
         queue_capacity=evidence.queue_capacity,
         trading_state=evidence.trading_state,

@@ -22,9 +22,9 @@ NOT_APPLICABLE: Final = "not applicable: a market maker works no parent orders"
 class ComplianceEvidence:
     """Measured figures beside their targets; None means "not measured yet".
 
-    ``system_p95_ms`` is from the exchange's stamp of market data to the acknowledgement of the order
-    that follows: the sum of the stages' 95th percentiles, an upper bound. ``works_parents`` is False
-    for a strategy without parent orders.
+    ``system_p95_ms`` is from the exchange's stamp of market data to the acknowledgement of the
+    order that follows: the sum of the stages' 95th percentiles, an upper bound. ``works_parents``
+    is False for a strategy without parent orders.
     """
 
     signal_p95_ms: float | None

@@ -30,6 +30,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from statistics import median
 from typing import Any, Final
 
 import numpy as np
@@ -152,7 +153,7 @@ class ChangeDetector:
     def now(self) -> float | None:
         """Median of the newest ten samples, in the figure's unit; None before the first."""
         newest = list(self._recent)[-_SHOWN_SAMPLES:]
-        return self._shown(_median(newest)) if newest else None
+        return self._shown(median(newest)) if newest else None
 
     def observe(self, value: float, *, monotonic_ns: int, utc_ns: int) -> None:
         """Take one finite sample in."""
@@ -346,10 +347,6 @@ def _wandering(values: NDArray[np.float64]) -> float:
     correlation = float(gaps[1:] @ gaps[:-1]) / whole - 2.0 / math.sqrt(values.size)
     correlation = min(max(correlation, 0.0), _MOST_CORRELATED)
     return math.sqrt((1.0 + correlation) / (1.0 - correlation))
-
-
-def _median(samples: Sequence[float]) -> float:
-    return float(np.median(np.array(samples)))
 
 
 def _rounded(value: float | None) -> float | None:

@@ -49,13 +49,14 @@ class Transport:
 class Raw:
     """A socket whose options are kept; ``is_gone`` makes it a closed one."""
 
-    def __init__(self, *, is_gone: bool = False) -> None:
-        self.is_gone = is_gone
+    def __init__(self, *, is_gone: bool = False, gone: Exception | None = None) -> None:
+        self.is_gone = is_gone or gone is not None
+        self.gone = gone or OSError("closed")
         self.options: dict[int, Any] = {}
 
     def setsockopt(self, _level: int, option: int, value: Any) -> None:
         if self.is_gone:
-            raise OSError("closed")
+            raise self.gone
         self.options[option] = value
 
     def getsockname(self) -> tuple[str, int]:
@@ -185,7 +186,8 @@ async def test_a_stream_has_small_buffers_and_is_reset_in_the_end(rig: Rig) -> N
 
 
 async def test_a_socket_that_is_gone_already_is_no_error(rig: Rig) -> None:
-    for raw in (None, Raw(is_gone=True)):
+    uvloop_says = ValueError("negative file descriptor")
+    for raw in (None, Raw(is_gone=True), Raw(gone=uvloop_says)):
         transport = Transport(raw)
         wires._cut(transport)  # type: ignore[arg-type]  # a fake
         assert transport.is_aborted

@@ -76,6 +76,18 @@ async def test_the_newest_trades_are_a_table_newest_first():
     assert rows == [["22:13:21", "Buy", "100.5", "0.25"], ["22:13:20", "Sell", "100.0", "1.00"]]
 
 
+async def test_the_trades_have_the_units_of_the_symbol_and_lose_them_with_it():
+    async with opened(market.build, link=linked()) as desk:
+        await desk.tick()
+        columns = desk.grid("Newest trades of the market").props["columns"]
+    assert [(c["label"], c["unit"]) for c in columns] == [
+        ("Time", "UTC"),
+        ("Side", ""),
+        ("Price", "USDT"),
+        ("Size", "BTC"),
+    ]
+
+
 async def test_the_other_symbol_is_wanted_once_it_is_chosen_and_the_first_no_more():
     async with opened(market.build, link=linked()) as desk:
         await desk.tick()

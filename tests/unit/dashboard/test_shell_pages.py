@@ -222,7 +222,7 @@ async def test_risk_is_read_only_until_the_control_token_is_typed(bench):
         bench.press("Pause")
         await bench.user.should_see("Pause?")
         bench.press("Pause")
-        await bench.user.should_see("Pause: trading is HALTED, held by dashboard: pause.")
+        await bench.user.should_see("Pause: trading is HALTED.")
         assert bench.link.posts == [("/pause", {"reason": "dashboard: pause"}, "the-control-token")]
         bench.clock.advance(61)
         await bench.user.should_see("Control is locked again", retries=12)
@@ -380,14 +380,24 @@ def test_an_outcome_is_told_with_its_doubts():
     }
     words, kind = outcome("Kill switch", killed)
     assert words == (
-        "Kill switch: trading is HALTED, held by kill: x, BUT the venue has not confirmed that no "
-        "order is open; 2 orders are still open; positions stay open: BTCUSDT 0.015."
+        "Kill switch: trading is HALTED. The venue has not confirmed that no order is open. "
+        "2 orders are still open. Positions stay open: BTCUSDT 0.015."
     )
     assert kind == "bad"
     closed = {"trading_state": "HALTED", "confirmed": True, "flattened": True, "position": {}}
-    assert outcome("Kill", closed) == ("Kill: trading is HALTED, positions are closed.", "good")
+    assert outcome("Kill", closed) == (
+        "Kill: trading is HALTED, no order is open, positions are closed.",
+        "good",
+    )
+    left = {"trading_state": "HALTED", "confirmed": True, "position": {"ETHUSDT": "0.29"}}
+    words = "Kill: trading is HALTED, no order is open. Positions stay open: ETHUSDT 0.29."
+    assert outcome("Kill", left) == (words, "warn")
+    assert outcome("Kill", left, wants_flat=True) == (words, "bad")
     paused = {"trading_state": "ACTIVE", "paused": "x", "holds": {"pause": "paused: x"}}
-    assert outcome("Pause", paused) == ("Pause: no new trade begins, held by paused: x.", "good")
+    assert outcome("Pause", paused) == ("Pause: no new trade begins.", "good")
+    resumed = {"trading_state": "HALTED", "holds": {"limit": "daily loss"}}
+    words = "Resume: trading is HALTED, still held by daily loss."
+    assert outcome("Resume", resumed) == (words, "warn")
     assert outcome("Pause", {}) == ("Pause: done.", "good")
 
 

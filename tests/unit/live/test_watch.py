@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,6 +16,7 @@ from live_rig import live_settings
 from session_rig import SYMBOL, SessionRig, in_session
 
 from trading_system.domain.errors import ConfigurationError
+from trading_system.domain.parents import ParentResult
 from trading_system.live import control
 from trading_system.live.desk import TradingDesk
 from trading_system.live.evidence import snapshot_of
@@ -247,6 +249,36 @@ def test_a_position_is_unprotected_only_after_two_comparisons_without_a_stop() -
     assert unprotected.observe(["B", "A"]) == ("A", "B")
     assert unprotected.observe(["B"]) == ("B",)
     assert unprotected.observe(["A"]) == ()
+
+
+def test_a_success_rate_that_falls_after_a_long_good_run_alerts_and_clears(
+    tmp_path: Path,
+) -> None:
+    async def work(rig: SessionRig) -> None:
+        live(rig)
+        watch = Watch(rig.desk)
+        await rig.enter()
+        [good] = rig.session.trader.results
+        bad = replace(good, filled_quantity=Decimal(0))
+        assert (good.is_success, bad.is_success) == (True, False)
+        counts, results = rig.session.trader.counts, rig.session.trader.results
+
+        def end(result: ParentResult, times: int) -> set[str]:
+            counts.parents_ended += times
+            counts.parents_succeeded += times * result.is_success
+            results.extend([result] * times)
+            watch.look()
+            rows = watch.alerts.rows()["alerts"]
+            return {row["rule"] for row in rows if row["state"] == "firing"}
+
+        assert "success-rate-low" not in end(good, 500)
+        assert "success-rate-low" not in end(bad, 12)
+        assert "success-rate-low" in end(bad, 1)
+        end(good, 20)
+        await asyncio.sleep(2.0)
+        assert "success-rate-low" not in end(good, 1)
+
+    in_session(work, tmp_path)
 
 
 def test_a_sample_speaks_of_what_happened_since_the_one_before(tmp_path: Path) -> None:

@@ -64,6 +64,22 @@ def test_it_comes_back_one_level_after_the_other() -> None:
     assert run.policy.figures()["changes"] == 4
 
 
+def test_what_cannot_be_judged_may_only_shrink_and_comes_back_step_by_step() -> None:
+    run = Run()
+    run.feed([100.0])
+    assert run.policy.miss("health cannot be judged") is Level.REDUCE_ONLY
+    assert run.policy.reason == "health cannot be judged"
+    levels = run.feed([100.0] * 23)[1:]
+    assert levels == [Level.REDUCE_ONLY] * 10 + [Level.THROTTLE] * 11 + [Level.NORMAL] * 2
+
+
+def test_what_cannot_be_judged_stays_halted_and_its_recovery_begins_anew() -> None:
+    run = Run()
+    run.feed([10.0] + [100.0] * 8)
+    assert run.policy.miss("health cannot be judged") is Level.HALT
+    assert set(run.feed([100.0] * 10)) == {Level.HALT}
+
+
 def test_a_score_within_the_margin_never_comes_back() -> None:
     run = Run()
     run.feed([69.0])

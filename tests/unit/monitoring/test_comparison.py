@@ -70,13 +70,15 @@ def test_a_small_example_by_hand() -> None:
     reach = 2.7764451 * math.sqrt(2 / 3)
     assert result.interval == pytest.approx((3 - reach, 3 + reach), abs=1e-6)
     assert result.effect_size == pytest.approx(3 * (1 - 3 / 15))
-    assert result.detectable == pytest.approx((2.7764451 + 0.9409646) * math.sqrt(2 / 3), abs=1e-6)
+    assert (result.detectable, result.needed) == (None, 4)  # no three per arm tell anything
 
 
 def test_welch_example_with_unequal_spread_by_hand() -> None:
     # Variances 4/3 and 64/3 of four each: error**2 = 17/3, degrees (17/3)**2 / (1/27 + 256/27).
     result = compare([0, 0, 2, 2], [10, 10, 18, 18], rng=rng())
     freedom = (17 / 3) ** 2 / (1 / 27 + 256 / 27)
+    seen = student_quantile(0.975, freedom) + student_quantile(0.8, freedom)
+    assert result.detectable == pytest.approx(seen * math.sqrt(17 / 3), abs=1e-6)
     assert result.interval is not None
     low, high = result.interval
     reach = student_quantile(0.975, freedom) * math.sqrt(17 / 3)
@@ -169,6 +171,21 @@ def test_a_detectable_difference_is_told_in_four_of_five_experiments() -> None:
 
 def test_a_difference_far_below_the_spread_needs_more_than_can_be_counted() -> None:
     assert compare([1.0, 2.0], [1.0, 2.0], rng=rng(), worth=1e-9).needed is None
+
+
+@pytest.mark.parametrize(("a", "b"), [(2, 2), (3, 3), (2, 4), (4, 4), (2, 5), (3, 4), (2, 9)])
+def test_samples_too_few_to_tell_any_difference_have_no_visible_one(a: int, b: int) -> None:
+    # As far apart and as tight as can be: if this is not told, nothing of these sizes is.
+    result = compare([0.001 * n for n in range(a)], [1e6 + 0.001 * n for n in range(b)], rng=rng())
+    assert (result.detectable is not None) == result.is_told
+    assert result.needed == 4
+
+
+@pytest.mark.parametrize("count", range(2, 9))
+def test_pairs_too_few_to_tell_any_difference_have_no_visible_one(count: int) -> None:
+    result = compare_pairs([(0.0, 1e6 + 0.001 * n) for n in range(count)], rng=rng())
+    assert (result.detectable is not None) == result.is_told
+    assert result.needed == 6
 
 
 def test_the_needed_number_makes_the_difference_detectable() -> None:

@@ -88,6 +88,40 @@ def test_samples_that_wander_together_raise_few_changes(seed: int) -> None:
     assert changes <= 4
 
 
+@pytest.mark.parametrize("share", [0.6, 0.7, 0.8, 0.9])
+def test_a_steady_share_of_failures_is_no_change(share: float) -> None:
+    # A parent order succeeds or not: the samples are 0 and 100 and their median says little.
+    samples = 100.0 * (np.random.default_rng(4).random(5_000) < share)
+    detector, changes = ChangeDetector(WATCHED["success_rate"]), 0
+    for number, value in enumerate(samples.tolist()):
+        before = detector.state
+        detector.observe(value, monotonic_ns=number, utc_ns=number)
+        changes += detector.state is not before and detector.state in {State.WORSE, State.BETTER}
+    assert changes <= 3
+    assert detector.reference == pytest.approx(100.0 * share, abs=5.0)
+    assert detector.anomalies == 0
+
+
+@pytest.mark.parametrize(("share", "within"), [(0.7, 80), (0.9, 20), (0.99, 10)])
+def test_a_halved_success_rate_is_found(share: float, within: int) -> None:
+    rng = np.random.default_rng(11)
+    detector = fed((100.0 * (rng.random(500) < share)).tolist(), figure=WATCHED["success_rate"])
+    feed(detector, (100.0 * (rng.random(within) < share / 2)).tolist())
+    assert detector.state is State.WORSE
+
+
+def test_a_figure_of_two_levels_in_turn_is_steady() -> None:
+    # Most fills at one price, three in ten at another: the spread of the most of them is nothing.
+    rng, changes = np.random.default_rng(3), 0
+    detector = ChangeDetector(WATCHED["slippage_bps"])
+    for number in range(5_000):
+        level = 2.0 if rng.random() < 0.3 else -1.0
+        before = detector.state
+        detector.observe(level + 0.05 * float(rng.normal()), monotonic_ns=number, utc_ns=number)
+        changes += detector.state is not before and detector.state in {State.WORSE, State.BETTER}
+    assert changes <= 1
+
+
 def test_the_state_is_steady_again_after_the_figure_returned() -> None:
     rng = np.random.default_rng(5)
     detector = fed(rng.normal(size=300).tolist())
@@ -139,9 +173,9 @@ def test_a_new_level_is_a_change_and_not_hundreds_of_anomalies() -> None:
     assert 1 <= detector.anomalies <= 40
 
 
-@pytest.mark.parametrize("name", ["health", "success_rate"])
-def test_less_is_worse_where_more_is_better(name: str) -> None:
-    detector = fed([100.0] * 200 + [80.0] * 10, figure=WATCHED[name])
+@pytest.mark.parametrize(("name", "fallen"), [("health", 80.0), ("success_rate", 50.0)])
+def test_less_is_worse_where_more_is_better(name: str, fallen: float) -> None:
+    detector = fed([100.0] * 200 + [fallen] * 10, figure=WATCHED[name])
     assert detector.state is State.WORSE
 
 

@@ -132,7 +132,7 @@ def _alert(row: Mapping[str, Any]) -> Row:
             Cell(state, kind),
             Cell(severity, kind),
             Cell(message + (f" (note: {note})" if note else ""), "muted" if is_over else ""),
-            str(row.get("remedy") or ""),
+            "" if is_over else str(row.get("remedy") or ""),
             since,
             plain(row.get("times"), 0),
             Cell("Acknowledge", is_action=True) if state == "firing" else "",

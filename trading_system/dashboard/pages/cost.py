@@ -223,8 +223,10 @@ class _Outputs:
         self.outer = ui.element("div").classes("stack")
         with self.outer:
             self._headline()
-            with ui.element("div").classes("cols cols-even"):
+            self._drawn = ui.element("div").classes("cols cols-even")
+            with self._drawn:
                 self._charts(is_dark=is_dark)
+            self._drawn.set_visibility(False)  # until there is something to draw
 
     def _headline(self) -> None:
         with ui.element("div").classes("strip strip-5"):
@@ -279,6 +281,7 @@ class _Outputs:
         self._warnings.show(rows, empty="nothing to warn of")
         self._latency.show(latency_rows(answer))
         self._show_schedule(answer)
+        self._drawn.set_visibility(True)
         self.outer.classes(remove="doubtful-part")
 
     def _show_schedule(self, answer: Mapping[str, Any]) -> None:

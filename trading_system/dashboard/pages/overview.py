@@ -338,8 +338,8 @@ class _Agents:
             (
                 Column("Agent"),
                 Column("Weight", "%", "end"),
-                Column("Brier", align="end"),
-                Column("Calls", align="end"),
+                Column("Brier", align="end", is_minor=True),
+                Column("Calls", align="end", is_minor=True),
                 Column("Note", is_wide=True),
             ),
             empty="no agent is on the panel",

@@ -27,7 +27,7 @@ class AlertFigures:
     signal_p95_ms, order_p95_ms, system_p95_ms : float or None
         Measured 95th percentiles, milliseconds; the targets beside them likewise.
     success_rate_pct : float or None
-        Parents completed inside their limits over parents ended, percent.
+        Parents completed inside their limits over parents ended, of the newest, percent.
     parents_ended : int
         How many that rate is made of.
     queue_size, queue_capacity : int or None

@@ -274,8 +274,8 @@ def _work(figures: AlertFigures, settings: AlertSettings) -> Iterator[Condition]
     if rate is not None and figures.parents_ended >= MIN_PARENTS and rate < least:
         yield _condition(
             "success-rate-low",
-            f"{rate:.0f} % of {figures.parents_ended} parent orders ended inside their limits,"
-            f" below {least:g} %",
+            f"{rate:.0f} % of the newest {figures.parents_ended} parent orders ended inside their"
+            f" limits, below {least:g} %",
             value=rate,
             threshold=least,
         )
