@@ -690,6 +690,17 @@ def test_a_flood_of_reads_is_refused_and_a_kill_is_not(running):
     running.control.calls.clear()
 
 
+def test_whoever_may_only_read_cannot_keep_the_operator_from_reading(target):
+    header = f"Authorization: Bearer {target.read_token}"
+    with target.connect() as link:
+        head = target.head("GET", "/whoami", header, token=False)
+        link.sendall(head * 400)
+        link.sendall(target.head("GET", "/whoami", header, "Connection: close", token=False))
+        answers = read_all(link)
+    assert b" 429 " in answers
+    assert target.get("/status")[0] == 200
+
+
 def test_the_announced_files_are_private(running):
     folder = Path(running._folder)
     for name in ("api.json", "read.token"):

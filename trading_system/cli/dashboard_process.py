@@ -22,6 +22,7 @@ from trading_system.runtime.child import ChildError, ChildSpec, launch
 _LOG = structlog.get_logger(__name__)
 _READY_S: Final = 20.0
 _STOP_S: Final = 5.0
+_STABLE_S: Final = 60.0
 _ATTEMPTS: Final = 6
 _BACKOFF: Final = Backoff(first_s=0.5, max_s=10.0, attempts=_ATTEMPTS)
 _COMMAND: Final = (sys.executable, "-m", "trading_system.dashboard")
@@ -62,6 +63,7 @@ async def keep_dashboard(
     on_login: Shown,
     command: tuple[str, ...] = _COMMAND,
     backoff: Backoff = _BACKOFF,
+    stable_s: float = _STABLE_S,
 ) -> None:
     """Run the dashboard until cancelled; return when it had to be given up.
 
@@ -71,6 +73,8 @@ async def keep_dashboard(
         Variables added to this process's own.
     on_login : Callable[[str], None]
         Told the login link whenever a process got ready.
+    stable_s : float
+        A process that lived this long, seconds, lets the back-off begin anew.
     """
     spec = ChildSpec(
         name="dashboard",
@@ -80,12 +84,17 @@ async def keep_dashboard(
         stop_deadline_s=_STOP_S,
         on_line=_on_line,
     )
-    for delay_s in backoff.delays(random.Random(0)):
+    loop = asyncio.get_running_loop()
+    delays = backoff.delays(random.Random(0))
+    while (delay_s := next(delays, None)) is not None:
         try:
             async with launch(spec) as child:
                 on_login(str(child.ready["login"]))
+                began_s = loop.time()
                 exit_code = await child.wait()
             _LOG.warning("the dashboard ended and is started again", exit_code=exit_code)
+            if loop.time() - began_s >= stable_s:
+                delays = backoff.delays(random.Random(0))
         except ChildError as e:
             _LOG.warning("the dashboard did not start", error=str(e))
         await asyncio.sleep(delay_s)

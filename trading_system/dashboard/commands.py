@@ -223,9 +223,10 @@ def outcome(label: str, answer: dict[str, Any], *, wants_flat: bool = False) -> 
         said.append("no order is open")
     if answer.get("flattened"):
         said.append("positions are closed")
-    held = [str(one) for one in (answer.get("holds") or {}).values()] if label == RESUME else []
+    holds = answer.get("holds")
+    held = list(holds.values()) if label == RESUME and isinstance(holds, dict) else []
     if held:
-        said.append("still held by " + "; ".join(held))
+        said.append("still held by " + "; ".join(str(one) for one in held))
     failures = _failures(answer)
     open_positions = _open_positions(answer)
     words = ". ".join((", ".join(said), *failures, *open_positions))

@@ -62,12 +62,22 @@ def report_rows(status: dict[str, Any]) -> list[tuple[str, str]]:
         ("position", _position(status)),
         ("open orders", _open_orders(status)),
         ("protective stops", figure(status["protective_stops"], "resting at the venue")),
+        *_watched(status),
         ("frames", figure(status["frames_per_second"], "per second, 10 s mean")),
         ("health", f"{status['health']['score']}/100"),
     ]
     rows += [("", f"- {reason}") for reason in status["health"]["reasons"]]
     rows.append(("compliance", status["compliance_state"]))
     return rows
+
+
+def _watched(status: dict[str, Any]) -> list[tuple[str, str]]:
+    behaviour, alerts = status["behaviour"], status["alerts"]
+    if behaviour is None:
+        return []
+    why = f" ({behaviour['reason']})" if behaviour["reason"] else ""
+    firing = f"{alerts['firing']} firing, {alerts['unacknowledged']} of them unacknowledged"
+    return [("behaviour", f"{behaviour['level']}{why}"), ("alerts", firing)]
 
 
 def report_document(status: dict[str, Any]) -> dict[str, Any]:
@@ -110,7 +120,7 @@ def compliance_table(targets: list[dict[str, Any]]) -> list[tuple[str, str, str,
     return [
         (
             str(row["name"]),
-            figure(row["measured"], ""),
+            figure(row["measured"], row["unit"].partition(" ")[0].rstrip(",")),
             f"{row['target']:g} {row['unit']}",
             _met(row),
         )
@@ -159,7 +169,7 @@ def _slippage(status: dict[str, Any]) -> str:
 def _result(status: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("fees", figure(status["fees_bps"], "bps of traded value")),
-        ("profit and loss", figure(status["pnl_quote"], "USDT")),
+        ("profit and loss", _amount(status["pnl_quote"])),
     ]
 
 
@@ -256,6 +266,10 @@ def _money(amount: str | float) -> str:
     return _plain(f"{float(amount):,.2f}")
 
 
+def _amount(amount: str | None) -> str:
+    return "not measured" if amount is None else f"{_money(amount)} USDT"
+
+
 def _signed(amount: str | float) -> str:
     text = _money(amount)
     return text if text.startswith("-") or text == "0.00" else f"+{text}"
@@ -278,14 +292,18 @@ def _market(edge: dict[str, Any]) -> str:
     market = edge["market"]
     if market is None:
         return f"not the embedded venue's; {edge['cost_rule']}"
-    shown = ", ".join(f"{key} {value}" for key, value in market.items())
+    shown = ", ".join(f"{key} {_listed(value)}" for key, value in market.items())
     return f"{shown}; {edge['cost_rule']} (min edge {edge['min_edge_bps']:g} bps)"
+
+
+def _listed(value: object) -> str:
+    return " and ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _equity(status: dict[str, Any]) -> str:
     drawdown = figure(status["drawdown_pct"], "% below its peak")
     today = figure(status["daily_pnl_pct"], "% since midnight UTC")
-    return f"{figure(status['equity'], 'USDT')}; {drawdown}; {today}"
+    return f"{_amount(status['equity'])}; {drawdown}; {today}"
 
 
 def _holds(holds: dict[str, Any]) -> str:

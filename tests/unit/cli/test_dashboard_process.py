@@ -45,6 +45,23 @@ async def test_a_dashboard_that_dies_is_started_again_and_in_the_end_given_up() 
     assert logins == ["http://127.0.0.1:1/login?code=x"] * 3
 
 
+async def test_a_dashboard_that_lived_long_enough_is_never_given_up() -> None:
+    logins: list[str] = []
+    enough = asyncio.Event()
+
+    def count(link: str) -> None:
+        logins.append(link)
+        if len(logins) > 2 * QUICK.attempts:
+            enough.set()
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        keeper = group.create_task(
+            keep_dashboard({}, on_login=count, command=DIES, backoff=QUICK, stable_s=0.0)
+        )
+        await enough.wait()
+        keeper.cancel()
+
+
 async def test_a_dashboard_that_cannot_start_is_given_up_without_an_error() -> None:
     logins: list[str] = []
     command = (sys.executable, "-c", "raise SystemExit(2)")

@@ -13,7 +13,7 @@ from trading_system.dashboard.commands import outcome
 from trading_system.dashboard.context import NeedsControlError, PageContext
 from trading_system.dashboard.grid import Grid
 from trading_system.dashboard.layout import edge_words, frame, health_kind
-from trading_system.dashboard.lines import MAX_DRAWN, thinned
+from trading_system.dashboard.lines import MAX_DRAWN, bounds, thinned
 from trading_system.dashboard.link import ApiError
 from trading_system.dashboard.pages import alerts, overview, risk
 from trading_system.dashboard.pages.alerts import delivery_words
@@ -414,6 +414,11 @@ def test_delivery_is_told_with_its_last_error():
     assert delivery_words(None) == ""
     told = delivery_words({"sinks": ["mailto"], "sent": 3, "failed": 1, "last_error": "refused"})
     assert told == "Told by mailto: 3 sent, 1 failed, 0 dropped; last error: refused"
+
+
+def test_a_flat_curve_gets_room_on_both_sides():
+    assert bounds([]) == bounds([[1.0, 5.0], [2.0, 6.0]]) == {"min": None, "max": None}
+    assert bounds([[1.0, 100_000.0], [2.0, 100_000.0]]) == {"min": 99_999.0, "max": 100_001.0}
 
 
 def test_long_curves_are_thinned_and_keep_their_newest_point():

@@ -70,7 +70,13 @@ STATUS: dict[str, Any] = {
         },
     ],
     "protective_stops": 1,
-    "edge": {"market": {"edge_bps": 25.0}, "cost_rule": "after costs", "min_edge_bps": 0.0},
+    "behaviour": {"level": "throttle", "reason": "health 63 below 70"},
+    "alerts": {"firing": 2, "unacknowledged": 1},
+    "edge": {
+        "market": {"edge_bps": 25.0, "symbols": ["BTCUSDT", "ETHUSDT"]},
+        "cost_rule": "after costs",
+        "min_edge_bps": 0.0,
+    },
     "position": {
         "local": {"BTCUSDT": "0.1"},
         "venue": {"BTCUSDT": "0.1"},
@@ -104,7 +110,9 @@ def test_everything_that_the_design_lists_is_printed() -> None:
         "position",
         "open orders",
     } <= set(rows)
-    assert "edge_bps 25.0" in rows["market"]
+    assert "edge_bps 25.0, symbols BTCUSDT and ETHUSDT" in rows["market"]
+    assert rows["behaviour"] == "throttle (health 63 below 70)"
+    assert rows["alerts"] == "2 firing, 1 of them unacknowledged"
     assert "6 sent, 5 filled, 1 cancelled, 0 rejected, 2 denied" in rows["orders"]
 
 
@@ -112,7 +120,7 @@ def test_holds_equity_and_lost_points_say_why() -> None:
     rows = dict(report_rows({**STATUS, "state": "RUNNING", "stop_reason": None}))
     assert rows["state"] == "RUNNING"
     assert rows["trading state"] == "REDUCING (loss-limit: daily loss 2.1 %)"
-    assert rows["equity"] == "100012.5 USDT; 0.01 % below its peak; 0.02 % since midnight UTC"
+    assert rows["equity"] == "100,012.50 USDT; 0.01 % below its peak; 0.02 % since midnight UTC"
     assert ("", "- clock: not measured yet (-2.0)") in report_rows(STATUS)
 
 
@@ -128,6 +136,11 @@ def test_agents_show_their_weights_and_why_they_stayed_out() -> None:
         ("order_flow", "flow", "0.600", "0.2000", "5"),
         ("llm", "words", "not measured (late)", "not measured", "0"),
     ]
+
+
+def test_before_the_first_session_nothing_is_said_of_alerts() -> None:
+    rows = dict(report_rows({**STATUS, "behaviour": None, "alerts": None}))
+    assert not {"behaviour", "alerts"} & set(rows)
 
 
 def test_a_target_that_is_not_judged_says_so() -> None:
