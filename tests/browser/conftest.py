@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,8 +60,10 @@ def bare(tmp_path: Path) -> Iterator[System]:
 
 @pytest.fixture
 def disposable(tmp_path: Path) -> Iterator[System]:
-    """A system with its own dashboard; it may be killed."""
+    """A system with its own dashboard, on a port that stays; it may be killed."""
     system = System(tmp_path, strategy="signals")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        system.dashboard_port = free.getsockname()[1]
     try:
         system.start()
         yield system

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from browser_rig import System, Watched, opened, until
+from browser_rig import System, Watched, opened, until, violations
 from playwright.sync_api import Browser, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
@@ -73,6 +73,7 @@ def test_pause_and_kill_are_confirmed_shown_and_lifted(risk: Watched, signals: S
     assert kill.is_disabled()
     dialog.get_by_label("Type KILL to confirm").fill("kill")
     assert kill.is_disabled()
+    assert violations(risk, within=".dialog") == []
     page.keyboard.press("Escape")
     dialog.wait_for(state="hidden")
     assert signals.ask("/status")["trading_state"] == "ACTIVE"
@@ -112,6 +113,23 @@ def test_closing_positions_with_the_kill_is_told_as_it_went(risk: Watched, signa
     assert "positions are closed" in answer.inner_text()
     held = signals.ask("/status")["position"]["own"]
     assert not any(float(quantity) for quantity in held.values())
+
+
+def test_what_others_wrote_is_text_and_never_markup(browser: Browser, signals: System) -> None:
+    hostile = "<img src=x onerror=alert(1)><script>alert(2)</script>{{ 7*7 }}"
+    signals.ask("/pause", {"reason": hostile})
+    try:
+        with opened(browser, signals) as watched:
+            asked: list[str] = []
+            watched.page.on("dialog", lambda dialog: asked.append(dialog.message))
+            for path in ("/risk", "/alerts"):
+                watched.open(path)
+                content = watched.page.locator(".content")
+                until(lambda content=content: hostile in content.inner_text(), what=path)
+                assert content.locator("img, script").count() == 0
+            assert asked == []
+    finally:
+        signals.ask("/resume", {"reset_limits": True})
 
 
 def test_acknowledging_without_control_names_the_remedy(browser: Browser, signals: System) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from browser_rig import System, opened, until
+from browser_rig import System, log_in, opened, until, violations
 from playwright.sync_api import Browser
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(150)]
@@ -36,7 +37,8 @@ def attached(bare: System) -> Iterator[System]:
 
 def lost(text: str) -> bool:
     """Whether a message of the browser only says that the server is gone."""
-    return "ERR_CONNECTION_REFUSED" in text or "WebSocket connection" in text
+    words = ("ERR_CONNECTION_REFUSED", "WebSocket connection", "401")
+    return any(word in text for word in words)
 
 
 def test_a_dead_system_is_told_on_every_page_and_its_successor_found(
@@ -58,6 +60,7 @@ def test_a_dead_system_is_told_on_every_page_and_its_successor_found(
             filters = watched.page.locator(".content").evaluate("c => getComputedStyle(c).filter")
             assert filters == "saturate(0)", path
             assert watched.page.locator(".top [data-kind=good]").count() == 0, path
+            assert violations(watched) == [], path
             watched.shot(f"disconnected-{path.strip('/') or 'overview'}")
         watched.page.goto(watched.base + "/risk")
         updated = watched.fact("Updated")
@@ -69,13 +72,28 @@ def test_a_dead_system_is_told_on_every_page_and_its_successor_found(
         until(lambda: re.search(r"\d", watched.figure("Equity")))
 
 
+def test_a_dashboard_that_was_started_again_asks_for_a_login(
+    browser: Browser, disposable: System
+) -> None:
+    with opened(browser, disposable) as watched:
+        watched.open("/market")
+        watched.forgiven = lost
+        dashboard = json.loads((disposable.data_dir / "dashboard.json").read_text())
+        os.kill(dashboard["pid"], signal.SIGKILL)
+        watched.page.wait_for_url("**/login")
+        assert "trading-system dashboard" in watched.page.locator("body").inner_text()
+        assert log_in(disposable, watched.page) == watched.base
+        watched.open("/market")
+        assert disposable.ask("/status")["state"] == "RUNNING"
+
+
 def test_a_dashboard_that_ends_with_its_system_is_missed_by_the_page(
     browser: Browser, disposable: System
 ) -> None:
     with opened(browser, disposable) as watched:
         watched.open("/")
         watched.forgiven = lost
-        os.kill(disposable.pid, signal.SIGKILL)
+        disposable.kill()
         notice = watched.page.get_by_text("no longer answers")
         until(notice.is_visible, what="a notice by the page itself")
         until(lambda: watched.page.locator("body.is-lost .content").count(), what="dimmed")

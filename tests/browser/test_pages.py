@@ -8,8 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from browser_rig import DESK, PHONE, System, Watched, opened, until
+from browser_rig import DESK, PHONE, System, Watched, opened, until, violations
 from playwright.sync_api import Browser
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
@@ -146,17 +145,6 @@ def settled(watched: Watched, path: str) -> None:
         until(lambda: re.search(r"\d", watched.page.locator(".ladder").inner_text()))
 
 
-def violations(watched: Watched) -> list[str]:
-    """Return axe's serious and critical findings."""
-    found: dict[str, Any] = Axe().run(watched.page).response
-    return [
-        f"{one['id']}: {node['html'][:160]} {node.get('failureSummary', '')[:300]}"
-        for one in found["violations"]
-        if one["impact"] in {"serious", "critical"}
-        for node in one["nodes"]
-    ]
-
-
 def test_the_keyboard_reaches_everything_and_shows_where_it_is(page: Watched, path: str) -> None:
     settled(page, path)
     page.page.evaluate("document.activeElement && document.activeElement.blur()")
@@ -218,6 +206,8 @@ def test_costs_are_those_of_the_running_venue_at_both_exchanges(
         paid = float(watched.figure("Mean fill price").replace(",", ""))
         ask = signals.ask("/market/BTCUSDT")["ask"]
         assert paid == pytest.approx(ask, rel=0.01)
+        watched.page.get_by_role("checkbox", name="Measure volatility").click()
+        assert watched.page.get_by_label("Volatility, bps per root second").is_visible()
         watched.page.get_by_label("Exchange").first.click()
         watched.page.get_by_role("option", name="OKX").click()
         until(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
 CHROMIUM = "/usr/bin/chromium"
@@ -53,6 +54,7 @@ class System:
         self._strategy = strategy
         self._has_dashboard = has_dashboard
         self._process: subprocess.Popen[bytes] | None = None
+        self.dashboard_port = 0
 
     @property
     def environ(self) -> dict[str, str]:
@@ -60,7 +62,7 @@ class System:
             **os.environ,
             "TRADING_DATA_DIR": str(self.data_dir),
             "TRADING_API__PORT": "0",
-            "TRADING_DASHBOARD__PORT": "0",
+            "TRADING_DASHBOARD__PORT": str(self.dashboard_port),
         }
 
     @property
@@ -220,3 +222,14 @@ def opened(
         assert watched.wrong == []
     finally:
         context.close()
+
+
+def violations(watched: Watched, within: str | None = None) -> list[str]:
+    """Return axe's serious and critical findings, of the whole page or ``within`` a selector."""
+    found: dict[str, Any] = Axe().run(watched.page, context=within).response
+    return [
+        f"{one['id']}: {node['html'][:160]} {node.get('failureSummary', '')[:300]}"
+        for one in found["violations"]
+        if one["impact"] in {"serious", "critical"}
+        for node in one["nodes"]
+    ]

@@ -419,10 +419,10 @@ def test_no_file_of_the_system_holds_a_canary(scene):
     )
 
 
-def test_the_dashboard_is_given_no_api_key(scene):
-    found = scene.canaries.found_in(scene.dashboard_environ)
-    assert "key" not in found
-    assert "secret" not in found
+def test_the_dashboard_is_given_no_secret(scene):
+    assert scene.canaries.found_in(scene.dashboard_environ) == []
+    for name in ("BYBIT__API_KEY", "BYBIT__API_SECRET", "ALERTS__URLS", "ALERTS__HEARTBEAT_URL"):
+        assert f"TRADING_{name}=\0".encode() in scene.dashboard_environ
 
 
 def test_misuse_names_the_setting_and_never_its_value(scene):

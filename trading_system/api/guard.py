@@ -76,8 +76,8 @@ class Guard:
     guessed at any rate.
 
     Reads have a budget of 100 per second (bursts of 200) for each of the two tokens, so that they
-    cannot starve trading, nor whoever may only read the operator; commands are exempt. At most 32 requests run at once; the commands that make trading safer, and
-    ``/status``, are exempt.
+    cannot starve trading, and a reader not the operator; commands are exempt. At most 32 requests
+    run at once; the commands that make trading safer, and ``/status``, are exempt.
 
     Parameters
     ----------

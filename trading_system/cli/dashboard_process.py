@@ -26,7 +26,12 @@ _STABLE_S: Final = 60.0
 _ATTEMPTS: Final = 6
 _BACKOFF: Final = Backoff(first_s=0.5, max_s=10.0, attempts=_ATTEMPTS)
 _COMMAND: Final = (sys.executable, "-m", "trading_system.dashboard")
-_NO_KEYS: Final = {"TRADING_BYBIT__API_KEY": "", "TRADING_BYBIT__API_SECRET": ""}
+_NO_SECRETS: Final = {
+    "TRADING_BYBIT__API_KEY": "",
+    "TRADING_BYBIT__API_SECRET": "",
+    "TRADING_ALERTS__URLS": "",
+    "TRADING_ALERTS__HEARTBEAT_URL": "",
+}
 
 Shown = Callable[[str], None]
 """Told the one-time login link of each process that got ready."""
@@ -35,11 +40,12 @@ Shown = Callable[[str], None]
 def dashboard_environ(settings: Settings, venue: Mapping[str, Any] | None) -> dict[str, str]:
     """Return the variables of the dashboard's process.
 
-    It gets no API key. Where an embedded venue runs (``venue`` is its ready line), the cost
-    simulator of the page reads that venue's books instead of starting one of its own.
+    It gets no API key and no address of alerts. Where an embedded venue runs (``venue`` is its
+    ready line), the cost simulator of the page reads that venue's books instead of starting one of
+    its own.
     """
     environ = {
-        **_NO_KEYS,
+        **_NO_SECRETS,
         "TRADING_DATA_DIR": str(settings.data_dir.absolute()),
         "TRADING_ENVIRONMENT": settings.environment,
         "TRADING_SYMBOLS": ",".join(settings.symbols),

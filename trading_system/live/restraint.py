@@ -1,9 +1,10 @@
 """Puts the level that the health score leads to into force on a session, and takes it back.
 
 - ``THROTTLE``: orders that may open a position get half of the gate's order rate (rounded down, at
-  least one per second); orders that only shrink one get all of it. A trade of the signal strategy
-  begins at the earliest two decision intervals after the last one of the same symbol. A market
-  maker's quotes pass the same gate and thus the same half.
+  least one per second); orders that only shrink one get all of it. Trades of the signal strategy
+  begin at half their pace: after the last one of the same symbol passes twice the time that usually
+  lies between two, two decision intervals at least and two minutes at most. New quotes of a market
+  maker pass the same gate and thus the same half; moving a quote is no new order.
 - ``REDUCE_ONLY``: the same, and the hold ``health`` lets only orders through that shrink a
   position; a market maker pulls its quotes.
 - ``HALT``: the hold ``health`` lets no order through. Cancels and protective stops always pass.
@@ -28,7 +29,9 @@ HEALTH: Final = "health"
 
 _LOG = structlog.get_logger(__name__)
 _SHARE = 0.5
-_INTERVALS = 2.0
+_SLOWER = 2
+_LONGEST_GAP_S = 60.0
+_NEWEST_SHARE = 0.25
 _NS_PER_S = 1_000_000_000
 _STATES = {Level.REDUCE_ONLY: TradingState.REDUCING, Level.HALT: TradingState.HALTED}
 
@@ -49,8 +52,10 @@ class Restraint:
     def __init__(self, engine: ExecutionEngine, *, rules: StrategySettings, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
-        self._spacing_ns = round(_INTERVALS * rules.decision_interval_s * _NS_PER_S)
+        self._shortest_ns = round(rules.decision_interval_s * _NS_PER_S)
+        self._longest_ns = max(self._shortest_ns, round(_LONGEST_GAP_S * _NS_PER_S))
         self._begun_ns: dict[str, int] = {}
+        self._usual_ns: dict[str, int] = {}  # between two trades of a symbol
         self._level = Level.NORMAL
 
     @property
@@ -73,10 +78,18 @@ class Restraint:
 
     def note_entry(self, symbol: str) -> None:
         """Note that a trade of ``symbol`` begins now."""
-        self._begun_ns[symbol] = self._clock.monotonic_ns()
+        now_ns, before_ns = self._clock.monotonic_ns(), self._begun_ns.get(symbol)
+        self._begun_ns[symbol] = now_ns
+        is_known = symbol in self._usual_ns
+        if before_ns is None or (is_known and self._level is not Level.NORMAL):
+            return
+        gap_ns = min(now_ns - before_ns, self._longest_ns)
+        usual_ns = self._usual_ns.get(symbol, gap_ns)
+        self._usual_ns[symbol] = usual_ns + round(_NEWEST_SHARE * (gap_ns - usual_ns))
 
     def may_enter(self, symbol: str) -> bool:
         """Return whether a trade of ``symbol`` may begin now, as far as the level goes."""
         if self._level is Level.NORMAL or symbol not in self._begun_ns:
             return True
-        return self._clock.monotonic_ns() - self._begun_ns[symbol] >= self._spacing_ns
+        usual_ns = max(self._shortest_ns, self._usual_ns.get(symbol, 0))
+        return self._clock.monotonic_ns() - self._begun_ns[symbol] >= _SLOWER * usual_ns

@@ -32,8 +32,10 @@ from trading_system.live.watched import (
     Unprotected,
     alert_figures,
     compliance_evidence,
+    unjudged_figures,
 )
 from trading_system.monitoring.alerts.book import AlertBook
+from trading_system.monitoring.alerts.figures import AlertFigures
 from trading_system.monitoring.alerts.rules import conditions
 from trading_system.monitoring.behaviour import BehaviourPolicy
 from trading_system.monitoring.compliance import compliance_rows
@@ -234,9 +236,20 @@ class Watch:
         session.restraint.apply(level, reason=self._parts.behaviour.reason)
 
     def _alert(self, session: TradingSession) -> None:
+        figures = self._alert_figures(session)
+        if figures is None:
+            return
+        notices = self._parts.alerts.observe(conditions(figures, self._desk.settings.alerts))
+        if notices and self._delivery is not None:
+            self._delivery.dispatcher.offer(notices)
+
+    def _alert_figures(self, session: TradingSession) -> AlertFigures | None:
+        broken = tuple(self._broken.items())
         if self._evidence is None or self.health is None:
-            return  # the first look failed: there is nothing to judge by
-        figures = alert_figures(
+            # The first looks failed: there is nothing to judge by but that.
+            is_lasting = self._missed >= _MOST_MISSED
+            return unjudged_figures(session, broken=broken) if is_lasting else None
+        return alert_figures(
             session,
             self._evidence,
             self.health,
@@ -244,11 +257,8 @@ class Watch:
             system_p95_ms=self._system_p95_ms,
             unprotected=self._unprotected.observe(session.unprotected()),
             degraded=self._parts.degradation.degraded(),
-            broken=tuple(self._broken.items()),
+            broken=broken,
         )
-        notices = self._parts.alerts.observe(conditions(figures, self._desk.settings.alerts))
-        if notices and self._delivery is not None:
-            self._delivery.dispatcher.offer(notices)
 
     def _record(self, session: TradingSession) -> None:
         assert self._evidence is not None

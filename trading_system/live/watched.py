@@ -83,7 +83,7 @@ def alert_figures(
         parents_ended=len(newest),
         queue_size=evidence.queue_size,
         queue_capacity=evidence.queue_capacity,
-        trading_state=evidence.trading_state,
+        trading_state=session.engine.state.value,  # as the holds: health may just have changed it
         holds=tuple(holds_of(session).items()),
         orders_unknown=evidence.orders_unknown,
         positions_agree=evidence.positions_agree,
@@ -91,6 +91,19 @@ def alert_figures(
         unprotected=unprotected,
         clock_offset_ms=evidence.clock_offset_ms,
         degraded=degraded,
+    )
+
+
+def unjudged_figures(
+    session: TradingSession, *, broken: tuple[tuple[str, str], ...]
+) -> AlertFigures:
+    """Return what alerts are judged by where health never could be: its score is 0."""
+    return AlertFigures(
+        health_score=0.0,
+        broken_parts=broken,
+        trading_state=session.engine.state.value,
+        holds=tuple(holds_of(session).items()),
+        journal_failure=session.journal.failure,
     )
 
 

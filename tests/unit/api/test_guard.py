@@ -222,7 +222,8 @@ async def test_a_right_token_opens_no_other_stream(desk: Desk) -> None:
     async with desk.client() as api:
         for _ in range(200):
             await api.get("/whoami")
-    await desk.app({**scope, "path": "/stream"}, nothing, send)
+    control = [scope["headers"][0], (b"authorization", f"Bearer {TOKENS.control}".encode())]
+    await desk.app({**scope, "path": "/stream", "headers": control}, nothing, send)
     assert sent[2]["status"] == 429
 
 

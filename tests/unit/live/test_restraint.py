@@ -70,6 +70,50 @@ async def test_a_throttled_symbol_is_entered_at_most_every_second_decision_inter
     assert held.may_enter("BTCUSDT")
 
 
+async def test_a_throttled_symbol_is_entered_at_half_its_usual_pace() -> None:
+    rig = Rig()
+    held = restraint(rig)
+    for _ in range(20):
+        held.note_entry("BTCUSDT")
+        rig.clock.advance(10.0)
+    held.note_entry("BTCUSDT")
+    held.apply(Level.THROTTLE, reason="slow")
+    rig.clock.advance(19.9)
+    assert not held.may_enter("BTCUSDT")
+    rig.clock.advance(0.1)
+    assert held.may_enter("BTCUSDT")
+    held.note_entry("BTCUSDT")  # the throttled pace is not taken for the usual one
+    rig.clock.advance(20.0)
+    assert held.may_enter("BTCUSDT")
+
+
+async def test_a_pace_that_is_not_known_is_learnt_from_the_first_two_trades() -> None:
+    rig = Rig()
+    held = restraint(rig)
+    held.apply(Level.THROTTLE, reason="slow from the start")
+    held.note_entry("BTCUSDT")
+    rig.clock.advance(10.0)
+    assert held.may_enter("BTCUSDT")
+    held.note_entry("BTCUSDT")
+    rig.clock.advance(19.9)
+    assert not held.may_enter("BTCUSDT")
+    rig.clock.advance(0.1)
+    assert held.may_enter("BTCUSDT")
+
+
+async def test_a_symbol_hardly_traded_waits_no_longer_than_two_minutes() -> None:
+    rig = Rig()
+    held = restraint(rig)
+    held.note_entry("BTCUSDT")
+    rig.clock.advance(86_400.0)
+    held.note_entry("BTCUSDT")
+    held.apply(Level.THROTTLE, reason="slow")
+    rig.clock.advance(119.9)
+    assert not held.may_enter("BTCUSDT")
+    rig.clock.advance(0.1)
+    assert held.may_enter("BTCUSDT")
+
+
 def test_a_throttled_session_spaces_its_own_trades(tmp_path: Path) -> None:
     async def work(rig: SessionRig) -> None:
         session, trader = rig.session, rig.session.trader

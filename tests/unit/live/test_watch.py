@@ -155,6 +155,10 @@ def test_a_health_that_cannot_be_judged_alerts_ends_the_heartbeat_and_reduces(
         del rig.session.signals.panel
         await look_for(rig, watch, 11.5)
         assert engine.state is TradingState.ACTIVE
+        rows = watch.alerts.rows()["alerts"]
+        assert "trading-reducing" not in {
+            row["rule"] for row in rows
+        }  # the hold says why, to its end
 
     in_session(work, tmp_path)
 
@@ -173,7 +177,7 @@ def test_an_operators_kill_is_no_illness_and_the_heart_beats_on(tmp_path: Path) 
     in_session(work, tmp_path)
 
 
-def test_a_first_look_that_fails_judges_nothing(tmp_path: Path) -> None:
+def test_a_first_look_that_fails_judges_nothing_until_it_lasts(tmp_path: Path) -> None:
     async def work(rig: SessionRig) -> None:
         live(rig)
         watch = Watch(rig.desk)
@@ -181,6 +185,11 @@ def test_a_first_look_that_fails_judges_nothing(tmp_path: Path) -> None:
         watch.look()
         assert watch.health is None
         assert watch.alerts.rows()["alerts"] == []
+        assert rig.session.engine.state is TradingState.ACTIVE
+        await look_for(rig, watch, 5.0)
+        rules = {row["rule"] for row in watch.alerts.rows()["alerts"]}
+        assert rules == {"health-degraded", "component-failed", "health-hold"}
+        assert rig.session.engine.state is TradingState.REDUCING
         del rig.session.signals.panel
 
     in_session(work, tmp_path)

@@ -139,9 +139,9 @@ class _Form:
     def _what(self) -> None:
         order = self.order
         self._exchange = _choice("Exchange", _EXCHANGE_NAMES, order, "exchange")
-        self._exchange.on_value_change(self._new_exchange)
+        self._exchange.classes("wide").on_value_change(self._new_exchange)
         self._instrument = _choice("Instrument", [], order, "instrument")
-        self._instrument.on_value_change(self._changed)
+        self._instrument.classes("wide").on_value_change(self._changed)
         side = _choice("Side", {"buy": "Buy", "sell": "Sell"}, order, "side")
         side.on_value_change(self._changed)
         kind = _choice("Order type", {"market": "Market", "limit": "Limit"}, order, "order_type")
