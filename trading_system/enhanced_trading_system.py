@@ -15,7 +15,7 @@ from trading_system.config.settings import Settings, load_settings
 from trading_system.domain.ports import Clock
 from trading_system.live import control
 from trading_system.live.desk import TradingDesk
-from trading_system.live.evidence import health_of, snapshot_of
+from trading_system.live.evidence import judged_health, snapshot_of
 from trading_system.live.inspection.inspection import LiveInspection
 from trading_system.live.watch import Watch
 from trading_system.monitoring.health import Health
@@ -61,6 +61,11 @@ class EnhancedTradingSystem:
     def run_id(self) -> str:
         """Eight hex digits that mark every order of this run."""
         return self._desk.run_id
+
+    @property
+    def state(self) -> str:
+        """Where the run is in its life: ``NEW``, ``STARTING``, ``RUNNING`` and so on."""
+        return self._desk.state.name
 
     @property
     def desk(self) -> TradingDesk:
@@ -135,7 +140,7 @@ class EnhancedTradingSystem:
 
     def get_system_status(self) -> dict[str, Any]:
         """Return the full status; every documented key is present from the first call."""
-        health = self._final_health or health_of(self._desk)
+        health = self._final_health or judged_health(self._desk)
         return status_of(snapshot_of(self._desk, health, watch=self._watch.figures()))
 
     async def pause(self, reason: str) -> dict[str, Any]:
@@ -190,4 +195,4 @@ class EnhancedTradingSystem:
 
     def _judge(self) -> None:
         # The last moment with live streams: what follows is the stop, not the run's health.
-        self._final_health = self._final_health or health_of(self._desk)
+        self._final_health = self._final_health or judged_health(self._desk)

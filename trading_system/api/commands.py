@@ -85,5 +85,6 @@ def _add_alerts(router: APIRouter, inspection: Inspection) -> None:
 
 
 def _require_started(source: StatusSource) -> None:
-    if source.get_system_status()["state"] in _NOT_READY:
+    # Not the status: what breaks there must not keep an operator from the kill switch.
+    if source.state in _NOT_READY:
         raise NotReadyError("the system is still starting; try again in a moment")

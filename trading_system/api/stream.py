@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -63,29 +64,38 @@ class StreamClient:
         self.wanted: frozenset[str] = frozenset()
         self.wake = asyncio.Event()
         self._sent: dict[str, int] = {}
+        self._turns: OrderedDict[str, None] = OrderedDict()
         self._log_after: int | None = None
 
     def want(self, topics: Iterable[str]) -> None:
         """Replace the topics; what stays is not sent twice."""
-        self.wanted = frozenset(topics)
+        self._turns = OrderedDict.fromkeys(topics)
+        self.wanted = frozenset(self._turns)
         self._sent = {topic: n for topic, n in self._sent.items() if topic in self.wanted}
         if _LOG_TOPIC not in self.wanted:
             self._log_after = None
         self.wake.set()
 
     def fresh(self, stream: Stream) -> str | None:
-        """Return one frame that this client has not had, None if it is up to date."""
-        for topic in self.wanted:
-            if topic == _LOG_TOPIC:
-                frame = self._fresh_log(stream)
-                if frame is not None:
-                    return frame
-                continue
-            newest = stream.newest.get(topic)
-            if newest is not None and newest[0] != self._sent.get(topic):
-                self._sent[topic] = newest[0]
-                return newest[1]
+        """Return one frame that this client has not had, None if it is up to date.
+
+        The topics take turns, so that a slow client misses frames of each and starves of none.
+        """
+        for topic in list(self._turns):
+            frame = self._fresh_of(topic, stream)
+            if frame is not None:
+                self._turns.move_to_end(topic)
+                return frame
         return None
+
+    def _fresh_of(self, topic: str, stream: Stream) -> str | None:
+        if topic == _LOG_TOPIC:
+            return self._fresh_log(stream)
+        newest = stream.newest.get(topic)
+        if newest is None or newest[0] == self._sent.get(topic):
+            return None
+        self._sent[topic] = newest[0]
+        return newest[1]
 
     def _fresh_log(self, stream: Stream) -> str | None:
         # Lines are the one topic of which none may be skipped: each client has its own place.

@@ -121,8 +121,10 @@ class AlertSettings(Section):
     def _is_web_address(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None or not value.get_secret_value().strip():
             return None
-        if urlsplit(value.get_secret_value()).scheme not in {"http", "https"}:
-            raise ValueError("must start with http:// or https://")
+        parts = urlsplit(value.get_secret_value().strip())
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must start with http:// or https:// and a host")
+        _ = parts.port  # a port out of range raises here
         return value
 
 

@@ -300,7 +300,7 @@ def instruments_of(exchange: str, symbols: Sequence[str]) -> list[str]:
 def _object(raw: bytes, status: int) -> dict[str, Any]:
     content = json.loads(raw)
     if not isinstance(content, dict):
-        raise ValueError(f"an answer with status {status} is no JSON object")  # noqa: TRY004 - data
+        raise ValueError(f"an answer with status {status} is no JSON object")  # noqa: TRY004 - bad data
     return content
 
 

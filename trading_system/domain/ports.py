@@ -306,6 +306,11 @@ class SignalAgent(Protocol):
 class StatusSource(Protocol):
     """Something that can say how the system is doing."""
 
+    @property
+    def state(self) -> str:
+        """Where the system is in its life; cheap, and never an error: commands wait for it."""
+        ...
+
     def get_system_status(self) -> dict[str, Any]:
         """Return the full status, JSON-safe, every documented key present."""
         ...

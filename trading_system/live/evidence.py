@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from optimizers.execution.records import ExecutionRecords
 from trading_system.domain.instruments import plain
+from trading_system.domain.parents import ParentResult
 from trading_system.execution.tracking import TrackedStatus
 from trading_system.live.control import holds_of
 from trading_system.live.desk import TradingDesk
@@ -20,14 +22,25 @@ from trading_system.monitoring.status import (
     WatchFigures,
 )
 from trading_system.risk.limits import TradingState
+from trading_system.strategies.trader import slippage_of
 
 _US_PER_MS = 1_000.0
 _HALTED = TradingState.HALTED.value
+RECENT_PARENTS: Final = 20
+"""Newest parent orders that health and the alert about their success are judged by."""
 
 
 def milliseconds(figure_us: float | None) -> float | None:
     """Return microseconds as milliseconds, None for None."""
     return None if figure_us is None else round(figure_us / _US_PER_MS, 3)
+
+
+def judged_health(desk: TradingDesk) -> Health:
+    """Return the health; one that cannot be judged is none at all, and says so."""
+    try:
+        return health_of(desk)
+    except Exception as e:  # the boundary of what is shown; the watch logs it, once
+        return Health(score=0.0, reasons=(f"cannot be judged: {type(e).__name__} (-100.0)",))
 
 
 def health_of(desk: TradingDesk) -> Health:
@@ -62,6 +75,7 @@ def _evidence(desk: TradingDesk, session: TradingSession) -> HealthEvidence:
     settings, engine, feed = desk.settings, session.engine, session.feed
     traffic = session.traffic
     answering, expected, has_quorum = _panel_evidence(session)
+    newest = recent_parents(session)
     has_trade_socket = traffic.trade_is_up is not None
     parts = ALL_PARTS if has_trade_socket else ALL_PARTS - {Part.TRADE_SOCKET}
     if session.making is not None:  # it works no parent orders, by which quality is judged
@@ -85,11 +99,11 @@ def _evidence(desk: TradingDesk, session: TradingSession) -> HealthEvidence:
         has_quorum=has_quorum,
         signal_p95_ms=milliseconds(session.latency.percentiles("signal").p95_us),
         signal_target_ms=settings.targets.signal_generation_time_ms,
-        slippage_bps=session.slippage_bps(),
+        slippage_bps=slippage_of(newest),
         slippage_target_bps=settings.strategy.max_slippage_bps,
-        success_rate_pct=session.trader.success_rate_pct(),
+        success_rate_pct=success_pct(newest),
         success_target_pct=settings.targets.success_rate_pct,
-        parents_ended=session.trader.counts.parents_ended,
+        parents_ended=len(newest),
         queue_size=session.traffic.waiting,
         queue_capacity=settings.optimization.priority_queue_size,
         journal_writable=session.journal.failure is None,
@@ -98,6 +112,19 @@ def _evidence(desk: TradingDesk, session: TradingSession) -> HealthEvidence:
         trading_state=engine.state.value,
         holds=tuple(f"{source}: {why}" for source, why in engine.holds.reasons.items()),
     )
+
+
+def recent_parents(session: TradingSession) -> list[ParentResult]:
+    """Return the newest :data:`RECENT_PARENTS` that ended, oldest first.
+
+    Health and alerts judge by these: over a whole run a collapse would hide behind its past.
+    """
+    return list(session.trader.results)[-RECENT_PARENTS:]
+
+
+def success_pct(ended: Sequence[ParentResult]) -> float | None:
+    """Return the share that ended inside their limits, percent, None without any."""
+    return 100.0 * sum(result.is_success for result in ended) / len(ended) if ended else None
 
 
 def _panel_evidence(session: TradingSession) -> tuple[int, int, bool | None]:
@@ -122,6 +149,7 @@ def snapshot_of(
     latency = session.latency if session else StageLatency()
     signal, ack = latency.percentiles("signal"), latency.percentiles("ack")
     losses = session.engine.losses if session else None
+    execution = _execution(desk)
     return SystemSnapshot(
         state=desk.state.name,
         environment=settings.environment,
@@ -160,10 +188,10 @@ def snapshot_of(
         daily_pnl_pct=_negated(losses.daily_loss_pct) if losses else None,
         frames_per_second=_frames_per_second(session),
         stream=_stream_figures(session),
-        optimizers=_optimizers(session, is_live=desk.is_live),
+        optimizers=_optimizers(session, execution, is_live=desk.is_live),
         agents=_agents(session),
         loop=session.loop_lag.summary() if session else None,
-        execution=_execution(desk),
+        execution=execution,
         position_own=_own_positions(session),
         market_maker=session.making.figures() if session and session.making else None,
         watch=watch,
@@ -273,12 +301,13 @@ def _cost_rule(desk: TradingDesk) -> dict[str, Any]:
     return {"cost_rule": f"cost rule {rule}", "min_edge_bps": strategy.min_edge_bps}
 
 
-def _optimizers(session: TradingSession | None, *, is_live: bool) -> OptimizerFigures:
+def _optimizers(
+    session: TradingSession | None, performance: dict[str, Any], *, is_live: bool
+) -> OptimizerFigures:
     if session is None:
         return OptimizerFigures()
     latency = session.optimizers.latency.get_latency_metrics()
     signals = session.signals.get_optimization_metrics()
-    performance = session.optimizers.performance.get_performance_summary()
     hit_rate = signals["cache_metrics"]["cache_hit_rate"]
     return OptimizerFigures(
         latency_active=is_live,

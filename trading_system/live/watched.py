@@ -9,21 +9,19 @@ from trading_system.config.operations import TargetSettings
 from trading_system.domain.parents import ParentResult
 from trading_system.domain.ports import Clock
 from trading_system.live.control import holds_of
-from trading_system.live.evidence import milliseconds
+from trading_system.live.evidence import milliseconds, recent_parents, success_pct
 from trading_system.live.session import TradingSession
 from trading_system.monitoring.alerts.figures import AlertFigures
 from trading_system.monitoring.compliance import ComplianceEvidence
-from trading_system.monitoring.health import Health, HealthEvidence
+from trading_system.monitoring.health import Health, HealthEvidence, Part
 
 SAMPLE_S: Final = 5.0
 """What one sample for the search for changes spans, seconds: samples must not overlap."""
 
-RECENT_PARENTS: Final = 20
-"""Newest parent orders that the alert about their success is judged by."""
-
 _LOOP_LAG_SAMPLES = 6  # the lag is measured over the newest half minute
 _UNPROTECTED_S = 12.0
 _NS_PER_S = 1_000_000_000
+_STATE = Part.TRADING_STATE.value
 
 
 class Unprotected:
@@ -66,20 +64,21 @@ def alert_figures(
 ) -> AlertFigures:
     """Return what alerts are judged by; ``broken`` are parts beside those of the health score.
 
-    Success is that of the newest parents: over a whole run, hundreds that went well would hide for
+    What holds trading has alerts of its own, so the trading state is no broken part here. Success
+    is that of the newest parents: over a whole run, hundreds that went well would hide for
     hours that none does any more, and early failures would be told long after they were over.
     """
-    newest = list(session.trader.results)[-RECENT_PARENTS:]
+    newest = recent_parents(session)
     return AlertFigures(
         health_score=health.score,
-        broken_parts=(*health.broken, *broken),
+        broken_parts=(*(part for part in health.broken if part[0] != _STATE), *broken),
         signal_p95_ms=evidence.signal_p95_ms,
         signal_target_ms=targets.signal_generation_time_ms,
         order_p95_ms=evidence.ack_p95_ms,
         order_target_ms=targets.order_execution_time_ms,
         system_p95_ms=system_p95_ms,
         system_target_ms=targets.system_latency_ms,
-        success_rate_pct=_success_pct(newest),
+        success_rate_pct=success_pct(newest),
         parents_ended=len(newest),
         queue_size=evidence.queue_size,
         queue_capacity=evidence.queue_capacity,
@@ -163,7 +162,7 @@ class ChangeSamples:
             "slippage_bps": _slippage_bps(ended),
             "loop_lag_ms": self._loop_lag_ms(session),
             "health": mean_health,
-            "success_rate": _success_pct(ended),
+            "success_rate": success_pct(ended),
         }
 
     def _mean_us(self, stage: str, detail: Mapping[str, Mapping[str, Any]]) -> float | None:
@@ -186,7 +185,3 @@ class ChangeSamples:
 def _slippage_bps(ended: list[ParentResult]) -> float | None:
     found = [result.slippage_bps for result in ended if result.slippage_bps is not None]
     return sum(found) / len(found) if found else None
-
-
-def _success_pct(ended: list[ParentResult]) -> float | None:
-    return 100.0 * sum(result.is_success for result in ended) / len(ended) if ended else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
@@ -353,15 +353,7 @@ class SignalTrader:
 
     def slippage_bps(self) -> float | None:
         """Value-weighted signed slippage of the newest parents, None without a fill."""
-        value = sum((r.filled_value for r in self.results), Decimal(0))
-        if not value:
-            return None
-        cost = sum(
-            float(r.filled_value) * r.slippage_bps
-            for r in self.results
-            if r.slippage_bps is not None
-        )
-        return round(cost / float(value), 3)
+        return slippage_of(self.results)
 
     def fees_bps(self) -> float | None:
         """Fees over traded value of the newest parents, basis points, None without a fill."""
@@ -372,3 +364,14 @@ class SignalTrader:
 
 def _side_of(quantity: Decimal) -> Side:
     return Side.BUY if quantity > 0 else Side.SELL
+
+
+def slippage_of(results: Collection[ParentResult]) -> float | None:
+    """Return the value-weighted signed slippage of some parents, bps, None without a fill."""
+    value = sum((r.filled_value for r in results), Decimal(0))
+    if not value:
+        return None
+    cost = sum(
+        float(r.filled_value) * r.slippage_bps for r in results if r.slippage_bps is not None
+    )
+    return round(cost / float(value), 3)

@@ -204,7 +204,7 @@ def test_the_time_of_day_is_utc():
 
 async def test_what_is_shown_already_is_not_sent_again():
     made = []
-    build = lambda context: made.append(Chart(charts.depth, label="depth"))  # noqa: E731 - short
+    build = lambda context: made.append(Chart(charts.depth, label="depth"))  # noqa: E731 - one expression
     async with opened(build) as desk:
         chart = made[0]
         with desk.user:
@@ -217,7 +217,7 @@ async def test_what_is_shown_already_is_not_sent_again():
 
 async def test_repainting_keeps_the_newest_data():
     made = []
-    build = lambda context: made.append(Chart(charts.depth, label="depth"))  # noqa: E731 - short
+    build = lambda context: made.append(Chart(charts.depth, label="depth"))  # noqa: E731 - one expression
     async with opened(build) as desk:
         with desk.user:
             made[0].show(charts.depth_data([[1.0, 5.0]], []))
