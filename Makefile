@@ -67,10 +67,10 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# The pages in Debian's Chromium, against the running simulated system.
+# The pages in Debian's Chromium, and a search for leaked secrets, against the running system.
 browser: $(VENV)/.dev
 	@command -v chromium >/dev/null || $(call debian,chromium)
-	$(BIN)/python -m pytest -n 0 -m browser tests/browser $(ARGS)
+	$(BIN)/python -m pytest -n 0 -m browser tests/browser tests/hostile/test_canary.py $(ARGS)
 
 fuzz: $(VENV)/.dev
 	FUZZ=1 $(BIN)/python -m pytest -n 2 tests/property $(ARGS)

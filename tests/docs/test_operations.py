@@ -58,7 +58,7 @@ def test_the_levels_and_their_thresholds_are_those_of_the_settings() -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_a_remedy_names_commands_and_settings_that_exist(rule: object) -> None:
-    text = f"{rule.meaning} {rule.remedy}"  # type: ignore[attr-defined]
+    text = f"{rule.meaning} {rule.remedy}"  # type: ignore[attr-defined] # a rule
     assert set(re.findall(r"TRADING_\w+", text)) <= {*variables(), *KNOWN_BY_NAME}
     for line in re.findall(r"`trading-system ([^`]+)`", text):
         command, *given = line.split()

@@ -30,7 +30,7 @@ from trading_system.api.address import read_address
 from trading_system.simulation.records import AccountSpec
 from trading_system.simulation.state.entries import Head, to_line
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("processes")]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180), pytest.mark.xdist_group("processes")]
 
 ROOT = Path(__file__).parents[2]
 LEAKY = '''

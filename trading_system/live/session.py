@@ -306,7 +306,8 @@ class TradingSession:
             raise DeadlineExceeded(f"streams were not ready within {_READY_S:.0f} s")
 
     def _decide(self, features: MarketFeatures, consensus: Consensus | None) -> None:
-        may_enter = self.private.is_up and self.restraint.may_enter(features.symbol)
+        is_active = self.engine.state is TradingState.ACTIVE
+        may_enter = is_active and self.private.is_up and self.restraint.may_enter(features.symbol)
         self.trader.consider(features, consensus, may_enter=may_enter)
         if self.making is not None:
             self.making.on_market(features.symbol)

@@ -167,6 +167,22 @@ async def test_a_refused_value_is_named(path: str, body: dict[str, Any], names: 
     assert answer.json()["error"].startswith(names)
 
 
+class BrokenStatus(FakeControl):
+    """A system that cannot say how it is."""
+
+    def get_system_status(self) -> dict[str, Any]:
+        raise AttributeError("no panel")
+
+
+@pytest.mark.parametrize("path", GOOD)
+async def test_a_broken_status_keeps_nobody_from_a_command(path: str) -> None:
+    control = BrokenStatus()
+    async with client(control) as http:
+        answer = await http.post(path, json=GOOD[path])
+    assert answer.status_code in {200, 202}
+    assert control.calls == [CALLS[path]]
+
+
 @pytest.mark.parametrize("path", GUARDED)
 @pytest.mark.parametrize("state", ["NEW", "STARTING"])
 async def test_commands_wait_for_the_start(path: str, state: str) -> None:

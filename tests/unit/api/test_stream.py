@@ -55,6 +55,19 @@ def test_nothing_is_computed_for_nobody(rig: Rig) -> None:
     assert (rig.source.calls, rig.inspection.calls) == (0, {})
 
 
+def test_a_client_slower_than_its_fastest_topic_gets_every_topic_all_the_same(rig: Rig) -> None:
+    topics = ["status", "alerts", *(f"market:{symbol}" for symbol in SYMBOLS)]
+    client = rig.client(*topics)
+    seen: dict[str, int] = dict.fromkeys(topics, 0)
+    for _ in range(60):  # one frame for each tick, while two books change at every tick
+        rig.inspection.book_version += 1
+        rig.tick()
+        frame = client.fresh(rig.stream)
+        assert frame is not None
+        seen[json.loads(frame)["topic"]] += 1
+    assert min(seen.values()) >= 8, seen
+
+
 def test_every_topic_has_the_shape_of_its_answer(rig: Rig) -> None:
     client = rig.client(*TOPICS, "market:BTCUSDT")
     rig.tick()

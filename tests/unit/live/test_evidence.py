@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from session_rig import PRICE, SessionRig, in_session
 
 from trading_system.domain.errors import CorruptDataError
 from trading_system.live import control
-from trading_system.live.evidence import health_of, snapshot_of
+from trading_system.live.evidence import health_of, judged_health, snapshot_of
 from trading_system.monitoring.health import Health, Part
 from trading_system.monitoring.status import status_of
 
@@ -199,6 +200,32 @@ def test_an_environment_without_order_socket_is_not_judged_by_it(tmp_path: Path)
         assert status["streams"]["trade_connects"] is None
 
     in_session(work, tmp_path, has_trade=False)
+
+
+def test_a_health_that_cannot_be_judged_is_none_and_says_so(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        await healthy(rig)
+        rig.session.private = None  # type: ignore[assignment] # a bug
+        health = judged_health(rig.desk)
+        assert (health.score, health.reasons) == (
+            0.0,
+            ("cannot be judged: AttributeError (-100.0)",),
+        )
+
+    in_session(work, tmp_path)
+
+
+def test_quality_is_that_of_the_newest_parents_not_of_the_whole_run(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        await healthy(rig)
+        good = rig.session.trader.results[-1]
+        late = replace(good, duration_ms=1e9)
+        rig.session.trader.results.extend([good] * 400 + [late] * 20)
+        assert any("success rate 0 %" in reason for reason in rig.health().reasons)
+        rig.session.trader.results.extend([good] * 20)
+        assert rig.health().score == 100.0
+
+    in_session(work, tmp_path)
 
 
 def test_without_a_session_nothing_is_proven(tmp_path: Path) -> None:

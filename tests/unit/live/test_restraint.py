@@ -143,3 +143,20 @@ def test_a_throttled_session_spaces_its_own_trades(tmp_path: Path) -> None:
         assert round(min(throttled), 3) >= 1.0
 
     in_session(work, tmp_path)
+
+
+@pytest.mark.parametrize("state", [TradingState.REDUCING, TradingState.HALTED])
+def test_no_trade_is_begun_only_to_be_denied(tmp_path: Path, state: TradingState) -> None:
+    async def work(rig: SessionRig) -> None:
+        session = rig.session
+        session.trader.is_accepting = True
+        session.engine.holds.set("operator", state, "tired")
+        session._decide(rig.features(), rig.consensus(200.0))
+        await rig.settled()
+        assert session.trader.counts.parents == 0
+        session.engine.holds.clear("operator")
+        session._decide(rig.features(), rig.consensus(200.0))
+        await rig.settled()
+        assert session.trader.counts.parents == 1
+
+    in_session(work, tmp_path)
