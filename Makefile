@@ -67,10 +67,18 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# The pages in Debian's Chromium, and a search for leaked secrets, against the running system.
+# The web faces as a whole: attacks, metrics by a real Prometheus, pages in Debian's Chromium, and a
+# search for leaked secrets, against the running system.
 browser: $(VENV)/.dev
 	@command -v chromium >/dev/null || $(call debian,chromium)
-	$(BIN)/python -m pytest -n 0 -m browser tests/browser tests/hostile/test_canary.py $(ARGS)
+	@command -v prometheus >/dev/null || $(call debian,prometheus)
+ifeq ($(ARGS),)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m browser tests/unit tests/hostile \
+	  tests/observability --ignore=tests/hostile/test_canary.py
+	$(BIN)/python -m pytest -n 0 -m browser tests/browser tests/hostile/test_canary.py
+else
+	$(BIN)/python -m pytest -n 0 -m browser $(ARGS)
+endif
 
 fuzz: $(VENV)/.dev
 	FUZZ=1 $(BIN)/python -m pytest -n 2 tests/property $(ARGS)

@@ -207,7 +207,7 @@ def test_costs_are_those_of_the_running_venue_at_both_exchanges(
         ask = signals.ask("/market/BTCUSDT")["ask"]
         assert paid == pytest.approx(ask, rel=0.01)
         watched.page.get_by_role("checkbox", name="Measure volatility").click()
-        assert watched.page.get_by_label("Volatility, bps per root second").is_visible()
+        watched.page.get_by_label("Volatility, bps per root second").wait_for(state="visible")
         watched.page.get_by_label("Exchange").first.click()
         watched.page.get_by_role("option", name="OKX").click()
         until(

@@ -21,6 +21,8 @@ from inspection import FakeInspection, full_status
 from trading_system.api.address import read_address
 from trading_system.api.server import control_api
 
+pytestmark = pytest.mark.browser
+
 CLOSE, TEXT, BINARY, PING = 8, 1, 2, 9
 NO_ANSWER = 0
 """Status of a connection that was closed without a word."""

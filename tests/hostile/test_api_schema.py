@@ -16,6 +16,8 @@ from trading_system.api.app import create_app
 from trading_system.api.tokens import Tokens
 from trading_system.runtime.clock import ManualClock
 
+pytestmark = pytest.mark.browser
+
 TOKENS = Tokens(control="c0ntrol", read="r3ad")
 CHECKS = [
     not_a_server_error,

@@ -23,6 +23,8 @@ from trading_system.cost_simulator.simulator import CostSimulator
 from trading_system.domain.errors import TradingSystemError
 from trading_system.runtime.clock import SystemClock
 
+pytestmark = pytest.mark.browser
+
 ROOT = Path(__file__).parents[2]
 NOWHERE = Path("/nowhere")
 READY_S = 90.0

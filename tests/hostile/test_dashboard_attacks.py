@@ -28,7 +28,7 @@ from websockets.sync.client import connect
 from trading_system.api.address import read_address
 from trading_system.api.server import control_api
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("processes")]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120), pytest.mark.xdist_group("processes")]
 
 ROOT = Path(__file__).parents[2]
 CLOSED = 0

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("hostile")
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("hostile")]
 
 MIB = 1 << 20
 HTTP_ROUNDS = 10

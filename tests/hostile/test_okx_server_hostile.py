@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.browser
+
 BOOKS = {"channel": "books", "instId": "BTC-USDT-SWAP"}
 REFUSED_PATHS = (
     "/api/v5/public/instruments",

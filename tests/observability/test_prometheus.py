@@ -27,6 +27,8 @@ from trading_system.api.server import control_api
 from trading_system.monitoring.exposition import render
 from trading_system.monitoring.latency import STAGES, StageLatency
 
+pytestmark = pytest.mark.browser
+
 PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 BOARD = DEPLOY / "grafana" / "boards" / "trading.json"

@@ -42,6 +42,7 @@ def test_a_closed_booster_predicts_nothing_and_can_be_closed_again() -> None:
     assert math.isnan(booster.predict([0.0] * WIDTH))
 
 
+@pytest.mark.no_cover  # heavy, on code that the tests above cover
 def test_boosters_can_come_and_go() -> None:
     values = set()
     for _ in range(20):

@@ -8,6 +8,8 @@ from trading_system.dashboard.cost_server import CostServerError
 from trading_system.dashboard.pages import cost
 from trading_system.dashboard.pages.cost import Order, latency_rows, warnings_of
 
+pytestmark = pytest.mark.browser
+
 
 def answer(query=None, **more):
     asked = query or {}

@@ -1,5 +1,6 @@
 from contextlib import asynccontextmanager
 
+import pytest
 from nicegui import ui
 from page_desk import FakeLink, opened
 
@@ -17,6 +18,8 @@ from trading_system.dashboard.pages.maker import (
 )
 from trading_system.dashboard.theme import NOTHING
 from trading_system.runtime.clock import ManualClock
+
+pytestmark = pytest.mark.browser
 
 FIGURES = {
     "quotes": {"resting": 11, "wanted": 12},

@@ -5,6 +5,8 @@ from trading_system.dashboard.ladder import Ladder
 from trading_system.dashboard.pages import market
 from trading_system.dashboard.theme import NOTHING
 
+pytestmark = pytest.mark.browser
+
 STATUS = {"symbols": ["BTCUSDT", "ETHUSDT"]}
 
 

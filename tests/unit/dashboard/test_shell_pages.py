@@ -22,6 +22,8 @@ from trading_system.dashboard.store import Store
 from trading_system.dashboard.theme import NOTHING
 from trading_system.runtime.clock import ManualClock
 
+pytestmark = pytest.mark.browser
+
 HOSTILE = '<img src=x onerror="alert(1)">'
 
 

@@ -123,6 +123,7 @@ def test_progress_is_drawn_on_terminals_only(is_terminal: bool) -> None:
 
 
 @pytest.mark.data
+@pytest.mark.no_cover  # heavy; the synthetic market has taken the same way
 def test_recordings_are_trained_on_and_judged_like_any_market(tmp_path: Path) -> None:
     folder = os.environ.get("TRADING_TEST_DATA")
     if not folder:
