@@ -109,3 +109,47 @@ async def test_serve_answers_streams_stays_small_and_ends_in_order(tmp_path: Pat
         assert status["process"]["rss_mib"] <= 200
         assert status["markets"][0]["latency"]["book_update"]["samples"] > 0
     assert process.returncode == 0
+
+
+async def test_serve_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    # The dashboard starts it; a dashboard that was killed can stop nothing.
+    keeper = (
+        "import asyncio, os, sys\n"
+        "from trading_system.runtime.child import ChildSpec, launch\n"
+        "async def main():\n"
+        "    command = [sys.executable, '-m', 'trading_system', 'cost', 'serve', '--json']\n"
+        "    spec = ChildSpec(name='cost serve', command=command, ready_deadline_s=60)\n"
+        "    async with launch(spec) as child:\n"
+        "        print(child.pid, flush=True)\n"
+        "        await child.wait()\n"
+        "asyncio.run(main())\n"
+    )
+    environ = {key: text for key, text in os.environ.items() if not key.startswith("TRADING_")}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", keeper],
+        cwd=tmp_path,
+        env={**environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert parent.stdout is not None
+    with parent.stdout:
+        pid = int(await asyncio.to_thread(parent.stdout.readline))
+    parent.kill()
+    await asyncio.to_thread(parent.wait, 10)
+    try:
+        async with asyncio.timeout(15):
+            while is_alive(pid):
+                await asyncio.sleep(0.05)
+    finally:
+        if is_alive(pid):
+            os.kill(pid, signal.SIGTERM)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"  # it has ended, and nobody asked how
