@@ -3,23 +3,19 @@
 One server for all: after every attack nothing was commanded, and it still answers.
 """
 
-import asyncio
 import base64
 import contextlib
 import json
 import os
 import socket
 import struct
-import threading
 import time
 from pathlib import Path
 
 import pytest
+from api_thread import ApiThread
 from control_desk import FakeControl
 from inspection import FakeInspection, full_status
-
-from trading_system.api.address import read_address
-from trading_system.api.server import control_api
 
 pytestmark = pytest.mark.browser
 
@@ -36,42 +32,11 @@ class Control(FakeControl):
         return full_status()
 
 
-class Target:
+class Target(ApiThread):
     """The server in a thread of its own, and sockets that speak to it as badly as asked."""
 
     def __init__(self, folder):
-        self.control = Control()
-        self.inspection = FakeInspection()
-        self._folder = folder
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=asyncio.run, args=(self._serve(),))
-
-    async def _serve(self):
-        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
-        async with control_api(
-            self.control,
-            self.control,
-            self.inspection,
-            host="127.0.0.1",
-            port=0,
-            data_dir=self._folder,
-        ):
-            address = read_address(self._folder)
-            self.token, self.read_token = address.token, address.read_token
-            self.host = address.url.removeprefix("http://")
-            self.port = int(self.host.rpartition(":")[2])
-            self._ready.set()
-            await self._end.wait()
-
-    def start(self):
-        self._thread.start()
-        assert self._ready.wait(10)
-
-    def stop(self):
-        began = time.monotonic()
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(10)
-        return time.monotonic() - began
+        super().__init__(folder, Control(), FakeInspection())
 
     def connect(self, *, receive_buffer=None):
         link = socket.socket()

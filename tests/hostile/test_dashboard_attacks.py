@@ -5,7 +5,6 @@ answers and nothing was commanded. What pages do with hostile texts in a real br
 browser suite's part; here the messages that would reach the browser are looked at.
 """
 
-import asyncio
 import contextlib
 import json
 import os
@@ -14,19 +13,18 @@ import secrets
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from api_thread import ApiThread
 from control_desk import FakeControl
 from inspection import FakeInspection, full_status
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from trading_system.api.address import read_address
-from trading_system.api.server import control_api
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120), pytest.mark.xdist_group("processes")]
 
@@ -70,37 +68,6 @@ class Inspection(FakeInspection):
             for vote in row["votes"]:
                 vote |= {"note": XSS, "reasons": [XSS]}
         return content
-
-
-class Api:
-    """The control API in a thread of its own."""
-
-    def __init__(self, folder):
-        self.control, self.inspection = Control(), Inspection()
-        self._folder = folder
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=asyncio.run, args=(self._serve(),))
-
-    async def _serve(self):
-        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
-        async with control_api(
-            self.control,
-            self.control,
-            self.inspection,
-            host="127.0.0.1",
-            port=0,
-            data_dir=self._folder,
-        ):
-            self._ready.set()
-            await self._end.wait()
-
-    def start(self):
-        self._thread.start()
-        assert self._ready.wait(10)
-
-    def stop(self):
-        self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(10)
 
 
 class Dashboard:
@@ -253,7 +220,7 @@ def handshake(client_id, **more):
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dashboard")
-    api = Api(folder)
+    api = ApiThread(folder, Control(), Inspection())
     dashboard = Dashboard(folder)
     api.start()
     try:
