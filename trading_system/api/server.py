@@ -16,7 +16,7 @@ from trading_system.api.app import ControlApi, create_app
 from trading_system.api.tokens import Tokens
 from trading_system.api.wires import RequestWire, StreamWire
 from trading_system.domain.errors import ConfigurationError
-from trading_system.domain.ports import Control, Inspection, StatusSource
+from trading_system.domain.ports import Clock, Control, Inspection, StatusSource
 
 _START_S: Final = 5.0
 _POLL_S: Final = 0.01
@@ -44,11 +44,13 @@ async def control_api(
     host: str,
     port: int,
     data_dir: Path,
+    clock: Clock | None = None,
 ) -> AsyncIterator[str]:
     """Serve the control API for the length of the context and yield its address.
 
     While it runs, ``api.json`` in ``data_dir`` (mode 0600) holds url, both tokens and pid, and
-    ``read.token`` the read token alone. It ends within 2 s, whatever its clients do.
+    ``read.token`` the read token alone. It ends within 2 s, whatever its clients do. ``clock``
+    measures the budgets of its clients; the system's clock by default.
 
     Raises
     ------
@@ -56,7 +58,7 @@ async def control_api(
         If the address cannot be listened on; port 0 takes a free one.
     """
     tokens = Tokens.fresh()
-    app = create_app(source, control, inspection, tokens=tokens)
+    app = create_app(source, control, inspection, tokens=tokens, clock=clock)
     server = _Server(_configured(app, host, port))
     failure: Exception | None = None
     async with asyncio.TaskGroup() as group:
