@@ -147,8 +147,7 @@ def _after_a_gap(agent: SignalAgent, market: list[MarketFeatures], clock: Clock)
 
 
 def _moved(features: MarketFeatures, by_ns: int) -> MarketFeatures:
-    values = {name: getattr(features, name) for name in MarketFeatures.__slots__}
-    return MarketFeatures(**{**values, "ts_ns": features.ts_ns + by_ns, "mid": features.mid * 1.1})
+    return features._replace(ts_ns=features.ts_ns + by_ns, mid=features.mid * 1.1)
 
 
 def _check_opinion(agent: SignalAgent, features: MarketFeatures, opinion: Opinion) -> None:

@@ -29,9 +29,10 @@ from trading_system.execution.gate import OrderGate
 from trading_system.execution.journal.store import Journal
 from trading_system.execution.ledger import OrderLedger
 from trading_system.execution.tracking import TrackedOrder
-from trading_system.market import decode, kernels
+from trading_system.market import decode
 from trading_system.market.book import OrderBook
 from trading_system.market.features import FlowTracker
+from trading_system.market.warm import warm
 from trading_system.risk.limits import MarketView, RiskLimits, TradingState
 from trading_system.risk.portfolio import Portfolio
 from trading_system.runtime.limiter import SlidingWindow
@@ -136,7 +137,7 @@ async def summary(count: int, _folder: Path) -> list[float]:
 
 def features(count: int, _folder: Path) -> dict[str, list[float]]:
     """Time both feature vectors after each message, 20 ms of market time apart."""
-    kernels.warm()
+    warm()
     book, flow = OrderBook(engine_kit.BTC, depth=50), FlowTracker("BTCUSDT")
     twin = features_numpy.Tracker()
     ours: list[float] = []

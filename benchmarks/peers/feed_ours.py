@@ -12,7 +12,7 @@ import protocol
 
 from trading_system.domain.signals import Consensus, MarketFeatures
 from trading_system.live.feed import MarketFeed
-from trading_system.market import kernels
+from trading_system.market.warm import warm
 from trading_system.monitoring.latency import StageLatency
 from trading_system.venues.bybit.streams import BybitStream, StreamCallbacks
 
@@ -27,7 +27,7 @@ class _NoAgents:
 
 async def main(url: str) -> None:
     engine_kit.quiet()
-    kernels.warm()
+    warm()
     stamps: list[int] = []
     feed = MarketFeed(
         {"BTCUSDT": engine_kit.BTC},

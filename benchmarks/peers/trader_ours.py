@@ -25,7 +25,7 @@ from optimizers.ai_signal_optimizer import AISignalOptimizer
 from trading_system.domain.signals import Consensus, MarketFeatures
 from trading_system.execution.engine import ExecutionEngine
 from trading_system.live.feed import MarketFeed, Panel
-from trading_system.market import kernels
+from trading_system.market.warm import warm
 from trading_system.monitoring.latency import StageLatency
 from trading_system.venues.bybit.gateway import BybitGateway
 from trading_system.venues.bybit.rest import BybitRest
@@ -111,7 +111,7 @@ async def begin(
 
 async def main(url: str, kind: str, folder: Path) -> None:
     engine_kit.quiet()
-    kernels.warm()
+    warm()
     async with asyncio.TaskGroup() as group:
         running = await begin(group, url, kind, folder)
         protocol.ready()

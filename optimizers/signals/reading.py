@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from optimizers.signals.positioning import number_of
@@ -16,7 +16,7 @@ _LEVELS = {"imbalance": 10, "imbalance_1": 1, "imbalance_5": 5, "imbalance_20": 
 _BIDS = ("bid", "best_bid", "bid_price", "bid1Price")
 _ASKS = ("ask", "best_ask", "ask_price", "ask1Price")
 _PRICES = ("mid", "mid_price", "price", "last_price", "lastPrice", "current_price", "mark_price")
-_KNOWN = frozenset(field.name for field in fields(MarketFeatures)) - {"symbol", "ts_ns"}
+_KNOWN = frozenset(MarketFeatures._fields) - {"symbol", "ts_ns"}
 _FLAGS = frozenset({"has_ticker"})
 _TELLABLE = _KNOWN - _FLAGS
 _QUIET: dict[str, Any] = dict.fromkeys(_TELLABLE, 0.0)

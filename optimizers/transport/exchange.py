@@ -39,6 +39,9 @@ class Exchange:
         "connect_ended_ns",
         "connect_started_ns",
         "connected_ns",
+        "first_byte_ns",
+        "resolve_ended_ns",
+        "resolve_started_ns",
         "sent_ns",
         "started_ns",
         "taken_ns",
@@ -51,7 +54,10 @@ class Exchange:
         self.connect_started_ns = 0
         self.connect_ended_ns = 0
         self.connected_ns = 0
+        self.resolve_started_ns = 0
+        self.resolve_ended_ns = 0
         self.sent_ns = 0
+        self.first_byte_ns = 0
         self.bytes_sent = 0
         self.bytes_received = 0
 
@@ -67,9 +73,24 @@ class Exchange:
             return None
         return (self.connect_ended_ns - self.connect_started_ns) / _NS_PER_MS
 
+    @property
+    def resolve_ms(self) -> float | None:
+        """Time to look up the host's address, None if it was known; a part of ``connect_ms``."""
+        if not self.resolve_ended_ns:
+            return None
+        return (self.resolve_ended_ns - self.resolve_started_ns) / _NS_PER_MS
+
     def note_taken(self) -> None:
         """Stamp that the queue let the request through."""
         self.taken_ns = self._clock.monotonic_ns()
+
+    def note_resolving(self) -> None:
+        """Stamp that the host's address is being looked up."""
+        self.resolve_started_ns = self._clock.monotonic_ns()
+
+    def note_resolved(self) -> None:
+        """Stamp that the host's address is known."""
+        self.resolve_ended_ns = self._clock.monotonic_ns()
 
     def note_connecting(self) -> None:
         """Stamp that a new connection is being opened."""
@@ -87,6 +108,10 @@ class Exchange:
         """Stamp that a part of the request was handed to the socket; the last one counts."""
         self.sent_ns = self._clock.monotonic_ns()
 
+    def note_first_byte(self) -> None:
+        """Stamp that the status line and the headers of the answer are there."""
+        self.first_byte_ns = self._clock.monotonic_ns()
+
     def timing(self) -> HttpTiming:
         """Return the phases; called when the whole answer was read."""
         now_ns = self._clock.monotonic_ns()
@@ -94,6 +119,7 @@ class Exchange:
             queue_ms=(self.taken_ns - self.started_ns) / _NS_PER_MS,
             connect_ms=self.connect_ms,
             send_ms=(self.sent_ns - self.connected_ns) / _NS_PER_MS,
+            first_byte_ms=(self.first_byte_ns - self.sent_ns) / _NS_PER_MS,
             response_ms=(now_ns - self.sent_ns) / _NS_PER_MS,
             total_ms=(now_ns - self.started_ns) / _NS_PER_MS,
         )
@@ -112,12 +138,20 @@ def tracing() -> aiohttp.TraceConfig:
     async def reused(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
         context.trace_request_ctx.note_reused()
 
+    async def resolving(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+        context.trace_request_ctx.note_resolving()
+
+    async def resolved(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+        context.trace_request_ctx.note_resolved()
+
     async def sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
         context.trace_request_ctx.note_sent()
 
     trace.on_connection_create_start.append(connecting)
     trace.on_connection_create_end.append(connected)
     trace.on_connection_reuseconn.append(reused)
+    trace.on_dns_resolvehost_start.append(resolving)
+    trace.on_dns_resolvehost_end.append(resolved)
     # Both are told before the bytes go to the socket, so that "not stamped" means "not sent".
     trace.on_request_headers_sent.append(sent)
     trace.on_request_chunk_sent.append(sent)
@@ -166,22 +200,34 @@ async def exchange(
         allow_redirects=False,
         trace_request_ctx=stamps,
     ) as response:
+        stamps.note_first_byte()
         stamps.bytes_received = head_size(response)
-        parts: list[bytes] = []
-        size = 0
-        async for part in response.content.iter_any():
-            parts.append(part)
-            size += len(part)
-            stamps.bytes_received += len(part)
-            if size > max_bytes:
-                response.close()
-                raise VenueUnavailable(
-                    f"the answer is larger than {max_bytes} bytes",
-                    venue="transport",
-                    operation=url.path,
-                    outcome=Outcome.UNKNOWN,
-                )
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        body = await _body(response.content, stamps, max_bytes=max_bytes)
+        if body is None:
+            response.close()
+            raise VenueUnavailable(
+                f"the answer is larger than {max_bytes} bytes",
+                venue="transport",
+                operation=url.path,
+                outcome=Outcome.UNKNOWN,
+            )
         return HttpReply(
             status=response.status, headers=response.headers, body=body, timing=stamps.timing()
         )
+
+
+async def _body(content: aiohttp.StreamReader, stamps: Exchange, *, max_bytes: int) -> bytes | None:
+    # None if it is too large; a short answer came with its headers and is there already.
+    if content.is_eof():
+        body = content.read_nowait()
+        stamps.bytes_received += len(body)
+        return body if len(body) <= max_bytes else None
+    parts: list[bytes] = []
+    size = 0
+    async for part in content.iter_any():
+        parts.append(part)
+        size += len(part)
+        stamps.bytes_received += len(part)
+        if size > max_bytes:
+            return None
+    return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
-import socket
+import random
 import ssl
-import weakref
 from collections import deque
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Self
 
@@ -18,11 +18,11 @@ import structlog
 from yarl import URL
 
 from optimizers.transport.cancels import cancel_key
-from optimizers.transport.exchange import Exchange, exchange, sent_size, tracing
+from optimizers.transport.exchange import Exchange, exchange, sent_size
+from optimizers.transport.hosts import Host, HostLimits
 from optimizers.transport.queue import (
+    HIGHEST,
     LOWEST,
-    CancelLane,
-    PriorityGate,
     RequestRefused,
     checked_priority,
     not_sent,
@@ -31,6 +31,8 @@ from trading_system.domain.errors import (
     LifecycleError,
     Outcome,
     ValidationError,
+    VenueError,
+    VenueRateLimited,
     VenueUnavailable,
 )
 from trading_system.domain.ports import Clock, HttpReply, HttpRequest
@@ -41,15 +43,14 @@ TIME_PATH = "/v5/market/time"
 """Bybit's cheapest public request."""
 
 _LOG = structlog.get_logger(__name__)
-_CANCEL_SLOTS = 2
 _MAX_HOSTS = 32
 _RECENT_CONNECTS = 500
-_IDLE_CLOSE_S = 75.0
-_DNS_TTL_S = 300
 _WARM_TIMEOUT_S = 5.0
-_NS_PER_S = 1_000_000_000
-
-AddressInfo = tuple[int, int, int, str, tuple[object, ...]]
+_PROOF_TIMEOUT_S = 2.0
+_LOOK_EVERY_S = 1.0
+_FORBIDDEN = 403
+_SILENCE_S = 600.0
+_KNOWN_ADDRESSES = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,26 +75,6 @@ class WarmConnection:
     reason: str | None
 
 
-class _Host:
-    # What the transport keeps per host: its queue, its cancel lane, how it is kept warm.
-
-    def __init__(self, *, connections: int, queue_size: int, clock: Clock) -> None:
-        self.gate = PriorityGate(connections, capacity=queue_size, clock=clock)
-        self.cancels = CancelLane(_CANCEL_SLOTS, clock=clock)
-        self.used_ns = clock.monotonic_ns()
-        self.warm_url: str | None = None
-
-    @property
-    def is_idle(self) -> bool:
-        return not (
-            self.gate.busy or self.gate.waiting or self.cancels.busy or self.cancels.waiting
-        )
-
-    @property
-    def waiting(self) -> int:
-        return self.gate.waiting + self.cancels.waiting
-
-
 class PooledTransport:
     """The ``HttpTransport`` of the assembled system.
 
@@ -107,8 +88,9 @@ class PooledTransport:
     keep_alive : bool
         False closes each connection after its answer; then nothing is kept warm.
     rewarm_s : float
-        After this many seconds without a request a warmed host's connections are used once, so
-        that neither end closes them. One connection is left free for whoever comes meanwhile.
+        A warmed host whose connections were not all used for this many seconds gets a round of
+        requests, so that neither end closes them; half of what the host's ``Keep-Alive`` header
+        says, if that is sooner. One connection is left free for whoever comes meanwhile.
     tls : ssl.SSLContext or None
         Trust of a private certificate; None verifies against the system's authorities. There is
         no way to switch the verification off.
@@ -116,9 +98,16 @@ class PooledTransport:
         Largest answer that is read, after decompression.
     clock : Clock or None
         None uses the machine's clocks.
+    rng : random.Random or None
+        Jitter of the back-off while a host does not answer.
 
     Notes
     -----
+    A warmed host is looked at once a second: lost connections are opened again (with back-off
+    while it does not answer), and after a request without an answer all idle ones are proved, since
+    what silenced one has often silenced all. An answer of HTTP 403 from a warmed host means that
+    the venue refuses this address: for ten minutes nothing more is sent to it, not even a probe.
+
     Nothing is retried here, not even a GET on a connection that the host has just closed: a failed
     request says through ``VenueError.outcome`` whether a byte can have left.
     """
@@ -133,39 +122,44 @@ class PooledTransport:
         tls: ssl.SSLContext | None = None,
         max_answer_bytes: int = 16 * 1024 * 1024,
         clock: Clock | None = None,
+        rng: random.Random | None = None,
     ) -> None:
         if rewarm_s <= 0:
             raise ValidationError(f"rewarm_s must be above 0 s, was {rewarm_s}")
-        self._connections = connections
-        self._queue_size = queue_size
-        self._keep_alive = keep_alive
-        self._rewarm_s = rewarm_s
-        self._tls = tls
+        self._limits = HostLimits(
+            connections=connections,
+            queue_size=queue_size,
+            keep_alive=keep_alive,
+            rewarm_s=rewarm_s,
+            tls=tls,
+        )
         self._max_answer_bytes = max_answer_bytes
         self._clock = clock or SystemClock()
-        self._session: aiohttp.ClientSession | None = None
+        self._rng = rng or random.Random()
         self._supervisor: Supervisor | None = None
         self._warmer: asyncio.Task[None] | None = None
-        self._hosts: dict[URL, _Host] = {}
-        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._is_open = False
+        self._attention = asyncio.Event()
+        self._hosts: dict[URL, Host] = {}
         self._connect_ms: deque[float] = deque(maxlen=_RECENT_CONNECTS)
         self._requests = 0
         self._failures = 0
-        self._rewarms = 0
+        self._opened = 0
+        self._lookups = 0
         self._bytes_received = 0
         self._bytes_sent = 0
         # The same checks as when the first request comes, but where the mistake was made.
-        self._new_host()
+        Host(self._limits, clock=self._clock, rng=self._rng)
 
     @property
     def connections(self) -> int:
         """Connections per host that may be in use at the same time."""
-        return self._connections
+        return self._limits.connections
 
     @property
     def is_open(self) -> bool:
         """Whether requests can be sent."""
-        return self._session is not None
+        return self._is_open
 
     @property
     def waiting(self) -> int:
@@ -180,7 +174,12 @@ class PooledTransport:
     @property
     def open_connections(self) -> int:
         """Sockets open now."""
-        return sum(opened.fileno() != -1 for opened in self._sockets)
+        return sum(host.open_connections for host in self._hosts.values())
+
+    @property
+    def silent_for_s(self) -> float:
+        """Seconds for which a host that refuses this address gets no request, 0 as a rule."""
+        return max((host.silent_for_s for host in self._hosts.values()), default=0.0)
 
     @property
     def connect_ms(self) -> tuple[float, ...]:
@@ -189,13 +188,25 @@ class PooledTransport:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Requests, failures, refusals, coalesced cancellations and re-warmings so far."""
+        """Everything counted so far, and what waited at most, over all hosts.
+
+        ``opened`` connections, DNS ``lookups``; ``rewarms``, ``verifications`` and
+        ``replacements`` are rounds of looking after a warmed host: because it was idle, because a
+        request got no answer, and because connections were lost.
+        """
+        hosts = self._hosts.values()
         return {
             "requests": self._requests,
             "failures": self._failures,
-            "refused": sum(host.gate.refused for host in self._hosts.values()),
-            "coalesced_cancels": sum(host.cancels.coalesced for host in self._hosts.values()),
-            "rewarms": self._rewarms,
+            "opened": self._opened,
+            "lookups": self._lookups,
+            "refused": sum(host.gate.refused for host in hosts),
+            "coalesced_cancels": sum(host.cancels.coalesced for host in hosts),
+            "most_waiting": max((host.gate.most_waiting for host in hosts), default=0),
+            "most_cancels_waiting": max((host.cancels.most_waiting for host in hosts), default=0),
+            "rewarms": sum(host.rewarms for host in hosts),
+            "verifications": sum(host.verifications for host in hosts),
+            "replacements": sum(host.replacements for host in hosts),
         }
 
     @property
@@ -211,14 +222,14 @@ class PooledTransport:
     async def __aenter__(self) -> Self:
         if self._supervisor is not None:
             raise LifecycleError("the transport was opened before; make a new one")
-        # The supervisor owns the session, so that it is closed in order even when a program ends
-        # without closing the transport.
+        # The supervisor owns the sessions, so that they are closed in order even when a program
+        # ends without closing the transport.
         self._supervisor = Supervisor(
-            (Component(name="http session", start=self._open, stop=self._close),),
+            (Component(name="http sessions", start=self._open, stop=self._close),),
             name="transport",
         )
         await self._supervisor.start()
-        if self._keep_alive:
+        if self._limits.keep_alive:
             self._warmer = self._supervisor.spawn("keep connections warm", self._keep_warm())
         return self
 
@@ -232,40 +243,12 @@ class PooledTransport:
             await self._supervisor.stop("the transport was closed")
 
     async def _open(self) -> None:
-        connector = aiohttp.TCPConnector(
-            limit=0,
-            limit_per_host=self._connections + _CANCEL_SLOTS,
-            ttl_dns_cache=_DNS_TTL_S,
-            ssl=self._tls if self._tls is not None else True,
-            socket_factory=self._new_socket,
-            force_close=not self._keep_alive,
-            keepalive_timeout=_IDLE_CLOSE_S if self._keep_alive else None,
-        )
-        session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-            headers={"User-Agent": "trading-system"},
-            trace_configs=[tracing()],
-        )
-        session._retry_connection = False  # noqa: SLF001 - aiohttp re-sends GETs; no option for it
-        self._session = session
+        self._is_open = True
 
     async def _close(self) -> None:
-        session, self._session = self._session, None
+        self._is_open = False
         for host in self._hosts.values():
-            host.gate.close()
-            host.cancels.close()
-        if session is not None:
-            await session.close()
-
-    def _new_socket(self, address: AddressInfo) -> socket.socket:
-        family, kind, protocol, _, _ = address
-        opened = socket.socket(family, kind, protocol)
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._sockets.add(opened)
-        return opened
+            await host.close()
 
     async def request(self, request: HttpRequest, *, priority: int, timeout_s: float) -> HttpReply:
         """Send ``request`` at most once and return the whole answer, whatever its status.
@@ -288,11 +271,13 @@ class PooledTransport:
         """
         if not 0 < timeout_s < math.inf:
             raise ValidationError(f"timeout_s must be above 0 and finite, was {timeout_s}")
-        url = _checked_url(request.url)
-        host = self._host(url.origin())
-        host.used_ns = self._clock.monotonic_ns()
+        url, origin = _checked_url(request.url)
         return await self._deliver(
-            host, request, url, priority=checked_priority(priority), timeout_s=timeout_s
+            await self._host(origin),
+            request,
+            url,
+            priority=checked_priority(priority),
+            timeout_s=timeout_s,
         )
 
     async def pre_warm(
@@ -303,29 +288,37 @@ class PooledTransport:
         From then on the host is kept warm. Failures are in the reports, nothing is raised for them.
         """
         url = f"{base_url.rstrip('/')}{path}"
-        host = self._host(_checked_url(url).origin())
+        host = await self._host(_checked_url(url)[1])
         host.warm_url = url
-        reports = await self._touch(host, url, self._connections, timeout_s=timeout_s)
+        count = self._limits.connections
+        reports = await self._probe(host, count, timeout_s=timeout_s, queues=True)
         late = [report.reason for report in reports if not report.is_ready]
         if late:
             _LOG.warning("connections not warmed", failed=len(late), reason=late[0])
         return reports
 
-    async def _touch(
-        self, host: _Host, url: str, count: int, *, timeout_s: float
+    async def _probe(
+        self, host: Host, count: int, *, timeout_s: float, queues: bool
     ) -> tuple[WarmConnection, ...]:
+        # So many requests at the same time: idle connections are used first, then new ones opened.
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._ping(host, url, timeout_s)) for _ in range(count)]
+            tasks = [
+                group.create_task(self._ping(host, timeout_s=timeout_s, queues=queues))
+                for _ in range(count)
+            ]
         return tuple(task.result() for task in tasks)
 
-    async def _ping(self, host: _Host, url: str, timeout_s: float) -> WarmConnection:
-        request = HttpRequest(method="GET", url=url)
+    async def _ping(self, host: Host, *, timeout_s: float, queues: bool) -> WarmConnection:
+        assert host.warm_url is not None
+        request = HttpRequest(method="GET", url=host.warm_url)
+        url, _ = _checked_url(host.warm_url)
         try:
             reply = await self._deliver(
-                host, request, _checked_url(url), priority=LOWEST, timeout_s=timeout_s
+                host, request, url, priority=LOWEST if queues else None, timeout_s=timeout_s
             )
-        except VenueUnavailable as e:
+        except VenueError as e:
             return WarmConnection(is_ready=False, connect_ms=None, response_ms=None, reason=str(e))
+        host.note_idle_cut(reply.headers.get("Keep-Alive"))
         is_ready = reply.status == 200
         return WarmConnection(
             is_ready=is_ready,
@@ -335,31 +328,48 @@ class PooledTransport:
         )
 
     async def _keep_warm(self) -> None:
+        look_every_s = min(_LOOK_EVERY_S, self._limits.rewarm_s)
         while True:
-            await asyncio.sleep(self._rewarm_s)
-            now_ns = self._clock.monotonic_ns()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(look_every_s):
+                    await self._attention.wait()
+            self._attention.clear()
             for host in list(self._hosts.values()):
-                has_rested = now_ns - host.used_ns >= self._rewarm_s * _NS_PER_S
-                if host.warm_url is not None and has_rested and host.is_idle:
-                    self._rewarms += 1
-                    count = max(1, self._connections - 1)
-                    await self._touch(host, host.warm_url, count, timeout_s=_WARM_TIMEOUT_S)
+                await self._look_after(host)
+            await asyncio.sleep(0 if not self._attention.is_set() else look_every_s)
 
-    def _new_host(self) -> _Host:
-        return _Host(connections=self._connections, queue_size=self._queue_size, clock=self._clock)
+    async def _look_after(self, host: Host) -> None:
+        if host.is_suspect or host.is_lacking():
+            await self._repair(host)
+        elif host.is_due():
+            host.rewarms += 1
+            count = max(1, self._limits.connections - 1)
+            await self._probe(host, count, timeout_s=_WARM_TIMEOUT_S, queues=True)
 
-    def _host(self, origin: URL) -> _Host:
+    async def _repair(self, host: Host) -> None:
+        # Past the queue, whose places belong to requests: what is under proof must not delay them.
+        lost, was_suspect = host.is_lacking(), host.is_suspect
+        host.verifications += was_suspect
+        host.replacements += lost
+        host.is_suspect = False
+        reports = await self._probe(host, host.unproved(), timeout_s=_PROOF_TIMEOUT_S, queues=False)
+        failed = [report.reason for report in reports if not report.is_ready]
+        host.note_round(has_answered=len(failed) < len(reports))
+        _LOG.info("connections proved", proved=len(reports), failed=len(failed))
+
+    async def _host(self, origin: URL) -> Host:
         host = self._hosts.get(origin)
-        if host is None:
-            if len(self._hosts) >= _MAX_HOSTS:
-                self._forget_an_idle_host()
-            host = self._hosts[origin] = self._new_host()
-        return host
+        if host is not None:
+            return host
+        if len(self._hosts) >= _MAX_HOSTS:
+            await self._forget_an_idle_host()
+        return self._hosts.setdefault(origin, Host(self._limits, clock=self._clock, rng=self._rng))
 
-    def _forget_an_idle_host(self) -> None:
+    async def _forget_an_idle_host(self) -> None:
         for origin, host in self._hosts.items():
             if host.is_idle and host.warm_url is None:
                 del self._hosts[origin]
+                await host.close()
                 return
         raise RequestRefused(
             f"{_MAX_HOSTS} hosts are in use",
@@ -369,21 +379,25 @@ class PooledTransport:
         )
 
     async def _deliver(
-        self, host: _Host, request: HttpRequest, url: URL, *, priority: int, timeout_s: float
+        self, host: Host, request: HttpRequest, url: URL, *, priority: int | None, timeout_s: float
     ) -> HttpReply:
-        session = self._session
-        if session is None:
+        # Without a priority the request does not queue: a proof of a connection.
+        if not self._is_open:
             raise not_sent("the transport is not open", operation=url.path)
+        if host.silent_for_s:
+            raise _silenced(host, url)
         self._requests += 1
         stamps = Exchange(self._clock, self._clock.monotonic_ns())
-        send = partial(self._on_wire, session, request, url, stamps=stamps)
+        send = partial(self._on_wire, host, request, url, stamps=stamps)
         scope = asyncio.timeout(timeout_s)
         try:
             async with scope:
+                if priority is None:
+                    return await send()
                 key = cancel_key(request, url.path)
                 if key is not None:
                     return await host.cancels.send(key, send)
-                await host.gate.enter(priority)
+                await host.gate.enter(priority, is_exit=_is_exit(request, priority))
                 try:
                     return await send()
                 finally:
@@ -392,25 +406,58 @@ class PooledTransport:
             self._failures += 1
             if isinstance(e, VenueUnavailable):
                 raise
+            if priority is not None and stamps.outcome is Outcome.UNKNOWN:
+                self._suspect(host)
             late = f"no answer within {timeout_s:g} s" if scope.expired() else _reason(e)
             raise VenueUnavailable(
                 late, venue="transport", operation=url.path, outcome=stamps.outcome
             ) from e
 
+    def _suspect(self, host: Host) -> None:
+        if host.warm_url is not None:
+            host.is_suspect = True
+            self._attention.set()
+
     async def _on_wire(
-        self, session: aiohttp.ClientSession, request: HttpRequest, url: URL, *, stamps: Exchange
+        self, host: Host, request: HttpRequest, url: URL, *, stamps: Exchange
     ) -> HttpReply:
         stamps.note_taken()
+        host.note_request()
         try:
-            return await exchange(
-                session, request, url, stamps=stamps, max_bytes=self._max_answer_bytes
+            reply = await exchange(
+                host.session, request, url, stamps=stamps, max_bytes=self._max_answer_bytes
             )
         finally:
-            self._bytes_received += stamps.bytes_received
-            if stamps.outcome is Outcome.UNKNOWN:
-                self._bytes_sent += sent_size(request, url)
-            if stamps.connect_ms is not None:
-                self._connect_ms.append(stamps.connect_ms)
+            self._count(request, url, stamps)
+        if reply.status == _FORBIDDEN and host.warm_url is not None:
+            _LOG.error("the venue refuses this address", status=reply.status, silent_s=_SILENCE_S)
+            host.silence(_SILENCE_S)
+        return reply
+
+    def _count(self, request: HttpRequest, url: URL, stamps: Exchange) -> None:
+        self._bytes_received += stamps.bytes_received
+        if stamps.outcome is Outcome.UNKNOWN:
+            self._bytes_sent += sent_size(request, url)
+        if stamps.connect_ms is not None:
+            self._opened += 1
+            self._connect_ms.append(stamps.connect_ms)
+        self._lookups += stamps.resolve_ms is not None
+
+
+def _is_exit(request: HttpRequest, priority: int) -> bool:
+    """Return whether the request makes the account safer: the bound of the queue is not for it."""
+    return priority == HIGHEST and request.method == "POST"
+
+
+def _silenced(host: Host, url: URL) -> VenueRateLimited:
+    return VenueRateLimited(
+        f"{url.host} refuses this address (HTTP 403); nothing is sent to it for "
+        f"{host.silent_for_s:.0f} s",
+        venue="transport",
+        operation=url.path,
+        outcome=Outcome.NOT_SENT,
+        retry_after_s=host.silent_for_s,
+    )
 
 
 def _reason(error: Exception) -> str:
@@ -420,7 +467,9 @@ def _reason(error: Exception) -> str:
     return f"the connection failed: {str(error) or type(error).__name__}"
 
 
-def _checked_url(url: str) -> URL:
+@lru_cache(maxsize=_KNOWN_ADDRESSES)
+def _checked_url(url: str) -> tuple[URL, URL]:
+    """Return the address and its origin; orders go to the same few again and again."""
     try:
         parsed = URL(url, encoded=True)
         is_usable = parsed.scheme in {"http", "https"} and bool(parsed.host)
@@ -432,4 +481,4 @@ def _checked_url(url: str) -> URL:
         raise ValidationError(
             f"an address must be absolute http or https without credentials, was {url[:200]!r}"
         )
-    return parsed
+    return parsed, parsed.origin()

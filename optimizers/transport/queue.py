@@ -1,16 +1,18 @@
 """Who gets the next free connection.
 
 :class:`PriorityGate` serves waiting requests strictly by priority (1 first) and in order of arrival
-inside a priority, with three rules beside:
+inside a priority. Before all of them come exits: requests of priority 1 that close or protect a
+position. Three rules beside:
 
 * **Bypass.** While a connection is free and nobody waits, a request enters at once: no queue
   operation, no task switch.
-* **Ageing.** A request of priority 2 to 4 that has waited ``ageing_s`` is served before all younger
-  ones of priority 2 to 4, the oldest first, but never before a request of priority 1. So nothing
-  starves: after ``ageing_s`` only priority 1 and what is older still comes first.
+* **Ageing.** A request that has waited ``ageing_s`` is served before all younger ones of priority 2
+  to 4; one that has waited twice as long also before all younger ones of priority 1, the oldest
+  first. Nothing comes before an exit. So nothing starves: exits are as few as positions.
 * **Bound.** At most ``capacity`` requests wait. A further one is refused (:class:`RequestRefused`,
   nothing was sent), except of priority 1: it takes the place of the newest request of the worst
-  priority waiting, which is refused instead. Exits must not be locked out by queries.
+  priority waiting, which is refused instead. An exit takes the place of anything that is none, and
+  is itself never refused: exits must not be locked out by queries.
 
 :class:`CancelLane` has connections of its own, so that a cancellation never waits behind anything
 but cancellations and is never refused. Cancellations of the same order that both still wait are
@@ -35,6 +37,7 @@ from trading_system.domain.ports import Clock, HttpReply
 HIGHEST, LOWEST = 1, 4
 """Range of the priorities; 1 is served first."""
 
+_EXIT = 0
 _NS_PER_S = 1_000_000_000
 _VENUE = "transport"
 
@@ -66,10 +69,10 @@ def checked_priority(priority: int) -> int:
 
 
 class _Waiter:
-    __slots__ = ("priority", "since_ns", "turn")
+    __slots__ = ("level", "since_ns", "turn")
 
-    def __init__(self, priority: int, since_ns: int, turn: asyncio.Future[None]) -> None:
-        self.priority = priority
+    def __init__(self, level: int, since_ns: int, turn: asyncio.Future[None]) -> None:
+        self.level = level
         self.since_ns = since_ns
         self.turn = turn
 
@@ -101,10 +104,11 @@ class PriorityGate:
         self._clock = clock
         self._ageing_ns = round(ageing_s * _NS_PER_S)
         self._lines: tuple[OrderedDict[_Waiter, None], ...] = tuple(
-            OrderedDict() for _ in range(LOWEST)
+            OrderedDict() for _ in range(LOWEST + 1)
         )
         self._busy = 0
         self._waiting = 0
+        self._most_waiting = 0
         self._refused = 0
         self._entered = 0
         self._is_closed = False
@@ -113,6 +117,11 @@ class PriorityGate:
     def waiting(self) -> int:
         """Requests in the queue now."""
         return self._waiting
+
+    @property
+    def most_waiting(self) -> int:
+        """Requests that were in the queue at the same time at most."""
+        return self._most_waiting
 
     @property
     def busy(self) -> int:
@@ -129,10 +138,15 @@ class PriorityGate:
         """Requests let through so far."""
         return self._entered
 
-    async def enter(self, priority: int) -> None:
+    async def enter(self, priority: int, *, is_exit: bool = False) -> None:
         """Wait for a connection; every return is paired with one :meth:`leave`.
 
         A cancelled caller is taken out of the queue.
+
+        Parameters
+        ----------
+        is_exit : bool
+            Whether the request closes or protects a position: it is served before everything else.
 
         Raises
         ------
@@ -147,11 +161,13 @@ class PriorityGate:
             self._busy += 1
             self._entered += 1
             return
-        self._make_room(priority)
+        level = _EXIT if is_exit else priority
+        self._make_room(level)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiter = _Waiter(priority, self._clock.monotonic_ns(), turn)
-        self._lines[priority - 1][waiter] = None
+        waiter = _Waiter(level, self._clock.monotonic_ns(), turn)
+        self._lines[level][waiter] = None
         self._waiting += 1
+        self._most_waiting = max(self._most_waiting, self._waiting)
         try:
             await turn
         except asyncio.CancelledError:
@@ -183,21 +199,25 @@ class PriorityGate:
 
     def _next(self) -> _Waiter:
         heads = [next(iter(line)) for line in self._lines if line]
-        if heads[0].priority == HIGHEST:
-            return heads[0]
+        first = heads[0]
+        if first.level == _EXIT or len(heads) == 1:
+            return first
+        now_ns = self._clock.monotonic_ns()
+        patient_ns = self._ageing_ns if first.level > HIGHEST else 2 * self._ageing_ns
         oldest = min(heads, key=lambda waiter: waiter.since_ns)
-        has_aged = self._clock.monotonic_ns() - oldest.since_ns >= self._ageing_ns
-        return oldest if has_aged else heads[0]
+        return oldest if now_ns - oldest.since_ns >= patient_ns else first
 
-    def _make_room(self, priority: int) -> None:
+    def _make_room(self, level: int) -> None:
         if self._capacity is None or self._waiting < self._capacity:
             return
-        self._refused += 1
         worst = next(line for line in reversed(self._lines) if line)
         victim = next(reversed(worst))
-        if priority > HIGHEST or victim.priority == HIGHEST:
+        if victim.level == _EXIT and level == _EXIT:
+            return  # only exits wait: there are as many as open positions and their stops
+        self._refused += 1
+        if level > HIGHEST or victim.level <= level:
             raise _refused(f"the queue is full ({self._capacity} requests wait)")
-        self._reject(victim, _refused("a request of priority 1 took the last place in the queue"))
+        self._reject(victim, _refused("a more urgent request took the last place in the queue"))
 
     def _reject(self, waiter: _Waiter, error: VenueUnavailable) -> None:
         self._remove(waiter)
@@ -205,7 +225,7 @@ class PriorityGate:
             waiter.turn.set_exception(error)
 
     def _remove(self, waiter: _Waiter) -> None:
-        line = self._lines[waiter.priority - 1]
+        line = self._lines[waiter.level]
         if waiter in line:
             del line[waiter]
             self._waiting -= 1
@@ -244,6 +264,11 @@ class CancelLane:
         return self._gate.waiting
 
     @property
+    def most_waiting(self) -> int:
+        """Different cancellations that waited at the same time at most."""
+        return self._gate.most_waiting
+
+    @property
     def busy(self) -> int:
         """Cancellations under way now."""
         return self._gate.busy
@@ -274,6 +299,7 @@ class CancelLane:
         self._gate.close()
 
     async def _lead(self, key: Hashable, exchange: Callable[[], Awaitable[HttpReply]]) -> HttpReply:
+        assert key not in self._waiting, "one that waits is shared, not sent twice"
         shared = self._waiting[key] = _Shared()
         try:
             try:

@@ -25,7 +25,7 @@ def features(ts_s: float = 100.0, *, mid: float = 50_000.0, **values: Any) -> Ma
         trade_flow=0.0,
         ts_ns=round(ts_s * SECOND),
     )
-    return replace(quiet, **values)
+    return quiet._replace(**values)
 
 
 def opinion(agent: str, p_up: float = 0.6, *, ts_ns: int = 100 * SECOND, **values: Any) -> Opinion:

@@ -14,7 +14,7 @@ import math
 import statistics
 from collections import deque
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -111,7 +111,7 @@ class MirroredPanel:
     def decide(self, features: MarketFeatures) -> Consensus | None:
         if features.ts_ns >= self._from_ns:
             turned = {name: -getattr(features, name) for name in DIRECTED}
-            features = replace(features, **turned)
+            features = features._replace(**turned)
         return self._panel.decide(features)
 
     def reset(self) -> None:
@@ -247,7 +247,7 @@ class VenueDoor:
             if each.account_id == ACCOUNT and each.exec_type == "Trade":
                 self._reports.append(self._fill(each))
 
-    def on_position(self, account_id: int, symbol: str) -> None: ...
+    def on_position(self, account_id: int, symbol: str, position_idx: int) -> None: ...
     def on_wallet(self, account_id: int) -> None: ...
     def on_trades(self, symbol: str, trades: list[PublicTrade]) -> None: ...
 
@@ -476,7 +476,7 @@ class VirtualSystem:
 
     def on_order(self, order: OrderRecord) -> None: ...
     def on_executions(self, executions: list[ExecutionRecord]) -> None: ...
-    def on_position(self, account_id: int, symbol: str) -> None: ...
+    def on_position(self, account_id: int, symbol: str, position_idx: int) -> None: ...
     def on_wallet(self, account_id: int) -> None: ...
 
     # --- the trader's desk ---------------------------------------------------------------------

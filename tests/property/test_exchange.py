@@ -210,7 +210,7 @@ class Auditor:
         assert (order.state is OrderState.FILLED) == (order.cum_lots == order.lots)
         assert (order.state is OrderState.NEW) <= (order.cum_lots == 0)
 
-    def on_position(self, account_id, symbol):
+    def on_position(self, account_id, symbol, position_idx):
         self.pending[account_id] = symbol
 
     def on_wallet(self, account_id):

@@ -83,13 +83,17 @@ class BybitSettings(Section):
     api_secret: SecretStr | None = Field(
         default=None, description="API secret; not used when simulated"
     )
+    private_key_file: Path | None = Field(
+        default=None,
+        description="RSA private key (PEM, mode 600) instead of an API secret",
+    )
     rest_url: RestUrl | None = Field(
         default=None, description="base address instead of the environment's REST host"
     )
     ws_url: WsUrl | None = Field(
         default=None, description="base address instead of the environment's WebSocket host"
     )
-    recv_window_ms: Annotated[int, Field(ge=100, le=60_000)] = Field(
+    recv_window_ms: Annotated[int, Field(ge=100, le=5_000)] = Field(
         default=5000, description="age at which the venue refuses a signed request, ms"
     )
     request_timeout_s: Annotated[float, Field(gt=0, le=60)] = Field(
@@ -97,6 +101,11 @@ class BybitSettings(Section):
     )
     allow_transfer: bool = Field(
         default=False, description="whether a key that may move funds internally is accepted"
+    )
+    dcp_window_s: Annotated[int, Field(ge=3, le=300)] | None = Field(
+        default=None,
+        description="seconds without connection after which the venue cancels all orders, where "
+        "the account has this; empty leaves it as it is",
     )
 
     @field_validator("api_key", "api_secret")
@@ -108,7 +117,17 @@ class BybitSettings(Section):
 
     @model_validator(mode="after")
     def _key_and_secret_come_together(self) -> Self:
-        if (self.api_key is None) != (self.api_secret is None):
+        if self.private_key_file is not None and self.api_secret is not None:
+            raise ValueError(
+                "TRADING_BYBIT__API_SECRET and TRADING_BYBIT__PRIVATE_KEY_FILE exclude each "
+                "other; set the one that belongs to the key"
+            )
+        if self.private_key_file is not None and self.api_key is None:
+            raise ValueError(
+                "TRADING_BYBIT__PRIVATE_KEY_FILE needs TRADING_BYBIT__API_KEY; set both or none"
+            )
+        has_secret = self.api_secret is not None or self.private_key_file is not None
+        if (self.api_key is None) == has_secret:
             raise ValueError(
                 "TRADING_BYBIT__API_KEY and TRADING_BYBIT__API_SECRET go together; set both or none"
             )
@@ -403,4 +422,9 @@ class OptimizationSettings(Section):
     )
     priority_queue_size: Annotated[int, Field(ge=1, le=10_000)] = Field(
         default=100, description="requests that may wait for a connection before new ones fail"
+    )
+    context_book: bool = Field(
+        default=True,
+        description="whether 200 levels of each book are kept beside the 50 that decide, for the "
+        "cost of large orders and for pictures",
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
+from enum import Enum
 
 from trading_system.domain.errors import OffGridError, ValidationError
 
@@ -50,9 +51,29 @@ def plain(value: Decimal) -> str:
     return "0" if text in {"", "-0"} else text
 
 
+SPOT_SUFFIX = ".SPOT"
+"""End of every key of a spot pair; no venue symbol holds a dot."""
+
+
+class Category(Enum):
+    """What kind of thing is traded, as Bybit spells it."""
+
+    LINEAR = "linear"
+    SPOT = "spot"
+
+    def key(self, symbol: str) -> str:
+        """Return the key under which ``symbol`` of this category is listed."""
+        return f"{symbol}{SPOT_SUFFIX}" if self is Category.SPOT else symbol
+
+
+def category_of(key: str) -> Category:
+    """Return the category of what is listed under ``key``."""
+    return Category.SPOT if key.endswith(SPOT_SUFFIX) else Category.LINEAR
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
-    """One tradable contract.
+    """One tradable contract or currency pair.
 
     Parameters
     ----------
@@ -70,6 +91,8 @@ class Instrument:
         Largest leverage the venue allows.
     funding_interval_minutes : int
         Minutes between funding settlements of a perpetual.
+    category : Category
+        Perpetual contract (the default) or spot pair.
     """
 
     symbol: str
@@ -85,6 +108,7 @@ class Instrument:
     min_notional: Decimal = Decimal(0)
     max_leverage: Decimal = Decimal(100)
     funding_interval_minutes: int = 480
+    category: Category = Category.LINEAR
 
     def __post_init__(self) -> None:
         for name in ("tick_size", "qty_step", "min_qty", "max_qty", "max_market_qty", "max_price"):
@@ -95,6 +119,11 @@ class Instrument:
             raise ValidationError(f"{self.symbol} min_price {self.min_price} is out of range")
         if not (self.min_notional.is_finite() and self.min_notional >= 0):
             raise ValidationError(f"{self.symbol} min_notional {self.min_notional} is negative")
+
+    @property
+    def key(self) -> str:
+        """Name that is unique over categories: ``BTCUSDT``, and ``BTCUSDT.SPOT`` for spot."""
+        return self.category.key(self.symbol)
 
     @property
     def price_decimals(self) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 
-from trading_system.domain.errors import TradingSystemError
+from trading_system.domain.errors import TradingSystemError, ValidationError
 
 
 class Side(Enum):
@@ -42,9 +42,31 @@ class TimeInForce(Enum):
     POST_ONLY = "post_only"
 
 
-class OrderStatus(Enum):
-    """Life of an order as the venue confirms it."""
+class PriceSource(Enum):
+    """Which price a trigger watches."""
 
+    LAST = "last"
+    MARK = "mark"
+    INDEX = "index"
+
+
+class TriggerDirection(Enum):
+    """Which way the watched price has to move to reach a trigger."""
+
+    RISE = 1
+    FALL = 2
+
+
+class OrderStatus(Enum):
+    """Life of an order as the venue confirms it.
+
+    ``UNTRIGGERED`` waits outside the book for its trigger price, ``TRIGGERED`` is on its way into
+    the book, ``DEACTIVATED`` was cancelled before it was triggered.
+    """
+
+    UNTRIGGERED = "untriggered"
+    TRIGGERED = "triggered"
+    DEACTIVATED = "deactivated"
     NEW = "new"
     PARTIALLY_FILLED = "partially_filled"
     FILLED = "filled"
@@ -54,7 +76,65 @@ class OrderStatus(Enum):
     @property
     def is_final(self) -> bool:
         """Whether no further fill or change can follow."""
-        return self in {OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED}
+        return self in _FINAL
+
+
+_FINAL = frozenset(
+    {
+        OrderStatus.FILLED,
+        OrderStatus.CANCELLED,
+        OrderStatus.REJECTED,
+        OrderStatus.DEACTIVATED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """What a conditional order waits for.
+
+    Parameters
+    ----------
+    price : Decimal
+        Quote currency, positive.
+    direction : TriggerDirection
+        From which side the price is reached.
+    by : PriceSource
+        The price that is watched.
+    """
+
+    price: Decimal
+    direction: TriggerDirection
+    by: PriceSource = PriceSource.LAST
+
+    def __post_init__(self) -> None:
+        """Refuse a price that is not finite and positive."""
+        _require_positive(self.price, "a trigger price")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachedExit:
+    """A take profit or stop loss that the venue sets for the position once the order fills.
+
+    Parameters
+    ----------
+    price : Decimal
+        Where it triggers, quote currency, positive.
+    by : PriceSource
+        The price that is watched.
+    limit_price : Decimal or None
+        Price of the closing order, quote currency; None closes at market.
+    """
+
+    price: Decimal
+    by: PriceSource = PriceSource.MARK
+    limit_price: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse prices that are not finite and positive."""
+        _require_positive(self.price, "a take profit or stop loss")
+        if self.limit_price is not None:
+            _require_positive(self.limit_price, "the limit price of a take profit or stop loss")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +159,16 @@ class OrderIntent:
         Whether the order may only shrink the position.
     link_id : str
         The client's own id, unique per run, at most 36 characters of ``[A-Za-z0-9_-]``.
+    trigger : Trigger or None
+        Makes the order conditional: it waits at the venue, outside the book.
+    take_profit, stop_loss : AttachedExit or None
+        Exits of the position that the venue sets when the order fills. Neither a conditional nor
+        a reduce-only order can have them.
+
+    Raises
+    ------
+    ValidationError
+        If exits do not fit the order: they must lie on both sides of a limit order's price.
     """
 
     symbol: str
@@ -89,6 +179,23 @@ class OrderIntent:
     price: Decimal | None = None
     time_in_force: TimeInForce = TimeInForce.GTC
     reduce_only: bool = False
+    trigger: Trigger | None = None
+    take_profit: AttachedExit | None = None
+    stop_loss: AttachedExit | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse exits that do not fit the order."""
+        if self.take_profit is None and self.stop_loss is None:
+            return
+        if self.reduce_only or self.trigger is not None:
+            kind = "a reduce-only order" if self.reduce_only else "a conditional order"
+            raise ValidationError(f"{kind} can have no take profit or stop loss")
+        _require_outside(self.side, self.take_profit, self.stop_loss, price=self.price)
+
+    @property
+    def has_exits(self) -> bool:
+        """Whether the venue sets a take profit or stop loss when the order fills."""
+        return self.take_profit is not None or self.stop_loss is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +212,8 @@ class Fill:
         Whether the own order was resting.
     ts_exchange_ns : int
         Time of the execution at the venue, UTC nanoseconds.
+    is_closing : bool or None
+        Whether it shrank a position, where the venue said so; hedge mode tells the sides by it.
     """
 
     exec_id: str
@@ -117,13 +226,16 @@ class Fill:
     fee: Decimal
     is_maker: bool
     ts_exchange_ns: int
+    is_closing: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderReport:
     """State of an own order as the venue reports it.
 
-    ``is_protective`` marks a stop loss that rests untriggered for a whole position.
+    ``is_protective`` marks a stop that rests untriggered for a position. ``trigger_price`` is where
+    a conditional order waits, quote currency. ``position_idx`` is 0 in one-way mode; in hedge mode
+    1 is the long side and 2 the short side.
     """
 
     order_id: str
@@ -138,6 +250,8 @@ class OrderReport:
     reason: str
     ts_exchange_ns: int
     is_protective: bool = False
+    trigger_price: Decimal | None = None
+    position_idx: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +259,7 @@ class PositionReport:
     """A position as the venue reports it; ``quantity`` is signed, positive when long.
 
     ``stop_price`` is the stop loss that rests at the venue for the whole position.
+    ``position_idx`` is 0 in one-way mode; in hedge mode 1 is the long side and 2 the short side.
     """
 
     symbol: str
@@ -152,6 +267,7 @@ class PositionReport:
     entry_price: Decimal | None
     ts_exchange_ns: int
     stop_price: Decimal | None = None
+    position_idx: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,11 +280,37 @@ class OrderAck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceChange:
-    """A new price for an own resting order; its quantity and its place in time stay the venue's."""
+    """A new price for an own resting order; its quantity and its place in time stay the venue's.
+
+    ``trigger_price`` moves the trigger of a conditional order as well; None leaves it.
+    """
 
     symbol: str
     link_id: str
     price: Decimal
+    trigger_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrailingStop:
+    """A stop for a whole position that follows the best price at a distance.
+
+    Parameters
+    ----------
+    distance : Decimal
+        From the best price since it became active, quote currency, positive.
+    active_price : Decimal or None
+        Price from which on it follows, quote currency; None follows at once.
+    """
+
+    distance: Decimal
+    active_price: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that are not finite and positive."""
+        _require_positive(self.distance, "the distance of a trailing stop")
+        if self.active_price is not None:
+            _require_positive(self.active_price, "the active price of a trailing stop")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,3 +348,43 @@ class RestingOrder:
     price: Decimal
     open_quantity: Decimal
     is_settled_in: bool
+
+
+def position_index(side: Side, *, reduce_only: bool, is_hedged: bool) -> int:
+    """Return which position an order works on: 0 in one-way mode, else 1 (long) or 2 (short).
+
+    In hedge mode a buy opens or enlarges the long side and, reduce-only, shrinks the short one.
+    """
+    if not is_hedged:
+        return 0
+    return LONG_INDEX if (side is Side.BUY) != reduce_only else SHORT_INDEX
+
+
+LONG_INDEX, SHORT_INDEX = 1, 2
+"""Position indices of hedge mode; one-way mode has 0."""
+
+
+def _require_positive(value: Decimal, what: str) -> None:
+    if not (value.is_finite() and value > 0):
+        raise ValidationError(f"{what} must be finite and positive, was {value}")
+
+
+def _require_outside(
+    side: Side,
+    take_profit: AttachedExit | None,
+    stop_loss: AttachedExit | None,
+    *,
+    price: Decimal | None,
+) -> None:
+    """Refuse exits that would trigger at the order's own price, or at each other's."""
+    gains = take_profit.price if take_profit is not None else None
+    loses = stop_loss.price if stop_loss is not None else None
+    above, below = ("above", "below") if side is Side.BUY else ("below", "above")
+    if gains is not None and loses is not None and (gains - loses) * side.sign <= 0:
+        raise ValidationError(f"take profit {gains} must be {above} stop loss {loses}")
+    if price is None:
+        return
+    if gains is not None and (gains - price) * side.sign <= 0:
+        raise ValidationError(f"take profit {gains} must be {above} the price {price}")
+    if loses is not None and (loses - price) * side.sign >= 0:
+        raise ValidationError(f"stop loss {loses} must be {below} the price {price}")

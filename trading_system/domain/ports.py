@@ -114,6 +114,9 @@ class HttpTiming:
         From the last byte sent until the whole answer was read.
     total_ms : float
         From the call until the whole answer was read.
+    first_byte_ms : float or None
+        From the last byte sent until the answer's status line and headers were there; None where
+        the transport does not tell.
     """
 
     queue_ms: float
@@ -121,6 +124,7 @@ class HttpTiming:
     send_ms: float | None
     response_ms: float
     total_ms: float
+    first_byte_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

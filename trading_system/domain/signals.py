@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 FEATURE_NAMES = (
     "spread_bps",
@@ -32,11 +33,10 @@ UNSIGNED_FEATURES = frozenset({"spread_bps", "volatility_bps"})
 """Model inputs without a direction: all others change sign when the market is mirrored."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarketFeatures:
+class MarketFeatures(NamedTuple):
     """What an agent sees of one symbol at one instant; every value is finite.
 
-    A value that is not known yet is 0. Flow and imbalance are positive when buyers press.
+    A tuple, because one is made for every decision. A value that is not known yet is 0. Flow and imbalance are positive when buyers press.
 
     Parameters
     ----------

@@ -9,9 +9,11 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from trading_system.config.sections import BybitSettings
 from trading_system.config.settings import Settings
 from trading_system.domain.errors import ConfigurationError
 from trading_system.venues.bybit.hosts import Endpoints, endpoints
+from trading_system.venues.bybit.rsa_keys import rsa_seal
 from trading_system.venues.bybit.signing import Signer
 
 
@@ -35,6 +37,26 @@ def needs_embedded_venue(settings: Settings) -> bool:
     return settings.environment == "simulated" and settings.bybit.rest_url is None
 
 
+def signer_of(bybit: BybitSettings) -> Signer | None:
+    """Return what signs with the key of the settings, HMAC or RSA; None without a key.
+
+    Raises
+    ------
+    ConfigurationError
+        If the private key's file cannot be used.
+    """
+    if bybit.api_key is None:
+        return None
+    secret = bybit.api_secret
+    if secret is None:
+        assert bybit.private_key_file is not None, "the settings refuse a key without a secret"
+        seal = rsa_seal(bybit.private_key_file.expanduser())
+        return Signer(
+            bybit.api_key.get_secret_value(), seal, recv_window_ms=bybit.recv_window_ms
+        )
+    return Signer(bybit.api_key.get_secret_value(), secret, recv_window_ms=bybit.recv_window_ms)
+
+
 def access_of(settings: Settings, ready: Mapping[str, Any] | None) -> Access:
     """Return the access that the settings describe; ``ready`` is the embedded venue's ready line.
 
@@ -45,17 +67,22 @@ def access_of(settings: Settings, ready: Mapping[str, Any] | None) -> Access:
     """
     bybit = settings.bybit
     rest_url, ws_url = bybit.rest_url, bybit.ws_url
-    key, secret = bybit.api_key, bybit.api_secret
     if ready is not None:
         rest_url, ws_url = str(ready["rest"]), str(ready["ws"])
-        key, secret = SecretStr(str(ready["api_key"])), SecretStr(str(ready["api_secret"]))
-    if key is None or secret is None:
+        signer: Signer | None = Signer(
+            str(ready["api_key"]),
+            SecretStr(str(ready["api_secret"])),
+            recv_window_ms=bybit.recv_window_ms,
+        )
+    else:
+        signer = signer_of(bybit)
+    if signer is None:
         raise ConfigurationError(
             "an API key is needed; set TRADING_BYBIT__API_KEY and TRADING_BYBIT__API_SECRET"
         )
-    name = key.get_secret_value()
+    name = signer.api_key
     return Access(
         endpoints=endpoints(settings.environment, rest_url=rest_url, ws_url=ws_url),
-        signer=Signer(name, secret, recv_window_ms=bybit.recv_window_ms),
+        signer=signer,
         account=f"{settings.environment}-{hashlib.sha256(name.encode()).hexdigest()[:8]}",
     )

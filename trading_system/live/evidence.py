@@ -356,6 +356,8 @@ def _stream_figures(session: TradingSession | None) -> dict[str, Any]:
         "orders_by_rest": traffic.orders_by_rest,
         "gaps": session.feed.gaps(),
         "rejected_frames": session.feed.rejected_frames,
+        **session.feed.doubts(),
+        "resyncs": session.public.resyncs,
         "outages": session.outage.outages,
         "clock_offset_ms": session.clock_offset_ms,
     }

@@ -8,28 +8,37 @@ no queue, task or thread between tick and order.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NoReturn, Protocol
 
+import structlog
+
 from trading_system.domain.errors import CorruptDataError
 from trading_system.domain.events import TickerState, TradeTick
 from trading_system.domain.instruments import Instrument
+from trading_system.domain.orders import Side
 from trading_system.domain.ports import Clock
 from trading_system.domain.signals import Consensus, MarketFeatures
+from trading_system.live.trust import TOP_SILENT_NS, BookTrust
 from trading_system.market import decode
-from trading_system.market.book import OrderBook
+from trading_system.market.book import BookWalk, OrderBook
+from trading_system.market.contiguity import Contiguity
 from trading_system.market.features import FlowTracker
 from trading_system.monitoring.latency import StageLatency
 from trading_system.risk.limits import MarketView
 
+_LOG = structlog.get_logger(__name__)
 _NS_PER_S = 1_000_000_000
 _RATE_WINDOW_S = 10
 _FAULT_WINDOW_S = 60
 _KEEP_FAULTS = 100
 _KEEP_TRADES = 30
 DEPTH = 50
+"""Levels of the book that decisions are made on."""
+CONTEXT_DEPTH = 200
+"""Levels of the book beside it, for the cost of large orders and for pictures."""
 
 Decide = Callable[[MarketFeatures, Consensus | None], None]
 
@@ -58,12 +67,25 @@ _NO_PRICES = BestPrices(None, None)
 
 
 class SymbolState:
-    """Book, flow and agents of one symbol; ``newest_trades`` are public trades, oldest first."""
+    """Books, flow and agents of one symbol; ``newest_trades`` are public trades, oldest first.
 
-    def __init__(self, instrument: Instrument, panel: Panel) -> None:
+    Parameters
+    ----------
+    instrument : Instrument
+        Symbol and grid.
+    panel : Panel
+        The signal agents.
+    has_context : bool
+        Whether a deeper book is kept beside the decision book.
+    """
+
+    def __init__(self, instrument: Instrument, panel: Panel, *, has_context: bool = False) -> None:
         self.instrument = instrument
-        self.book = OrderBook(instrument, depth=DEPTH)
+        self.book = OrderBook(instrument, depth=DEPTH, contiguity=Contiguity())
         self.top = OrderBook(instrument, depth=1)
+        self.context = OrderBook(instrument, depth=CONTEXT_DEPTH) if has_context else None
+        self.books = {str(book.depth): book for book in self._kept()}
+        self.trust = BookTrust(self.book, self.top, self.context)
         self.flow = FlowTracker(instrument.symbol)
         self.panel = panel
         self.features: MarketFeatures | None = None
@@ -75,12 +97,19 @@ class SymbolState:
     def reset(self) -> None:
         """Forget what a lost stream made uncertain; what the agents have learned stays."""
         self.reset_book()
-        self.top.reset()
+        for book in self.books.values():
+            book.reset()
+        self.trust.on_lost()
         self.ticker = None
 
     def reset_book(self) -> None:
         """Forget the decision book and what was derived from its order."""
         self.book.reset()
+        self.trust.forget()
+        self.reset_signals()
+
+    def reset_signals(self) -> None:
+        """Forget what was derived from the order of the decision book's messages."""
         self.flow.reset()
         self.panel.reset()
         self.features = None
@@ -98,13 +127,34 @@ class SymbolState:
         """Return when the decision book was last known to be right.
 
         Level 1 vouches for a quiet decision book, but only while both show the same best prices.
+        Where level 1 itself fell silent nothing vouches for the book since then.
         """
         book, top = self.book, self.top
         if book.received_ns is None or top.received_ns is None:
             return book.received_ns
+        if book.received_ns - top.received_ns > TOP_SILENT_NS:
+            return top.received_ns
         best = (book.best_bid_ticks, book.best_ask_ticks)
         is_vouched = (top.best_bid_ticks, top.best_ask_ticks) == best
         return max(book.received_ns, top.received_ns) if is_vouched else book.received_ns
+
+    def walk(self, side: Side, quantity: float) -> BookWalk | None:
+        """Return what an immediate order would get; the deeper book answers for a large one."""
+        walk = self.book.walk(side, quantity)
+        context = self.context
+        if walk is None or not walk.unfilled_qty or context is None or not context.is_ready:
+            return walk
+        return context.walk(side, quantity) or walk
+
+    def deepest(self, levels: int) -> OrderBook:
+        """Return the decision book, or the deeper one where it is trusted and more is wanted."""
+        context = self.context
+        if levels <= DEPTH or context is None or not context.is_ready:
+            return self.book
+        return context
+
+    def _kept(self) -> Iterable[OrderBook]:
+        return (self.book, self.top) if self.context is None else (self.book, self.top, self.context)
 
 
 class MarketFeed:
@@ -124,6 +174,8 @@ class MarketFeed:
         The loop's ``call_soon``.
     panel_of : Callable[[str], Panel]
         The signal agents of a symbol.
+    has_context : bool
+        Whether a deeper book of each symbol is subscribed too, off the decision path.
     """
 
     def __init__(
@@ -135,6 +187,7 @@ class MarketFeed:
         decide: Decide,
         call_soon: Callable[[Callable[[], None]], object],
         panel_of: Callable[[str], Panel],
+        has_context: bool = False,
     ) -> None:
         self._clock = clock
         self._latency = latency
@@ -144,7 +197,7 @@ class MarketFeed:
         self._is_scheduled = False
         self._failure: Exception | None = None
         self.symbols = {
-            symbol: SymbolState(instrument, panel_of(symbol))
+            symbol: SymbolState(instrument, panel_of(symbol), has_context=has_context)
             for symbol, instrument in instruments.items()
         }
         self.rejected_frames = 0
@@ -158,10 +211,9 @@ class MarketFeed:
         """Return the public topics this feed lives on."""
         return [
             topic
-            for symbol in self.symbols
+            for symbol, state in self.symbols.items()
             for topic in (
-                f"orderbook.{DEPTH}.{symbol}",
-                f"orderbook.1.{symbol}",
+                *(book.topic for book in state.books.values()),
                 f"publicTrade.{symbol}",
                 f"tickers.{symbol}",
             )
@@ -215,12 +267,31 @@ class MarketFeed:
         kind, _, rest = topic.partition(".")
         depth, _, symbol = rest.partition(".")
         state = self.symbols.get(symbol)
-        if kind != "orderbook" or state is None:
+        if kind != "orderbook" or state is None or depth not in state.books:
             return
-        if depth == "1":
-            state.top.reset()
-        else:
+        if state.books[depth] is state.book:
             state.reset_book()
+        else:
+            state.books[depth].reset()
+
+    def connected(self) -> None:
+        """Note that the stream was subscribed: from now on silence is a fault."""
+        now_ns = self._clock.monotonic_ns()
+        for state in self.symbols.values():
+            state.trust.on_connected(now_ns)
+
+    def overdue(self) -> dict[str, str]:
+        """Return the topics that must be subscribed anew, and why; call it regularly."""
+        now_ns = self._clock.monotonic_ns()
+        due: dict[str, str] = {}
+        for state in self.symbols.values():
+            due |= state.trust.overdue(now_ns)
+        return due
+
+    def is_mute(self) -> bool:
+        """Return whether no symbol's books were heard for so long that the stream is dead."""
+        now_ns = self._clock.monotonic_ns()
+        return all(state.trust.is_mute(now_ns) for state in self.symbols.values())
 
     def best_prices(self, symbol: str) -> BestPrices:
         """Return the newest best prices of ``symbol``."""
@@ -234,8 +305,10 @@ class MarketFeed:
         prices, stamp_ns = state.best_prices(), state.last_message_ns()
         if prices.bid is None or prices.ask is None or stamp_ns is None:
             return MarketView(mid=None, age_s=None)
-        age_s = (self._clock.monotonic_ns() - stamp_ns) / _NS_PER_S
-        return MarketView(mid=(prices.bid + prices.ask) / 2, age_s=age_s)
+        now_ns, mid = self._clock.monotonic_ns(), (prices.bid + prices.ask) / 2
+        if state.trust.is_silent(now_ns):
+            return MarketView(mid=mid, age_s=None)
+        return MarketView(mid=mid, age_s=(now_ns - stamp_ns) / _NS_PER_S)
 
     def fresh_books(self, max_age_s: float) -> int:
         """Return how many symbols have a valid book that is not older than ``max_age_s``."""
@@ -244,7 +317,18 @@ class MarketFeed:
 
     def gaps(self) -> int:
         """Return sequence gaps and crossed books seen since the start, all symbols."""
-        return sum(s.book.gaps + s.book.crossed for s in self.symbols.values())
+        books = (book for state in self.symbols.values() for book in state.books.values())
+        return sum(book.gaps + book.crossed for book in books)
+
+    def doubts(self) -> dict[str, int]:
+        """Return how often books were suspect, cleared and refuted, and level 1 fell silent."""
+        states = self.symbols.values()
+        return {
+            "suspect_books": sum(state.book.suspicions for state in states),
+            "cleared_books": sum(state.book.cleared for state in states),
+            "refuted_books": sum(state.trust.refuted for state in states),
+            "silent_topics": sum(state.trust.silences for state in states),
+        }
 
     def recent_faults(self) -> int:
         """Return frames refused within the last minute: gaps, crossed books, malformed data."""
@@ -271,8 +355,15 @@ class MarketFeed:
             self._per_second.append((second, 1))
 
     def _on_book(self, state: SymbolState, depth: str, frame: bytes, received_ns: int) -> None:
-        book = state.top if depth == "1" else state.book
-        if not book.apply_frame(frame, received_ns) or book is state.top:
+        book = state.books[depth]
+        if not book.apply_frame(frame, received_ns):
+            return
+        if book is not state.book:
+            if book is state.top and (reason := state.trust.on_top(received_ns)) is not None:
+                self._on_refuted(state, reason, received_ns)
+            return
+        if not book.is_ready:
+            self._on_suspect(state, received_ns)
             return
         now_ns = self._clock.monotonic_ns()
         self._latency.record("book", now_ns - received_ns)
@@ -287,6 +378,17 @@ class MarketFeed:
         if not self._is_scheduled:
             self._is_scheduled = True
             self._call_soon(self._decide_batch)
+
+    def _on_suspect(self, state: SymbolState, received_ns: int) -> None:
+        if state.trust.on_suspect(received_ns):
+            self._faults_ns.append(received_ns)
+            state.reset_signals()
+            _LOG.warning("book suspect: its update id jumped", topic=state.book.topic)
+
+    def _on_refuted(self, state: SymbolState, reason: str, received_ns: int) -> None:
+        self._faults_ns.append(received_ns)
+        state.reset_signals()
+        _LOG.error("book refuted", reason=reason)
 
     @staticmethod
     def _on_foreign(topic: str) -> NoReturn:

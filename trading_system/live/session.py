@@ -44,8 +44,8 @@ from trading_system.live.outage import OutageWatch
 from trading_system.live.quoting import QuotingDesk
 from trading_system.live.restraint import Restraint
 from trading_system.live.settling import cancel_and_settle, settle_silent
-from trading_system.live.staleness import hold_while_stale
-from trading_system.market import kernels
+from trading_system.live.staleness import hold_while_stale, renew_doubtful
+from trading_system.market.warm import warm
 from trading_system.monitoring.loop_lag import LoopLag
 from trading_system.risk.limits import TradingState
 from trading_system.risk.portfolio import Portfolio
@@ -127,6 +127,7 @@ class TradingSession:
             decide=self._decide,
             call_soon=asyncio.get_running_loop().call_soon,
             panel_of=self.signals.panel,
+            has_context=settings.optimization.context_book,
         )
         self.feed.offset_ns = connection.rest.offset_ns
         self.engine = engine_of(
@@ -148,7 +149,7 @@ class TradingSession:
             quote=self.feed.best_prices,
             clock=clock,
             request_timeout_s=self._timeout_s,
-            walk=lambda symbol, side, quantity: self.feed.symbols[symbol].book.walk(side, quantity),
+            walk=lambda symbol, side, quantity: self.feed.symbols[symbol].walk(side, quantity),
         )
         self.account = AccountFeed(self.engine)
         self.reconciler = Reconciler(
@@ -186,7 +187,7 @@ class TradingSession:
     def _public_callbacks(self) -> StreamCallbacks:
         return StreamCallbacks(
             on_frame=self.feed.on_frame,
-            on_up=lambda: self.outage.up("market data"),
+            on_up=self._on_public_up,
             on_down=self._on_public_down,
             on_resync=self.feed.reset_topic,
         )
@@ -265,7 +266,7 @@ class TradingSession:
             If earlier orders were not concluded, or the books were not ready in time.
         """
         # Compiling or loading a kernel later would stall the tick path; here, only this thread.
-        await asyncio.to_thread(kernels.warm)
+        await asyncio.to_thread(warm)
         self.engine.holds.set(STARTING, TradingState.HALTED, "the system is starting")
         await self.engine.recover(
             deadline_s=max(_RECOVERY_S, self.engine.doubt_s + _RECOVERY_MARGIN_S),
@@ -369,6 +370,10 @@ class TradingSession:
         else:
             self.outage.down("venue process", "the embedded venue died")
 
+    def _on_public_up(self) -> None:
+        self.feed.connected()
+        self.outage.up("market data")
+
     def _on_public_down(self, reason: str) -> None:
         self.feed.reset()
         self.outage.down("market data", reason)
@@ -413,6 +418,7 @@ class TradingSession:
                         self.making.on_mark(symbol, state.ticker.mark_price)
             self.engine.check_losses()
             hold_while_stale(self.feed, self.engine.holds, limit_s=self._settings.risk.stale_book_s)
+            await renew_doubtful(self.feed, self.public)
             await asyncio.sleep(_MARK_EVERY_S)
 
     async def _probe_forever(self) -> None:

@@ -4,8 +4,12 @@ A message is applied whole or refused whole. What a refusal means:
 
 * malformed, mistyped, off the grid, duplicate prices, another symbol's: nothing changed; the
   update that was lost, if it was one, shows up as a gap with the next message;
-* a gap in ``u``, ``seq`` going backwards, bid at or above ask: the book can no longer be right. It
-  is emptied, ``is_ready`` becomes false, and every measure answers None until a snapshot comes.
+* a gap in ``u``, ``u`` or ``seq`` going backwards, bid at or above ask: the book can no longer be
+  right. It is emptied, ``is_ready`` becomes false, and every measure answers None until a snapshot
+  comes;
+* a jump of ``u`` in a stream that was not seen to step by one (see
+  :class:`~trading_system.market.contiguity.Contiguity`): the book is suspect. It is kept up to
+  date, but ``is_ready`` is false until level 1 confirms it or a snapshot comes.
 
 The class keeps no time of its own and starts nothing: one call, one consistent book.
 """
@@ -22,6 +26,7 @@ from trading_system.domain.errors import CorruptDataError, SequenceGapError, Val
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import Side
 from trading_system.market import kernels, kernels_plain
+from trading_system.market.contiguity import Contiguity
 from trading_system.market.decode import BookMessage, Frame, Level, decode_book
 
 DEPTHS = (1, 50, 200, 500, 1000)
@@ -86,6 +91,8 @@ class OrderBook:
         Supplies the symbol and the grid; prices and sizes off the grid are refused.
     depth : int
         Subscribed depth, one of ``DEPTHS``; levels beyond it are dropped.
+    contiguity : Contiguity or None
+        What was learned of the stream's steps; None takes every jump of ``u`` for a loss.
 
     Attributes
     ----------
@@ -99,27 +106,34 @@ class OrderBook:
         Messages refused as malformed or impossible, gaps and crossings not included.
     ignored : int
         Deltas passed over while waiting for a snapshot.
+    suspicions, cleared : int
+        Times the book became suspect, and times level 1 confirmed it.
     """
 
     __slots__ = (
+        "_arrays",
         "_ask_lots",
         "_ask_ticks",
         "_bid_lots",
         "_bid_ticks",
         "_book",
         "_capacity",
+        "_contiguity",
         "_grid",
         "_lot_ratio",
         "_meta",
         "_packers",
         "_ready",
         "_received_ns",
+        "_run_start",
         "_sequence",
+        "_suspect",
         "_symbol",
         "_tick_ratio",
         "_ts_exchange_ns",
         "_update",
         "_update_id",
+        "cleared",
         "crossed",
         "depth",
         "gaps",
@@ -127,10 +141,13 @@ class OrderBook:
         "instrument",
         "messages",
         "rejected",
+        "suspicions",
         "topic",
     )
 
-    def __init__(self, instrument: Instrument, *, depth: int) -> None:
+    def __init__(
+        self, instrument: Instrument, *, depth: int, contiguity: Contiguity | None = None
+    ) -> None:
         if depth not in DEPTHS:
             raise ValidationError(f"book depth must be one of {DEPTHS}, was {depth}")
         self.instrument = instrument
@@ -138,10 +155,15 @@ class OrderBook:
         self._symbol = instrument.symbol
         self.topic = f"orderbook.{depth}.{instrument.symbol}"
         self.messages = self.gaps = self.crossed = self.rejected = self.ignored = 0
+        self.suspicions = self.cleared = 0
+        self._contiguity = contiguity
+        self._suspect = False
+        self._run_start = 0  # ``u`` of the newest message that was not a step of one
         self._tick_ratio = instrument.tick_size.as_integer_ratio()
         self._lot_ratio = instrument.qty_step.as_integer_ratio()
         self._grid = (float(instrument.tick_size), float(instrument.qty_step))
         self._book, self._meta, self._update = kernels.allocate(depth)
+        self._arrays = (self._book, self._meta, *self._tick_ratio)
         self._capacity = self._book.shape[1]
         self._packers: dict[int, Callable[..., None]] = {}  # at most one per message length
         self._update_id: int | None = None
@@ -174,16 +196,17 @@ class OrderBook:
         ----------
         message : BookMessage
             A snapshot, or any message whose ``u`` is 1, replaces the book; another delta must
-            have the next ``u`` and a ``seq`` that is not lower. At depth 1 there are only
-            snapshots, and ``u`` may repeat or jump.
+            have the next ``u``, or a later one where nothing shows that this stream steps by
+            one, and a ``seq`` that is not lower. At depth 1 there are only snapshots, and ``u``
+            may repeat or jump.
         received_ns : int
             Monotonic nanoseconds of receipt.
 
         Returns
         -------
         bool
-            True when the book changed hands to the new state, False when the message is a delta
-            and the book still waits for its snapshot.
+            True when the book changed hands to the new state, though it may be suspect; False
+            when the message is a delta and the book still waits for its snapshot.
 
         Raises
         ------
@@ -208,6 +231,8 @@ class OrderBook:
         if replaces:
             mode = kernels.SNAPSHOT if message.is_snapshot else kernels.REPLACE
         best = self._write(message.bids, message.asks, mode)
+        if replaces:
+            self._begin_run(message.update_id)
         _, self._bid_ticks, self._bid_lots, self._ask_ticks, self._ask_lots = best
         self._update_id = message.update_id
         self._sequence = message.sequence
@@ -218,14 +243,46 @@ class OrderBook:
 
     def reset(self) -> None:
         """Empty the book, as after a lost connection; the next snapshot makes it ready again."""
-        self._ready = False
+        self._ready = self._suspect = False
         self._meta[1] = self._meta[2] = 0
         self._bid_ticks = self._bid_lots = self._ask_ticks = self._ask_lots = 0
 
     @property
     def is_ready(self) -> bool:
         """Whether the book is known to equal the venue's as of :attr:`update_id`."""
-        return self._ready
+        return self._ready and not self._suspect
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether messages may have been lost: it is kept up to date, but nothing may use it."""
+        return self._suspect
+
+    def verify(self, top: OrderBook) -> bool:
+        """Clear the suspicion if level 1 shows the same best prices and sizes; return whether.
+
+        Only a level-1 message of an equal or later ``seq`` counts: an older one says nothing.
+        """
+        if not (self._suspect and top.is_ready and self.agrees_with(top)):
+            return False
+        if (top._bid_lots, top._ask_lots) != (self._bid_lots, self._ask_lots):
+            return False
+        self._suspect = False
+        self.cleared += 1
+        if self._contiguity is not None:
+            self._contiguity.confirmed()
+        return True
+
+    def agrees_with(self, top: OrderBook) -> bool | None:
+        """Return whether both show the same best prices, None where ``top`` is too old to say."""
+        if self._sequence is None or top._sequence is None or top._sequence < self._sequence:
+            return None
+        return (top._bid_ticks, top._ask_ticks) == (self._bid_ticks, self._ask_ticks)
+
+    def distrust(self, reason: str) -> SequenceGapError:
+        """Empty a book that something else proved wrong; return the error that says so."""
+        if self._contiguity is not None:
+            self._contiguity.refuted()
+        return self._gap(reason)
 
     @property
     def update_id(self) -> int | None:
@@ -246,6 +303,11 @@ class OrderBook:
     def received_ns(self) -> int | None:
         """Monotonic receive time of the newest applied message, nanoseconds."""
         return self._received_ns
+
+    @property
+    def arrays(self) -> tuple[kernels.IntArray, kernels.IntArray, int, int]:
+        """The kernels' ``book`` and ``meta``, and the tick size as numerator and denominator."""
+        return self._arrays
 
     def age_ns(self, now_ns: int) -> int | None:
         """Return nanoseconds since the newest applied message, None before the first.
@@ -338,7 +400,7 @@ class OrderBook:
         Returns
         -------
         BookWalk or None
-            None when the opposite side is empty. Valid for an order that arrives now and alone:
+            None when the opposite side is empty or the book suspect. Valid for an order that arrives now and alone:
             hidden size, other takers and replenishment are not modelled.
 
         Raises
@@ -348,6 +410,8 @@ class OrderBook:
         """
         if not (math.isfinite(qty) and qty > 0):
             raise ValidationError(f"quantity to walk must be finite and positive, was {qty}")
+        if self._suspect:
+            return None
         lot_numerator, lot_denominator = self._lot_ratio
         lots = float(qty) * lot_denominator / lot_numerator
         taken, mean_ticks, worst = _walk(self._book, self._meta, _row(side.opposite), lots)
@@ -374,9 +438,30 @@ class OrderBook:
             if self.depth == 1:
                 raise self._refusal("level 1 is sent as snapshots only")
             if message.update_id != self._update_id + 1:
-                raise self._gap(f"update {message.update_id} came after {self._update_id}")
+                self._on_jump(message.update_id, self._update_id)
         if message.sequence < self._sequence:
             raise self._gap(f"sequence {message.sequence} came after {self._sequence}")
+
+    def _on_jump(self, update_id: int, previous: int) -> None:
+        contiguity, steps = self._contiguity, previous - self._run_start
+        text = f"update {update_id} came after {previous}"
+        if contiguity is None or update_id < previous + 1:
+            raise self._gap(text)
+        contiguity.stepped(steps)
+        was_strict = contiguity.is_strict
+        contiguity.jumped()
+        self._run_start = update_id
+        if was_strict:
+            raise self._gap(text)
+        if not (contiguity.is_loose or self._suspect):
+            self._suspect = True
+            self.suspicions += 1
+
+    def _begin_run(self, update_id: int) -> None:
+        if self._contiguity is not None and self._ready and self._update_id is not None:
+            self._contiguity.stepped(self._update_id - self._run_start)
+        self._run_start = update_id
+        self._suspect = False
 
     def _write(self, bids: list[Level], asks: list[Level], mode: int) -> kernels.Applied:
         bid_count, ask_count = len(bids), len(asks)

@@ -62,7 +62,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _compiled(function: Callable[P, R]) -> Callable[P, R]:
+def compiled(function: Callable[P, R]) -> Callable[P, R]:
+    """Return ``function`` as a lazily compiled kernel; decorator.
+
+    Its cache follows the source of its own module only: a kernel must not call one of another.
+    """
     try:
         return cast("Callable[P, R]", numba.njit(cache=True)(function))
     except RuntimeError:  # numba found no place it may write a cache to
@@ -80,7 +84,7 @@ def allocate(depth: int) -> tuple[IntArray, IntArray, FloatArray]:
     return np.zeros((12, capacity), dtype=np.int64), meta, update
 
 
-@_compiled
+@compiled
 def _convert(book: IntArray, update: FloatArray, offset: int, count: int, side: int) -> int:
     # Writes `count` changes as integers to the scratch rows of a side (0 bids, 1 asks), best
     # first: `sign * ticks` ascends from the best level outwards.
@@ -112,7 +116,7 @@ def _convert(book: IntArray, update: FloatArray, offset: int, count: int, side: 
     return OK
 
 
-@_compiled
+@compiled
 def _merge(book: IntArray, meta: IntArray, update: FloatArray, side: int) -> int:
     # Merges a side's levels and its scratch rows, both sorted best first, into the generation
     # that is not active; returns the new number of levels.
@@ -146,7 +150,7 @@ def _merge(book: IntArray, meta: IntArray, update: FloatArray, side: int) -> int
     return count
 
 
-@_compiled
+@compiled
 def apply_levels(book: IntArray, meta: IntArray, update: FloatArray) -> Applied:
     """Apply the changes of one message to both sides at once, or nothing at all.
 
@@ -186,7 +190,7 @@ def apply_levels(book: IntArray, meta: IntArray, update: FloatArray) -> Applied:
     return (OK, bid_ticks, bid_lots, ask_ticks, ask_lots)
 
 
-@_compiled
+@compiled
 def depth_lots(book: IntArray, meta: IntArray, side: int, levels: int) -> int:
     """Return the lots resting on the best ``levels`` of a side (0 bids, 1 asks)."""
     row = meta[0] + 2 * side + 1
@@ -196,7 +200,7 @@ def depth_lots(book: IntArray, meta: IntArray, side: int, levels: int) -> int:
     return total
 
 
-@_compiled
+@compiled
 def imbalance(book: IntArray, meta: IntArray, levels: int) -> float:
     """Return (bids - asks) / (bids + asks) of the best ``levels``, NaN when both are empty.
 
@@ -209,7 +213,7 @@ def imbalance(book: IntArray, meta: IntArray, levels: int) -> float:
     return (bids - asks) / (bids + asks)
 
 
-@_compiled
+@compiled
 def microprice(book: IntArray, meta: IntArray) -> float:
     """Return the size-weighted mid of the best levels in ticks, NaN when a side is empty.
 
@@ -225,7 +229,7 @@ def microprice(book: IntArray, meta: IntArray) -> float:
     return price
 
 
-@_compiled
+@compiled
 def walk(book: IntArray, meta: IntArray, side: int, lots: float) -> tuple[float, float, int]:
     """Consume up to ``lots`` from a side (0 bids, 1 asks), best level first.
 

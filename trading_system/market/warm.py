@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from trading_system.market.kernels import warm
+from trading_system.market import flow_kernels, kernels
+
+
+def warm() -> None:
+    """Compile every kernel of the hot path, or load it from the cache."""
+    kernels.warm()
+    flow_kernels.warm()
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from trading_system.domain.instruments import Instrument
+from trading_system.domain.instruments import Category, Instrument
 from trading_system.domain.orders import Side
 from trading_system.simulation.matching.book import MatchingBook
 from trading_system.simulation.records import PublicTrade
@@ -38,6 +38,8 @@ class Contract:
 
     Attributes
     ----------
+    symbol : str
+        Key under which it is listed.
     unit : Decimal
         Value of one tick times one lot, quote currency.
     mark, index : Decimal
@@ -49,6 +51,7 @@ class Contract:
         "book",
         "index",
         "instrument",
+        "is_spot",
         "last_ticks",
         "maintenance_rate",
         "mark",
@@ -59,7 +62,8 @@ class Contract:
 
     def __init__(self, instrument: Instrument, maintenance_rate: Decimal) -> None:
         self.instrument = instrument
-        self.symbol = instrument.symbol
+        self.symbol = instrument.key
+        self.is_spot = instrument.category is Category.SPOT
         self.maintenance_rate = maintenance_rate
         self.unit = instrument.tick_size * instrument.qty_step
         self.book = MatchingBook()

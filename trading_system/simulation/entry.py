@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from decimal import Decimal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
-from trading_system.domain.orders import TimeInForce
-from trading_system.simulation.accounts.account import Account, LiveOrder
+from trading_system.domain.orders import OrderType, TimeInForce
+from trading_system.simulation.accounts.account import Account, LiveOrder, Stake
+from trading_system.simulation.amending import AmendedTerms, active_terms, waiting_terms
 from trading_system.simulation.contracts import Contract
 from trading_system.simulation.identifiers import Identifiers
 from trading_system.simulation.matching.book import RestingOrder
 from trading_system.simulation.matching.sweep import is_fillable
-from trading_system.simulation.records import HOUSE, OrderRecord, OrderRequest, VenueReject
+from trading_system.simulation.records import (
+    HOUSE,
+    Amendment,
+    OrderRecord,
+    OrderRequest,
+    OrderState,
+    StopScope,
+    VenueReject,
+)
 from trading_system.simulation.settlement import Settlement
 from trading_system.simulation.steps import MatchingStep
+from trading_system.simulation.triggers import Triggers, is_own_order, is_waiting, trigger_of
 from trading_system.simulation.validation import (
     Terms,
-    check_notional,
-    limit_ticks,
+    banded_ticks,
+    check_margin,
+    check_room,
+    market_ticks,
     new_terms,
-    qty_lots,
 )
 
 CANCEL_LIMIT = 500
 """Orders that one cancel-all takes at most."""
 
-
 class OrderEntry:
-    """Checks requests, then lets orders trade and rest.
+    """Checks requests, then lets orders trade and rest, or wait for their price.
 
     Parameters
     ----------
     settlement : Settlement
         Where fills and states are settled.
+    triggers : Triggers
+        Where conditional orders wait.
     identifiers : Identifiers
         Source of order ids.
     book_ids : Iterator[int]
@@ -40,9 +52,15 @@ class OrderEntry:
     """
 
     def __init__(
-        self, settlement: Settlement, *, identifiers: Identifiers, book_ids: Iterator[int]
+        self,
+        settlement: Settlement,
+        *,
+        triggers: Triggers,
+        identifiers: Identifiers,
+        book_ids: Iterator[int],
     ) -> None:
         self._settlement = settlement
+        self._triggers = triggers
         self._identifiers = identifiers
         self._book_ids = book_ids
 
@@ -50,13 +68,38 @@ class OrderEntry:
         self, account: Account, contract: Contract, *, request: OrderRequest, step: MatchingStep
     ) -> OrderRecord:
         """Accept a new order and match it, or raise ``VenueReject``."""
-        stake = account.stake(contract)
-        terms = new_terms(request, contract=contract, account=account, stake=stake)
+        stake = account.stake_for(contract, request.position_idx)
+        request, terms = self.checked(account, contract, request)
         record = self._record(request, terms, account=account, contract=contract, step=step)
         if record.link_id:
             account.histories.links.add(record.link_id, record.order_id)
-        self.enter(LiveOrder(record, account, stake), step)
+        live = LiveOrder(record, account, stake)
+        if terms.trigger is None:
+            self.enter(live, step)
+        else:
+            self._triggers.arm(live, step)
         return record
+
+    def checked(
+        self, account: Account, contract: Contract, request: OrderRequest
+    ) -> tuple[OrderRequest, Terms]:
+        """Return a request as it is meant, with its terms; nothing changes.
+
+        Raises
+        ------
+        VenueReject
+            With the code of the first rule broken.
+        """
+        stake = account.stake_for(contract, request.position_idx)
+        closes = request.trigger is not None and request.close_on_trigger
+        if stake.closes(request.side) or closes:
+            request = replace(request, reduce_only=True)
+        terms = new_terms(request, contract=contract, account=account, stake=stake)
+        if terms.trigger is not None:
+            self._triggers.check_room(account, contract)
+        if request.scope is StopScope.PARTIAL and (terms.take_profit or terms.stop_loss):
+            self._triggers.check_partial_room(stake)
+        return request, terms
 
     def amend(
         self,
@@ -65,26 +108,27 @@ class OrderEntry:
         *,
         order_id: str,
         link_id: str,
-        price: Decimal | None,
-        quantity: Decimal | None,
+        change: Amendment,
         step: MatchingStep,
     ) -> OrderRecord:
-        """Change price or total size of a resting order, or raise ``VenueReject``."""
+        """Change an order that rests or waits, or raise ``VenueReject``."""
         live = _find(account, contract, order_id=order_id, link_id=link_id)
         record = live.record
-        if record.state.is_conditional:
-            raise VenueReject(10001, "a position's stop is changed by position/trading-stop")
-        price_ticks = record.price_ticks
-        if price is not None:
-            price_ticks = limit_ticks(contract, record.side, price)
-        lots = _amended_lots(live, quantity)
-        if (price_ticks, lots) == (record.price_ticks, record.lots):
-            raise VenueReject(10001, "order not modified: no value differs")
-        if not record.reduce_only:
-            check_notional(contract, contract.unit * (price_ticks * lots))
-        keeps_priority = price_ticks == record.price_ticks and lots < record.lots
-        _reserve(live, price_ticks=price_ticks, lots=lots)
-        if keeps_priority:
+        if is_waiting(live):
+            terms = waiting_terms(live, change)
+            assert terms.trigger is not None
+            record.price_ticks = terms.price_ticks
+            record.lots = record.leaves_lots = terms.lots
+            self._triggers.change(live, terms.trigger, step)
+            return record
+        terms = active_terms(live, change)
+        is_same = (terms.price_ticks, terms.lots) == (record.price_ticks, record.lots)
+        keeps_priority = terms.price_ticks == record.price_ticks and terms.lots < record.lots
+        _reserve(live, terms)
+        record.take_profit, record.stop_loss = terms.take_profit, terms.stop_loss
+        if is_same:
+            self._settlement.touch(live, step)
+        elif keeps_priority:
             assert live.resting is not None
             contract.book.resize(live.resting.order_id, record.leaves_lots)
             self._settlement.touch(live, step)
@@ -102,57 +146,38 @@ class OrderEntry:
         link_id: str,
         step: MatchingStep,
     ) -> OrderRecord:
-        """Cancel a resting order, or raise ``VenueReject``."""
+        """Cancel an order that rests or waits, or raise ``VenueReject``."""
         live = _find(account, contract, order_id=order_id, link_id=link_id)
         self._cancel_by_user(live, step)
         return live.record
 
     def cancel_all(
-        self, account: Account, *, contract: Contract | None, step: MatchingStep
-    ) -> list[OrderRecord]:
-        """Cancel up to 500 orders, oldest first, of one contract or of all."""
-        if contract is None:
-            orders = account.orders
-        else:
-            stake = account.stakes.get(contract.symbol)
-            orders = stake.orders if stake is not None else {}
-        chosen = list(orders.values())[:CANCEL_LIMIT]
-        for live in chosen:
-            self._cancel_by_user(live, step)
-        return [live.record for live in chosen]
-
-    def _cancel_by_user(self, live: LiveOrder, step: MatchingStep) -> None:
-        self._settlement.close(live, step, cancel_type="CancelByUser", reason="EC_PerCancelRequest")
-
-    def _record(
         self,
-        request: OrderRequest,
-        terms: Terms,
-        *,
         account: Account,
-        contract: Contract,
+        *,
+        contract: Contract | None,
         step: MatchingStep,
-    ) -> OrderRecord:
-        last = contract.last_ticks
-        return OrderRecord(
-            order_id=self._identifiers.uuid(),
-            link_id=request.link_id,
-            account_id=account.account_id,
-            symbol=contract.symbol,
-            side=request.side,
-            order_type=request.order_type,
-            time_in_force=terms.time_in_force,
-            price_ticks=terms.price_ticks,
-            lots=terms.lots,
-            leaves_lots=terms.lots,
-            created_ms=step.now_ms,
-            updated_ms=step.now_ms,
-            reduce_only=request.reduce_only,
-            close_on_trigger=request.close_on_trigger,
-            self_match=request.self_match,
-            last_price_on_created=(
-                None if last is None else contract.instrument.ticks_to_price(last)
-            ),
+        limit: int = CANCEL_LIMIT,
+    ) -> list[OrderRecord]:
+        """Cancel active orders, oldest first, of one contract or of all."""
+        return self._cancel_chosen(account.orders, contract, step=step, limit=limit)
+
+    def cancel_waiting(
+        self,
+        account: Account,
+        *,
+        contract: Contract | None,
+        step: MatchingStep,
+        own_only: bool = False,
+        limit: int = CANCEL_LIMIT,
+    ) -> list[OrderRecord]:
+        """Deactivate waiting orders, oldest first; with ``own_only`` no stops of positions."""
+
+        def is_chosen(live: LiveOrder) -> bool:
+            return not own_only or is_own_order(live)
+
+        return self._cancel_chosen(
+            account.stops, contract, step=step, limit=limit, is_chosen=is_chosen
         )
 
     def enter(self, live: LiveOrder, step: MatchingStep) -> None:
@@ -186,6 +211,94 @@ class OrderEntry:
         else:
             self._settlement.close(live, step, reason="EC_NoImmediateQtyToFill")
 
+    def send(self, live: LiveOrder, step: MatchingStep) -> None:
+        """Let a triggered order enter the market, on the terms of this moment.
+
+        What only reduces is cut to the position; anything else needs margin and a place now, and
+        is cancelled without them.
+        """
+        record, stake = live.record, live.stake
+        contract = stake.contract
+        record.state = OrderState.NEW
+        if record.order_type is OrderType.MARKET:
+            record.price_ticks = market_ticks(contract, record.side, record.slippage)
+        else:
+            record.price_ticks = banded_ticks(contract, record.side, record.price_ticks)
+        if record.reduce_only:
+            lots = stake.reducible(record.side)
+            if record.lots and not trigger_of(live).kind.is_whole:
+                lots = min(lots, record.lots)
+            record.lots = record.leaves_lots = lots
+            refusal = "" if lots else "CancelByReduceOnly"
+        else:
+            refusal = "UNKNOWN" if _lacks_backing(live) else ""
+        if refusal:
+            self._settlement.close(live, step, cancel_type=refusal, reason="EC_Others")
+        else:
+            self.enter(live, step)
+
+    def _cancel_by_user(self, live: LiveOrder, step: MatchingStep) -> None:
+        if is_waiting(live):
+            self._triggers.cancel(live, step)
+            return
+        self._settlement.close(live, step, cancel_type="CancelByUser", reason="EC_PerCancelRequest")
+
+    def _cancel_chosen(
+        self,
+        orders: dict[str, LiveOrder],
+        contract: Contract | None,
+        *,
+        step: MatchingStep,
+        limit: int,
+        is_chosen: Callable[[LiveOrder], bool] = lambda _: True,
+    ) -> list[OrderRecord]:
+        chosen = [
+            live
+            for live in orders.values()
+            if is_within(live, contract) and is_chosen(live)
+        ][:limit]
+        for live in chosen:
+            self._cancel_by_user(live, step)
+        return [live.record for live in chosen]
+
+    def _record(
+        self,
+        request: OrderRequest,
+        terms: Terms,
+        *,
+        account: Account,
+        contract: Contract,
+        step: MatchingStep,
+    ) -> OrderRecord:
+        last = contract.last_ticks
+        return OrderRecord(
+            order_id=self._identifiers.uuid(),
+            link_id=request.link_id,
+            account_id=account.account_id,
+            symbol=contract.symbol,
+            position_idx=request.position_idx,
+            side=request.side,
+            order_type=request.order_type,
+            time_in_force=terms.time_in_force,
+            price_ticks=terms.price_ticks,
+            lots=terms.lots,
+            leaves_lots=terms.lots,
+            created_ms=step.now_ms,
+            updated_ms=step.now_ms,
+            reduce_only=request.reduce_only,
+            close_on_trigger=request.close_on_trigger,
+            self_match=request.self_match,
+            state=OrderState.NEW if terms.trigger is None else OrderState.UNTRIGGERED,
+            last_price_on_created=(
+                None if last is None else contract.instrument.ticks_to_price(last)
+            ),
+            trigger=terms.trigger,
+            take_profit=terms.take_profit,
+            stop_loss=terms.stop_loss,
+            scope=request.scope,
+            slippage=request.slippage,
+        )
+
     def _refusal(self, live: LiveOrder) -> str:
         # Why the order may not even begin to trade; empty when it may.
         record, book = live.record, live.stake.contract.book
@@ -211,19 +324,25 @@ class _ReducingRoom:
     def __init__(self, settlement: Settlement, taker: int) -> None:
         self._settlement = settlement
         self._taker = taker
-        self._room: dict[int, int] = {}
+        self._room: dict[Stake, int] = {}
 
     def usable(self, maker: RestingOrder) -> int:
         """Return the lots of ``maker`` that its position leaves tradable."""
         if maker.owner in {HOUSE, self._taker}:
             return maker.lots
         live = self._settlement.resting[maker.order_id]
-        room = self._room.get(maker.owner)
+        room = self._room.get(live.stake)
         if room is None:
             room = live.stake.reducible(maker.side)
         usable = min(maker.lots, room) if live.record.reduce_only else maker.lots
-        self._room[maker.owner] = max(0, room - usable)
+        self._room[live.stake] = max(0, room - usable)
         return usable
+
+
+def is_within(live: LiveOrder, contract: Contract | None) -> bool:
+    """Return whether an order belongs to a listing; None stands for all contracts, not spot."""
+    own = live.stake.contract
+    return not own.is_spot if contract is None else own is contract
 
 
 def _find(account: Account, contract: Contract, *, order_id: str, link_id: str) -> LiveOrder:
@@ -233,26 +352,30 @@ def _find(account: Account, contract: Contract, *, order_id: str, link_id: str) 
     return live
 
 
-def _amended_lots(live: LiveOrder, quantity: Decimal | None) -> int:
-    record = live.record
-    if quantity is None:
-        return record.lots
-    lots = qty_lots(live.stake.contract.instrument, quantity, record.order_type)
-    if lots <= record.cum_lots:
-        raise VenueReject(110064, "the amended quantity must exceed the filled quantity")
-    if record.reduce_only:
-        lots = min(lots, record.cum_lots + live.stake.reducible(record.side))
-    return lots
-
-
-def _reserve(live: LiveOrder, *, price_ticks: int, lots: int) -> None:
+def _reserve(live: LiveOrder, terms: AmendedTerms) -> None:
     # Gives the order its new terms; restores the old ones when the margin does not suffice.
     account, stake, record = live.account, live.stake, live.record
     former = (record.price_ticks, record.lots)
     margin_before = stake.order_margin()
     available = account.available()
-    stake.replace(record, price_ticks=price_ticks, lots=lots)
+    stake.replace(record, price_ticks=terms.price_ticks, lots=terms.lots)
     added = stake.order_margin() - margin_before
     if added > 0 and added > available:
         stake.replace(record, price_ticks=former[0], lots=former[1])
         raise VenueReject(110007, "ab not enough for new order")
+
+
+def _lacks_backing(live: LiveOrder) -> bool:
+    record = live.record
+    try:
+        check_margin(
+            live.account,
+            live.stake,
+            side=record.side,
+            price_ticks=record.price_ticks,
+            lots=record.lots,
+        )
+        check_room(live.stake, record.time_in_force)
+    except VenueReject:
+        return True
+    return False

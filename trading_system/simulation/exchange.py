@@ -13,9 +13,10 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from trading_system.domain.errors import ConfigurationError, ValidationError
-from trading_system.domain.instruments import Instrument
+from trading_system.domain.instruments import Category, Instrument, category_of
 from trading_system.domain.orders import Side
 from trading_system.simulation.accounts.account import Account
+from trading_system.simulation.accounts.holdings import open_account
 from trading_system.simulation.contracts import Contract, money
 from trading_system.simulation.entry import OrderEntry
 from trading_system.simulation.house import HouseFlow
@@ -37,6 +38,8 @@ from trading_system.simulation.records import (
     WalletView,
 )
 from trading_system.simulation.settlement import Settlement
+from trading_system.simulation.spot_entry import SpotEntry
+from trading_system.simulation.spot_settlement import SpotIds
 from trading_system.simulation.steps import MatchingStep
 from trading_system.simulation.stops import PositionStops
 
@@ -88,20 +91,24 @@ class Exchange:
     ) -> None:
         self.listener: ExchangeListener | None = None
         self.instruments: Mapping[str, Instrument] = MappingProxyType(
-            {instrument.symbol: instrument for instrument in instruments}
+            {instrument.key: instrument for instrument in instruments}
         )
         self.accounts: Mapping[int, AccountSpec] = MappingProxyType(
             {spec.account_id: spec for spec in accounts}
         )
         _check_unique(instruments, accounts)
         self._contracts = {
-            instrument.symbol: Contract(instrument, maintenance_rate) for instrument in instruments
+            instrument.key: Contract(instrument, maintenance_rate) for instrument in instruments
         }
-        self._accounts = {spec.account_id: Account(spec) for spec in accounts}
+        self._accounts = {
+            spec.account_id: open_account(spec, self._contracts.values()) for spec in accounts
+        }
         identifiers = Identifiers(seed)
         book_ids = count(1)
-        self._settlement = Settlement(identifiers)
+        spot_ids = SpotIds(seed)
+        self._settlement = Settlement(identifiers, spot_ids=spot_ids)
         self._entry = OrderEntry(self._settlement, identifiers=identifiers, book_ids=book_ids)
+        self._spot = SpotEntry(self._settlement, enter=self._entry.enter, ids=spot_ids)
         self._stops = PositionStops(self._settlement, entry=self._entry, identifiers=identifiers)
         self._house = HouseFlow(
             self._settlement, accounts=self._accounts.values(), book_ids=book_ids
@@ -122,7 +129,8 @@ class Exchange:
         """
         contract = self._tradable(request.symbol)
         step = MatchingStep(now_ms)
-        record = self._entry.place(self._accounts[account_id], contract, request=request, step=step)
+        entry = self._spot if contract.is_spot else self._entry
+        record = entry.place(self._accounts[account_id], contract, request=request, step=step)
         self._conclude(contract, step)
         return record
 
@@ -143,7 +151,8 @@ class Exchange:
         """
         contract = self._tradable(symbol)
         step = MatchingStep(now_ms)
-        record = self._entry.amend(
+        entry = self._spot if contract.is_spot else self._entry
+        record = entry.amend(
             self._accounts[account_id],
             contract,
             order_id=order_id,
@@ -165,9 +174,11 @@ class Exchange:
             self._stops.cancel(stop, step)
             step.tell(self.listener)
             return stop.record
-        record = self._entry.cancel(
+        contract = self._tradable(symbol)
+        entry = self._spot if contract.is_spot else self._entry
+        record = entry.cancel(
             self._accounts[account_id],
-            self._tradable(symbol),
+            contract,
             order_id=order_id,
             link_id=link_id,
             step=step,
@@ -178,7 +189,7 @@ class Exchange:
     def cancel_all(
         self, account_id: int, *, symbol: str | None = None, now_ms: int
     ) -> list[OrderRecord]:
-        """Cancel at most 500 resting orders, oldest first."""
+        """Cancel at most 500 resting orders, oldest first, of one listing or of all contracts."""
         contract = None if symbol is None else self._tradable(symbol)
         step = MatchingStep(now_ms)
         records = self._entry.cancel_all(self._accounts[account_id], contract=contract, step=step)
@@ -188,18 +199,24 @@ class Exchange:
     def cancel_stops(
         self, account_id: int, *, symbol: str | None = None, now_ms: int
     ) -> list[OrderRecord]:
-        """Deactivate the stops of one position, or of all."""
-        wanted = None if symbol is None else self._tradable(symbol).symbol
+        """Deactivate the stops of one listing, or of all contracts."""
+        wanted = None if symbol is None else self._tradable(symbol)
         step = MatchingStep(now_ms)
         stops = self._accounts[account_id].stops.values()
-        chosen = [live for live in stops if wanted in {None, live.record.symbol}]
+        chosen = [live for live in stops if live.is_within(wanted)]
         for live in chosen:
             self._stops.cancel(live, step)
         step.tell(self.listener)
         return [live.record for live in chosen]
 
     def set_stops(
-        self, account_id: int, symbol: str, changes: Sequence[StopChange], *, now_ms: int
+        self,
+        account_id: int,
+        symbol: str,
+        changes: Sequence[StopChange],
+        *,
+        now_ms: int,
+        position_idx: int = 0,
     ) -> None:
         """Set, move or remove the stops of a position.
 
@@ -211,7 +228,13 @@ class Exchange:
         """
         contract = self._tradable(symbol)
         step = MatchingStep(now_ms)
-        self._stops.change(self._accounts[account_id], contract, changes=changes, step=step)
+        self._stops.change(
+            self._accounts[account_id],
+            contract,
+            changes=changes,
+            step=step,
+            position_idx=position_idx,
+        )
         self._conclude(contract, step)
 
     def set_leverage(self, account_id: int, symbol: str, leverage: Decimal) -> None:
@@ -236,7 +259,8 @@ class Exchange:
             stake.leverage = former
             raise VenueReject(110007, "ab not enough for new leverage")
         if self.listener is not None:
-            self.listener.on_position(account_id, symbol)
+            for each in account.stakes_of(contract):
+                self.listener.on_position(account_id, symbol, each.position_idx)
             self.listener.on_wallet(account_id)
 
     # Queries.
@@ -273,9 +297,10 @@ class Exchange:
         """Return the newest 10,000 wallet changes, oldest first."""
         return list(self._accounts[account_id].histories.ledger)
 
-    def position(self, account_id: int, symbol: str) -> PositionView:
+    def position(self, account_id: int, symbol: str, position_idx: int = 0) -> PositionView:
         """Return a snapshot of a position, flat or not."""
-        return self._accounts[account_id].stake(self._contracts[symbol]).view(account_id)
+        account = self._accounts[account_id]
+        return account.stake(self._contracts[symbol], position_idx).view(account_id)
 
     def wallet(self, account_id: int) -> WalletView:
         """Return a snapshot of a wallet."""
@@ -327,9 +352,9 @@ class Exchange:
         contract = self._contracts[symbol]
         step = MatchingStep(now_ms)
         for account in self._accounts.values():
-            stake = account.stakes.get(contract.symbol)
-            if stake is not None and stake.position.lots:
-                self._settlement.fund(account, stake, rate=rate, step=step)
+            for stake in account.stakes_of(contract):
+                if stake.position.lots:
+                    self._settlement.fund(account, stake, rate=rate, step=step)
         step.tell(self.listener)
 
     # House flow.
@@ -445,13 +470,15 @@ class Exchange:
     def _tradable(self, symbol: str) -> Contract:
         contract = self._contracts.get(symbol)
         if contract is None:
+            if category_of(symbol) is Category.SPOT:
+                raise VenueReject(170121, "Invalid symbol.")
             known = ", ".join(self.instruments)
             raise VenueReject(10001, f"Not supported symbols, this venue lists {known}")
         return contract
 
 
 def _check_unique(instruments: Sequence[Instrument], accounts: Sequence[AccountSpec]) -> None:
-    symbols = {instrument.symbol for instrument in instruments}
+    symbols = {instrument.key for instrument in instruments}
     account_ids = {spec.account_id for spec in accounts}
     if len(symbols) != len(instruments) or len(account_ids) != len(accounts):
         raise ConfigurationError("symbols and account ids must be unique")

@@ -113,8 +113,8 @@ class HouseFlow:
         sign = 1 if taker_side is Side.BUY else -1
         found: list[tuple[int, int, LiveOrder]] = []
         for account in self._accounts:
-            stake = account.stakes.get(contract.symbol)
-            for live in stake.orders.values() if stake is not None else ():
+            stakes = account.stakes_of(contract)
+            for live in (live for stake in stakes for live in stake.orders.values()):
                 resting = live.resting
                 if resting is None or resting.side is taker_side:
                     continue

@@ -1,6 +1,6 @@
-"""The contracts that the embedded venue lists by default.
+"""The contracts and currency pairs that the embedded venue lists by default.
 
-Grids follow Bybit's linear perpetuals; limits are plausible and change there without notice.
+Grids follow Bybit's; limits are plausible and change there without notice.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from types import MappingProxyType
 
-from trading_system.domain.instruments import Instrument
+from trading_system.domain.instruments import Category, Instrument
 
 INSTRUMENTS: Mapping[str, Instrument] = MappingProxyType(
     {
@@ -58,6 +58,42 @@ INSTRUMENTS: Mapping[str, Instrument] = MappingProxyType(
     }
 )
 """Linear perpetuals by symbol."""
+
+SPOT_INSTRUMENTS: Mapping[str, Instrument] = MappingProxyType(
+    {
+        "BTCUSDT": Instrument(
+            symbol="BTCUSDT",
+            base_coin="BTC",
+            quote_coin="USDT",
+            tick_size=Decimal("0.01"),
+            qty_step=Decimal("0.000001"),
+            min_price=Decimal("0.01"),
+            max_price=Decimal("1999999.99"),
+            min_qty=Decimal("0.000011"),
+            max_qty=Decimal(83),
+            max_market_qty=Decimal("41.5"),
+            min_notional=Decimal(5),
+            max_leverage=Decimal(1),
+            category=Category.SPOT,
+        ),
+        "ETHUSDT": Instrument(
+            symbol="ETHUSDT",
+            base_coin="ETH",
+            quote_coin="USDT",
+            tick_size=Decimal("0.01"),
+            qty_step=Decimal("0.00001"),
+            min_price=Decimal("0.01"),
+            max_price=Decimal("199999.99"),
+            min_qty=Decimal("0.0003"),
+            max_qty=Decimal(2200),
+            max_market_qty=Decimal(1100),
+            min_notional=Decimal(5),
+            max_leverage=Decimal(1),
+            category=Category.SPOT,
+        ),
+    }
+)
+"""Spot pairs by symbol."""
 
 START_PRICES: Mapping[str, Decimal] = MappingProxyType(
     {"BTCUSDT": Decimal(65_000), "ETHUSDT": Decimal(3_400), "SOLUSDT": Decimal(150)}

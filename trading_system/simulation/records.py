@@ -35,12 +35,14 @@ class VenueReject(Exception):
 
 
 class OrderState(Enum):
-    """Bybit ``orderStatus`` of a linear order."""
+    """Bybit ``orderStatus``; a partly filled spot order ends ``PartiallyFilledCanceled``."""
 
     NEW = "New"
     PARTIALLY_FILLED = "PartiallyFilled"
     FILLED = "Filled"
     CANCELLED = "Cancelled"
+    REJECTED = "Rejected"
+    PARTIALLY_FILLED_CANCELED = "PartiallyFilledCanceled"
     UNTRIGGERED = "Untriggered"
     TRIGGERED = "Triggered"
     DEACTIVATED = "Deactivated"
@@ -48,12 +50,25 @@ class OrderState(Enum):
     @property
     def is_final(self) -> bool:
         """Whether the order has left the book for good."""
-        return self in {OrderState.FILLED, OrderState.CANCELLED, OrderState.DEACTIVATED}
+        return self in {
+            OrderState.FILLED,
+            OrderState.CANCELLED,
+            OrderState.REJECTED,
+            OrderState.PARTIALLY_FILLED_CANCELED,
+            OrderState.DEACTIVATED,
+        }
 
     @property
     def is_conditional(self) -> bool:
         """Whether the order waits for its trigger, outside the book."""
         return self in {OrderState.UNTRIGGERED, OrderState.TRIGGERED}
+
+
+class PositionMode(Enum):
+    """Bybit ``mode`` of a contract: one position, or a long and a short side of their own."""
+
+    ONE_WAY = 0
+    HEDGE = 3
 
 
 class SelfMatch(Enum):
@@ -66,10 +81,34 @@ class SelfMatch(Enum):
 
 
 class StopKind(Enum):
-    """Bybit ``stopOrderType`` of an order that guards a whole position."""
+    """Bybit ``stopOrderType`` of an order that waits for a price.
+
+    ``STOP`` is a conditional order of its own, ``TPSL`` that of a spot holding; the others close
+    a position, the first three all of it.
+    """
 
     STOP_LOSS = "StopLoss"
     TAKE_PROFIT = "TakeProfit"
+    TRAILING_STOP = "TrailingStop"
+    PARTIAL_STOP_LOSS = "PartialStopLoss"
+    PARTIAL_TAKE_PROFIT = "PartialTakeProfit"
+    STOP = "Stop"
+    TPSL = "tpslOrder"
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it closes a part of a position."""
+        return self in {StopKind.PARTIAL_STOP_LOSS, StopKind.PARTIAL_TAKE_PROFIT}
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it closes a whole position; each side of a position has one of a kind."""
+        return self in {StopKind.STOP_LOSS, StopKind.TAKE_PROFIT, StopKind.TRAILING_STOP}
+
+    @property
+    def takes_profit(self) -> bool:
+        """Whether it fires when the position wins."""
+        return self in {StopKind.TAKE_PROFIT, StopKind.PARTIAL_TAKE_PROFIT}
 
 
 class TriggerBy(Enum):
@@ -80,27 +119,131 @@ class TriggerBy(Enum):
     INDEX = "IndexPrice"
 
 
+class StopScope(Enum):
+    """Bybit ``tpslMode``: whether a take profit or stop loss closes the position or a part."""
+
+    FULL = "Full"
+    PARTIAL = "Partial"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trail:
+    """How a trailing stop follows the last price.
+
+    ``best_ticks`` is the best price since it became active, 0 before; it becomes active at
+    ``active_ticks``, at once when that is 0.
+    """
+
+    distance_ticks: int
+    active_ticks: int = 0
+    best_ticks: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trigger:
-    """When a position's stop becomes a market order.
+    """When a waiting order goes to the market.
 
     It fires when the watched price is at or above ``price_ticks`` if ``on_rise``, else at or
-    below.
+    below; a trailing stop that is not yet active has 0 there and does not fire. Of the stops with
+    the same ``pair_id`` (not empty) one fires. ``parent_id`` and ``parent_link_id`` name the order
+    that brought it.
     """
 
     kind: StopKind
     price_ticks: int
     by: TriggerBy
     on_rise: bool
+    trail: Trail | None = None
+    pair_id: str = ""
+    parent_id: str = ""
+    parent_link_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """A take profit or stop loss that an order brings to its position.
+
+    ``limit_ticks`` is the price of the order it becomes, 0 for a market order.
+    """
+
+    price_ticks: int
+    by: TriggerBy
+    limit_ticks: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopChange:
-    """A wish for one stop of a position; ``price`` 0 removes it (quote currency)."""
+    """A wish for one stop of a position; ``price`` 0 removes it (quote currency).
+
+    Parameters
+    ----------
+    kind : StopKind
+        Not ``STOP`` nor ``TPSL``.
+    price : Decimal
+        Trigger price; of a trailing stop its distance from the best price.
+    quantity : Decimal or None
+        Size in base currency, of partial stops only.
+    limit_price : Decimal or None
+        Price of the limit order it becomes, of partial stops only; None is a market order.
+    active_price : Decimal or None
+        Last price from which on a trailing stop follows; None is at once.
+    """
 
     kind: StopKind
     price: Decimal
     by: TriggerBy = TriggerBy.LAST
+    quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    active_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerRequest:
+    """The condition of a conditional order.
+
+    ``on_rise`` None derives the direction from the present price (quote currency).
+    """
+
+    price: Decimal
+    by: TriggerBy = TriggerBy.LAST
+    on_rise: bool | None = None
+    kind: StopKind = StopKind.STOP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardRequest:
+    """A take profit or stop loss for the position that an order opens.
+
+    Prices are in quote currency; ``price`` 0 removes it in an amendment and is not allowed
+    elsewhere; ``limit_price`` None closes at market.
+    """
+
+    price: Decimal
+    by: TriggerBy = TriggerBy.LAST
+    limit_price: Decimal | None = None
+
+
+class SlippageUnit(Enum):
+    """Bybit ``slippageToleranceType`` of a market order."""
+
+    TICKS = "TickSize"
+    PERCENT = "Percent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slippage:
+    """How far from the best opposite price a market order may trade, in ticks or per cent."""
+
+    unit: SlippageUnit
+    value: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookPrice:
+    """A limit price taken from the book: Bybit ``bboSideType`` and ``bboLevel`` (1 is best)."""
+
+    is_own_side: bool
+    level: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +251,8 @@ class OrderRequest:
     """A validated-by-type order request; the exchange checks it against its rules.
 
     ``quantity`` 0 with ``reduce_only`` and ``close_on_trigger`` means: close the position.
+    ``trigger`` makes the order conditional. A spot market order is sized in quote currency if
+    ``in_quote`` (None: the venue's habit, quote for buying and base for selling).
     """
 
     symbol: str
@@ -121,11 +266,36 @@ class OrderRequest:
     reduce_only: bool = False
     close_on_trigger: bool = False
     self_match: SelfMatch = SelfMatch.NONE
+    trigger: TriggerRequest | None = None
+    take_profit: GuardRequest | None = None
+    stop_loss: GuardRequest | None = None
+    scope: StopScope = StopScope.FULL
+    slippage: Slippage | None = None
+    book_price: BookPrice | None = None
+    in_quote: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amendment:
+    """What an amend asks for; None leaves a value as it is.
+
+    Prices are in quote currency, ``quantity`` is the new total in base currency.
+    """
+
+    price: Decimal | None = None
+    quantity: Decimal | None = None
+    trigger_price: Decimal | None = None
+    trigger_by: TriggerBy | None = None
+    take_profit: GuardRequest | None = None
+    stop_loss: GuardRequest | None = None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class OrderRecord:
-    """One order of a real account, from acceptance to its final state; owned by the exchange."""
+    """One order of a real account, from acceptance to its final state; owned by the exchange.
+
+    ``quote_amount`` is what a spot market order was sized with, if not in base currency.
+    """
 
     order_id: str
     link_id: str
@@ -152,6 +322,12 @@ class OrderRecord:
     smp_order_id: str = ""
     last_price_on_created: Decimal | None = None
     trigger: Trigger | None = None
+    position_idx: int = 0
+    take_profit: Guard | None = None
+    stop_loss: Guard | None = None
+    scope: StopScope = StopScope.FULL
+    slippage: Slippage | None = None
+    quote_amount: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +360,7 @@ class ExecutionRecord:
     time_ms: int
     sequence: int
     stop_kind: StopKind | None = None
+    position_idx: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,11 +422,25 @@ class LedgerEntry:
     link_id: str
     trade_id: str
     time_ms: int
+    coin: str = "USDT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoinView:
+    """What an account holds of a base coin; ``locked`` backs sell orders, ``price`` values it."""
+
+    coin: str
+    balance: Decimal
+    locked: Decimal
+    price: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PositionView:
-    """Snapshot of one account's position in one symbol; ``lots`` is signed, long positive."""
+    """Snapshot of one account's position in one symbol; ``lots`` is signed, long positive.
+
+    ``position_idx`` is 0 one-way, 1 the long and 2 the short side of a hedged contract.
+    """
 
     account_id: int
     symbol: str
@@ -270,14 +461,18 @@ class PositionView:
     sequence: int
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
+    position_idx: int = 0
+    trailing_stop: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalletView:
     """Snapshot of one account's wallet in the settlement coin (USDT).
 
-    ``funding`` is the sum received (negative when paid); ``wallet_balance`` equals
-    ``start_balance + realised - fees + funding`` exactly.
+    ``funding`` is the sum received (negative when paid), ``traded`` what spot sales brought less
+    what spot purchases cost; ``wallet_balance`` equals
+    ``start_balance + realised - fees + funding + traded`` exactly. ``locked`` backs spot buy
+    orders and is no margin. Coins are not collateral: they back nothing but their own sale.
     """
 
     account_id: int
@@ -293,6 +488,9 @@ class WalletView:
     position_margin: Decimal
     maintenance_margin: Decimal
     available: Decimal
+    traded: Decimal = Decimal(0)
+    locked: Decimal = Decimal(0)
+    coins: tuple[CoinView, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -308,6 +506,7 @@ class AccountSpec:
     leverage: Decimal = Decimal(10)
     read_only: bool = False
     labels: tuple[str, ...] = field(default=())
+    institutional: bool = False
 
 
 class ExchangeListener(Protocol):
@@ -321,7 +520,7 @@ class ExchangeListener(Protocol):
         """Note fills of one account in one matching step, oldest first."""
         ...
 
-    def on_position(self, account_id: int, symbol: str) -> None:
+    def on_position(self, account_id: int, symbol: str, position_idx: int) -> None:
         """Note that a position was touched; ask the exchange for its view."""
         ...
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from trading_system.domain.orders import OrderType, Side
+from trading_system.simulation import spot_settlement
 from trading_system.simulation.accounts.account import Account, LiveOrder, Stake
+from trading_system.simulation.accounts.holdings import Holding
 from trading_system.simulation.accounts.positions import PositionChange
 from trading_system.simulation.contracts import Contract, money
 from trading_system.simulation.identifiers import Identifiers
@@ -19,6 +21,7 @@ from trading_system.simulation.records import (
     OrderState,
     SelfMatch,
 )
+from trading_system.simulation.spot_settlement import SpotIds
 from trading_system.simulation.steps import MatchingStep
 
 _ZERO = Decimal(0)
@@ -31,11 +34,14 @@ class Settlement:
     ----------
     identifiers : Identifiers
         Source of execution and trade ids.
+    spot_ids : SpotIds
+        The same for spot, so that neither category changes the other's ids.
     """
 
-    def __init__(self, identifiers: Identifiers) -> None:
+    def __init__(self, identifiers: Identifiers, *, spot_ids: SpotIds) -> None:
         self.resting: dict[int, LiveOrder] = {}
         self._identifiers = identifiers
+        self._spot_ids = spot_ids
 
     def sweep(
         self,
@@ -104,8 +110,7 @@ class Settlement:
         record.cancel_type = cancel_type
         record.reject_reason = reason
         record.smp_order_id = smp_order_id
-        is_waiting = record.state is OrderState.UNTRIGGERED
-        self._finish(live, OrderState.DEACTIVATED if is_waiting else OrderState.CANCELLED)
+        self._finish(live, _closed_state(live))
         self.touch(live, step)
 
     def touch(self, live: LiveOrder, step: MatchingStep) -> None:
@@ -119,6 +124,18 @@ class Settlement:
     ) -> None:
         """Settle one fill of one account's order; reduce-only orders are not yet enforced."""
         record, account, stake = live.record, live.account, live.stake
+        if isinstance(stake, Holding):
+            spot_settlement.settle_fill(
+                live,
+                stake,
+                lots,
+                price_ticks=price_ticks,
+                is_maker=is_maker,
+                step=step,
+                ids=self._spot_ids,
+            )
+            self._advance(live, step)
+            return
         contract = stake.contract
         lot_value = contract.unit * price_ticks
         rate = account.maker_rate if is_maker else account.taker_rate
@@ -139,8 +156,12 @@ class Settlement:
         )
         if change.closed_lots:
             self._remember_closed(live, change, step)
-        if record.leaves_lots:
-            record.state = OrderState.PARTIALLY_FILLED
+        self._advance(live, step)
+
+    def _advance(self, live: LiveOrder, step: MatchingStep) -> None:
+        # The state of an order after a fill.
+        if live.record.leaves_lots:
+            live.record.state = OrderState.PARTIALLY_FILLED
         else:
             if live.resting is not None:
                 del self.resting[live.resting.order_id]
@@ -154,7 +175,9 @@ class Settlement:
         """Publish one trade with the aggressor's ``side``."""
         step.trades.append(
             contract.print_trade(
-                self._identifiers.uuid(),
+                spot_settlement.print_id(
+                    contract, identifiers=self._identifiers, ids=self._spot_ids
+                ),
                 price_ticks=price_ticks,
                 lots=lots,
                 taker_side=side,
@@ -213,6 +236,7 @@ class Settlement:
             link_id="",
             account_id=account.account_id,
             symbol=contract.symbol,
+            position_idx=stake.position_idx,
             side=side,
             order_type=OrderType.MARKET,
             order_price_ticks=0,
@@ -260,6 +284,7 @@ class Settlement:
             link_id=record.link_id,
             account_id=record.account_id,
             symbol=record.symbol,
+            position_idx=record.position_idx,
             side=record.side,
             order_type=record.order_type,
             order_price_ticks=record.price_ticks,
@@ -344,6 +369,14 @@ class Settlement:
                 updated_ms=step.now_ms,
             )
         )
+
+
+def _closed_state(live: LiveOrder) -> OrderState:
+    if live.record.state is OrderState.UNTRIGGERED:
+        return OrderState.DEACTIVATED
+    if live.stake.contract.is_spot and live.record.cum_lots:
+        return OrderState.PARTIALLY_FILLED_CANCELED
+    return OrderState.CANCELLED
 
 
 class _TakerFills:

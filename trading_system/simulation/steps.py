@@ -11,12 +11,12 @@ from trading_system.simulation.records import (
 
 
 class _Touched:
-    __slots__ = ("executions", "orders", "symbols")
+    __slots__ = ("executions", "orders", "positions")
 
     def __init__(self) -> None:
         self.executions: list[ExecutionRecord] = []
         self.orders: dict[str, OrderRecord] = {}
-        self.symbols: dict[str, None] = {}
+        self.positions: dict[tuple[str, int], None] = {}
 
 
 class MatchingStep:
@@ -39,13 +39,13 @@ class MatchingStep:
         """Note that an order, its position and its wallet are to be told."""
         touched = self._touched(order.account_id)
         touched.orders[order.order_id] = order
-        touched.symbols[order.symbol] = None
+        touched.positions[order.symbol, order.position_idx] = None
 
     def add_execution(self, execution: ExecutionRecord) -> None:
         """Note a fill or a funding settlement."""
         touched = self._touched(execution.account_id)
         touched.executions.append(execution)
-        touched.symbols[execution.symbol] = None
+        touched.positions[execution.symbol, execution.position_idx] = None
 
     def tell(self, listener: ExchangeListener | None) -> None:
         """Tell accounts in the order they were touched, then the public trades."""
@@ -56,8 +56,8 @@ class MatchingStep:
                 listener.on_executions(touched.executions)
             for order in touched.orders.values():
                 listener.on_order(order)
-            for symbol in touched.symbols:
-                listener.on_position(account_id, symbol)
+            for symbol, position_idx in touched.positions:
+                listener.on_position(account_id, symbol, position_idx)
             listener.on_wallet(account_id)
         if self.trades:
             listener.on_trades(self.trades[0].symbol, self.trades)

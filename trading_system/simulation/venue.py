@@ -116,9 +116,9 @@ class _FanOut:
         for listener in self.listeners:
             listener.on_executions(executions)
 
-    def on_position(self, account_id: int, symbol: str) -> None:
+    def on_position(self, account_id: int, symbol: str, position_idx: int) -> None:
         for listener in self.listeners:
-            listener.on_position(account_id, symbol)
+            listener.on_position(account_id, symbol, position_idx)
 
     def on_wallet(self, account_id: int) -> None:
         for listener in self.listeners:
@@ -225,7 +225,7 @@ def build_replay_venue(
     Parameters
     ----------
     recordings : Sequence of Path
-        Raw Binance USD-M or spot text files, gzipped; continuations need their first file.
+        Files of Binance, Bybit or OKX, folders of our own; continuations need their first file.
     speed : float
         Recorded seconds per second of venue time, positive.
     fill_model : str
@@ -237,10 +237,10 @@ def build_replay_venue(
     ConfigurationError
         If a file is missing, damaged, of another kind or lacks its first part.
     """
-    chains = open_recordings(recordings)
-    exchange = Exchange([chain.instrument for chain in chains], accounts, seed=seed)
+    opened = open_recordings(recordings)
+    exchange = Exchange([each.instrument for each in opened.found], accounts, seed=seed)
     statistics = MarketStatistics(exchange)
-    market = ReplayMarket(exchange, statistics, chains, speed=speed, fill_model=fill_model)
+    market = ReplayMarket(exchange, statistics, opened, speed=speed, fill_model=fill_model)
     venue = SimulatedVenue(exchange, statistics, market)
     venue.add_listener(market.account_orders)
     return venue

@@ -5,10 +5,14 @@ import pytest
 from engine_rig import BTC
 
 from trading_system.domain.errors import CorruptDataError, SequenceGapError
+from trading_system.domain.orders import Side
 from trading_system.domain.signals import Consensus, MarketFeatures
 from trading_system.live.feed import MarketFeed
 from trading_system.monitoring.latency import StageLatency
+from trading_system.risk.limits import MarketView
 from trading_system.runtime.clock import ManualClock
+
+TOPIC = "orderbook.50.BTCUSDT"
 
 
 class SilentPanel:
@@ -29,7 +33,7 @@ class SilentPanel:
 class Batch:
     """A feed whose loop is a list of callbacks that the test runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_context: bool = False) -> None:
         self.clock = ManualClock()
         self.scheduled: list[Callable[[], None]] = []
         self.decided: list[MarketFeatures] = []
@@ -42,7 +46,16 @@ class Batch:
             decide=self.note,
             call_soon=self.scheduled.append,
             panel_of=lambda _symbol: self.panel,
+            has_context=has_context,
         )
+
+    def prove_steps(self) -> None:
+        """Let the decision book see fifty steps of one, up to update 60."""
+        self.push(book())
+        for u in range(11, 61):
+            self.push(book("delta", u=u))
+        self.run()
+        self.decided.clear()
 
     def note(self, features: MarketFeatures, consensus: Consensus | None) -> None:
         self.decided.append(features)
@@ -57,9 +70,15 @@ class Batch:
 
 
 def book(
-    kind: str = "snapshot", *, u: int = 10, depth: int = 50, bid: str = "50000.0", size: str = "2"
+    kind: str = "snapshot",
+    *,
+    u: int = 10,
+    depth: int = 50,
+    bid: str = "50000.0",
+    size: str = "2",
+    ask_size: str = "1",
 ) -> bytes:
-    data = {"s": "BTCUSDT", "b": [[bid, size]], "a": [["50000.1", "1"]], "u": u, "seq": u}
+    data = {"s": "BTCUSDT", "b": [[bid, size]], "a": [["50000.1", ask_size]], "u": u, "seq": u}
     frame = {
         "topic": f"orderbook.{depth}.BTCUSDT",
         "type": kind,
@@ -98,13 +117,158 @@ def test_order_flow_follows_the_documented_event_sign() -> None:
 
 def test_a_gap_raises_counts_and_stops_decisions() -> None:
     batch = Batch()
-    batch.push(book())
+    batch.prove_steps()
     with pytest.raises(SequenceGapError):
-        batch.push(book("delta", u=15))
+        batch.push(book("delta", u=65))
     batch.run()
     assert batch.decided == []
     assert batch.feed.gaps() == 1
     assert batch.feed.market_view("BTCUSDT").mid is None
+
+
+def test_a_jump_of_an_unproven_stream_makes_the_book_suspect_at_once() -> None:
+    batch = Batch()
+    batch.push(book())
+    batch.push(book("delta", u=15))
+    batch.run()
+    assert (batch.decided, batch.panel.resets) == ([], 1)
+    assert batch.feed.market_view("BTCUSDT") == MarketView(mid=None, age_s=None)
+    assert batch.feed.doubts()["suspect_books"] == batch.feed.recent_faults() == 1
+
+
+@pytest.mark.parametrize(
+    ("u", "bid", "size", "clears"),
+    [
+        (15, "50000.0", "2", True),
+        (99, "50000.0", "2", True),
+        (14, "50000.0", "2", False),
+        (99, "50000.0", "3", False),
+        (99, "49999.9", "2", False),
+    ],
+)
+def test_only_level_one_of_an_equal_or_later_sequence_clears_a_suspect_book(
+    u: int, bid: str, size: str, clears: bool
+) -> None:
+    batch = Batch()
+    batch.push(book())
+    batch.push(book("delta", u=15))
+    batch.push(book(depth=1, u=u, bid=bid, size=size))
+    assert (batch.feed.market_view("BTCUSDT").mid is not None) is clears
+    assert batch.feed.doubts()["cleared_books"] == clears
+    batch.push(book("delta", u=16))
+    batch.run()
+    assert len(batch.decided) == clears
+
+
+def test_a_suspect_book_that_is_not_cleared_is_subscribed_anew() -> None:
+    batch = Batch()
+    batch.feed.connected()
+    batch.push(book())
+    batch.push(book("delta", u=15))
+    batch.push(book("delta", u=16))
+    assert batch.feed.overdue() == {}
+    batch.clock.advance(0.5)
+    assert batch.feed.overdue() == {TOPIC: "level 1 does not confirm the book"}
+    assert batch.feed.overdue() == {}
+    batch.feed.reset_topic(TOPIC)
+    batch.push(book(u=40))
+    assert batch.feed.fresh_books(1.0) == 1
+    batch.clock.advance(5.0)
+    assert batch.feed.overdue() == {}
+
+
+def test_a_book_that_differs_from_level_one_for_long_is_emptied_and_renewed() -> None:
+    batch = Batch()
+    batch.feed.connected()
+    batch.push(book())
+    for _ in range(4):
+        batch.push(book(depth=1, u=99, bid="49990.0"))
+        batch.clock.advance(0.5)
+    assert batch.feed.best_prices("BTCUSDT").bid is None
+    assert (batch.feed.doubts()["refuted_books"], batch.feed.gaps()) == (1, 1)
+    assert batch.feed.overdue() == {TOPIC: "level 1 showed other prices"}
+
+
+def test_a_moment_of_difference_from_level_one_is_no_refutation() -> None:
+    batch = Batch()
+    batch.push(book())
+    for _ in range(4):
+        batch.push(book(depth=1, u=99, bid="49990.0"))
+        batch.clock.advance(1.0)
+        batch.push(book(depth=1, u=99))
+    assert batch.feed.doubts()["refuted_books"] == 0
+
+
+def test_topics_that_owe_a_message_are_named_once_in_five_seconds() -> None:
+    batch = Batch(has_context=True)
+    batch.clock.advance(60.0)
+    assert batch.feed.overdue() == {}
+    batch.feed.connected()
+    batch.push(book())
+    batch.push(book(depth=1, u=9))
+    batch.clock.advance(5.0)
+    assert batch.feed.overdue() == {
+        "orderbook.1.BTCUSDT": "level 1 fell silent",
+        "orderbook.200.BTCUSDT": "no snapshot came",
+    }
+    assert batch.feed.doubts()["silent_topics"] == 1
+    batch.clock.advance(1.0)
+    assert batch.feed.overdue() == {}
+    assert batch.feed.is_mute()
+    batch.push(book("delta", u=11))
+    assert not batch.feed.is_mute()
+
+
+def test_a_stream_that_is_down_owes_nothing() -> None:
+    batch = Batch()
+    batch.feed.connected()
+    batch.clock.advance(9.0)
+    assert batch.feed.is_mute()
+    batch.feed.reset()
+    assert not batch.feed.is_mute()
+    assert batch.feed.overdue() == {}
+
+
+def test_a_book_is_stale_when_the_rhythm_of_level_one_breaks() -> None:
+    batch = Batch()
+    batch.push(book())
+    for _ in range(1_100):
+        batch.push(book(depth=1, u=99))
+        batch.clock.advance(0.02)
+    assert batch.feed.fresh_books(3.5) == 1
+    batch.clock.advance(1.6)
+    view = batch.feed.market_view("BTCUSDT")
+    assert view.mid is not None
+    assert view.age_s is None
+    assert batch.feed.fresh_books(3.5) == 0
+
+
+def test_where_level_one_fell_silent_it_is_its_age_that_counts() -> None:
+    batch = Batch()
+    batch.push(book())
+    batch.push(book(depth=1, u=9))
+    batch.clock.advance(3.6)
+    batch.push(book("delta", u=11))
+    assert batch.feed.market_view("BTCUSDT").age_s == pytest.approx(3.6)
+
+
+def test_the_deeper_book_answers_for_what_the_decision_book_cannot_fill() -> None:
+    batch = Batch(has_context=True)
+    state = batch.feed.symbols["BTCUSDT"]
+    assert "orderbook.200.BTCUSDT" in batch.feed.topics()
+    assert state.walk(Side.BUY, 1.0) is None
+    batch.push(book())
+    shallow = state.walk(Side.BUY, 5.0)
+    assert shallow is not None
+    assert (shallow.unfilled_qty, state.deepest(200).depth) == (4.0, 50)
+    batch.push(book(depth=200, ask_size="5"))
+    deep = state.walk(Side.BUY, 5.0)
+    assert deep is not None
+    assert (deep.unfilled_qty, state.deepest(200).depth, state.deepest(50).depth) == (0.0, 200, 50)
+    batch.run()
+    assert len(batch.decided) == 1
+    batch.feed.reset_topic("orderbook.200.BTCUSDT")
+    assert state.deepest(200).depth == 50
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from trading_system.domain.orders import Side
 from trading_system.domain.signals import FEATURE_NAMES, UNSIGNED_FEATURES, MarketFeatures
 from trading_system.market.book import OrderBook
 from trading_system.market.decode import BookMessage
-from trading_system.market.features import FlowTracker, order_flow_event
+from trading_system.market.features import FlowTracker
+from trading_system.market.flow_kernels import order_flow_event
 
 SECOND = 1_000_000_000
 

@@ -350,7 +350,7 @@ async def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ValidationError, match="priority"):
         await ask(face, priority=4)
     with pytest.raises(ValidationError, match="ETHUSDT"):
-        await ask(face, dataclasses.replace(features(), symbol="ETHUSDT"))
+        await ask(face, features()._replace(symbol="ETHUSDT"))
     with pytest.raises(ValidationError, match="empty"):
         face.panel("")
 

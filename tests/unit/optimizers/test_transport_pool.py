@@ -266,7 +266,8 @@ async def test_bytes_of_address_and_body_are_sent_as_given(server):
 async def test_sockets_do_not_wait_to_fill_a_packet(server):
     async with PooledTransport(connections=1) as pool:
         await send(pool, get(server))
-        (opened,) = pool._sockets
+        (host,) = pool._hosts.values()
+        (opened,) = host._sockets
         assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
     assert pool.open_connections == 0
 

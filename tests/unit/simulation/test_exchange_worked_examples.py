@@ -43,7 +43,7 @@ class Diary:
     def on_executions(self, executions):
         self.lines.append(("executions", len(executions)))
 
-    def on_position(self, account_id, symbol):
+    def on_position(self, account_id, symbol, position_idx):
         self.lines.append(("position", account_id))
 
     def on_wallet(self, account_id):

@@ -46,7 +46,7 @@ class Heard:
     def on_executions(self, executions):
         pass
 
-    def on_position(self, account_id, symbol):
+    def on_position(self, account_id, symbol, position_idx):
         pass
 
     def on_wallet(self, account_id):

@@ -11,7 +11,7 @@ from trading_system.simulation.replay.messages import (
     RecordedTrade,
     Snapshot,
 )
-from trading_system.simulation.replay.recording import open_recordings
+from trading_system.simulation.replay.recording import Recording, open_recordings
 
 NS = 1_723_161_255_000_000_000
 
@@ -43,7 +43,11 @@ def future(path: Path, *more: str) -> Path:
 
 
 def play(*paths: Path) -> list[Message]:
-    return [message for chain in open_recordings(paths) for message in chain.messages()]
+    return [message for chain in open_recordings(paths).found for message in chain.messages()]
+
+
+def opened(paths: list[Path]) -> tuple[Recording, ...]:
+    return open_recordings(paths).found
 
 
 def refusal(*paths: Path) -> str:
@@ -57,7 +61,7 @@ def refusal(*paths: Path) -> str:
 def test_updates_covered_by_the_snapshot_are_left_out(tmp_path: Path) -> None:
     early = [depth(0, 1, 5, 0), depth(1, 6, 8, 5), depth(2, 9, 12, 8)]
     path = write(tmp_path / "a.gz", *early, snapshot(3, 10), depth(4, 13, 14, 12))
-    (chain,) = open_recordings([path])
+    (chain,) = opened([path])
     messages = list(chain.messages())
     assert isinstance(messages[0], Snapshot)
     assert [m.last_id for m in messages[1:] if isinstance(m, DepthDiff)] == [12, 14]
@@ -65,7 +69,7 @@ def test_updates_covered_by_the_snapshot_are_left_out(tmp_path: Path) -> None:
 
 def test_prices_and_sizes_become_ticks_and_lots(tmp_path: Path) -> None:
     path = future(tmp_path / "a.gz", trade(5, "100.10", "0.250", sold=True))
-    (chain,) = open_recordings([path])
+    (chain,) = opened([path])
     *_, last = chain.messages()
     assert isinstance(last, RecordedTrade)
     assert (last.price_ticks, last.lots, last.taker_side.sign) == (1001, 250, -1)
@@ -73,15 +77,13 @@ def test_prices_and_sizes_become_ticks_and_lots(tmp_path: Path) -> None:
 
 def test_prints_outside_the_book_are_left_out(tmp_path: Path) -> None:
     path = future(tmp_path / "a.gz", trade(5, "90.0", "1", sold=True, kind="INSURANCE_FUND"))
-    (chain,) = open_recordings([path])
+    (chain,) = opened([path])
     assert not [m for m in chain.messages() if isinstance(m, RecordedTrade)]
 
 
 def test_microsecond_stamps_are_understood(tmp_path: Path) -> None:
     lines = [depth(0, 1, 9, 0), snapshot(1_000, 9), depth(2_000_000, 10, 12, 9)]
-    (chain,) = open_recordings(
-        [write(tmp_path / "a.gz", *(line[:16] + line[19:] for line in lines))]
-    )
+    (chain,) = opened([write(tmp_path / "a.gz", *(line[:16] + line[19:] for line in lines))])
     stamps = [message.stamp_ns for message in chain.messages()]
     assert stamps[-1] == NS + 2_000_000
 
@@ -89,7 +91,7 @@ def test_microsecond_stamps_are_understood(tmp_path: Path) -> None:
 def test_a_continuation_joins_its_first_file_whatever_their_order(tmp_path: Path) -> None:
     first = future(tmp_path / "a.gz")
     second = write(tmp_path / "b.gz", depth(10, 13, 15, 12), depth(11, 16, 18, 15))
-    (chain,) = open_recordings([second, first])
+    (chain,) = opened([second, first])
     ids = [m.last_id for m in chain.messages() if isinstance(m, DepthDiff)]
     assert ids == [9, 12, 15, 18]
 
@@ -112,7 +114,7 @@ def test_a_missing_update_is_refused_with_file_and_line(tmp_path: Path) -> None:
 
 def test_spot_counts_updates_by_their_first_id(tmp_path: Path) -> None:
     good = [depth(0, 5, 9, None), snapshot(1, 9), depth(2, 10, 12, None)]
-    (chain,) = open_recordings([write(tmp_path / "a.gz", *good)])
+    (chain,) = opened([write(tmp_path / "a.gz", *good)])
     assert chain.instrument.qty_decimals == 5
     assert len(list(chain.messages())) == 3
     bad = write(tmp_path / "b.gz", *good, depth(3, 14, 15, None))
@@ -166,7 +168,7 @@ def test_one_file_twice_is_refused(tmp_path: Path) -> None:
 def test_the_grid_of_an_unlisted_symbol_is_the_finest_seen(tmp_path: Path) -> None:
     lines = [depth(0, 1, 9, 0), snapshot(1, 9)]
     path = write(tmp_path / "a.gz", *(line.replace("BTCUSDT", "XYZUSDC") for line in lines))
-    (chain,) = open_recordings([path])
+    (chain,) = opened([path])
     instrument = chain.instrument
     assert (instrument.price_decimals, instrument.qty_decimals) == (1, 0)
     assert (instrument.base_coin, instrument.quote_coin) == ("XYZ", "USDC")

@@ -1,7 +1,10 @@
 import asyncio
 
+from trading_system.runtime.clock import SystemClock
+from trading_system.simulation.bybit_server.line import Line
 from trading_system.simulation.bybit_server.options import ServerOptions
 from trading_system.simulation.bybit_server.session import Session
+from trading_system.simulation.faults.engine import FaultEngine
 from trading_system.simulation.latency import latency_of
 
 
@@ -24,8 +27,15 @@ class StuckSocket(FakeSocket):
 
 def make(latency=None, **options):
     cuts = []
+    line = Line(None)
+    line.abort = lambda: cuts.append(1)
     session = Session(
-        "c1", options=ServerOptions(**options), abort=lambda: cuts.append(1), latency=latency
+        "c1",
+        options=ServerOptions(**options),
+        line=line,
+        path="/v5/public/linear",
+        faults=FaultEngine(seed=1, clock=SystemClock()),
+        latency=latency,
     )
     return session, cuts
 

@@ -58,7 +58,7 @@ FLAT = Situation()
 
 def said(consensus: Consensus | None, situation: Situation = FLAT, *, mid: float = 50_000.0) -> str:
     return verdict(
-        replace(FEATURES, mid=mid),
+        FEATURES._replace(mid=mid),
         consensus,
         situation,
         rules=RULES,
@@ -102,7 +102,7 @@ class Stage:
         """Rest nothing."""
 
     def now(self, mid: float = 50_000.0) -> MarketFeatures:
-        return replace(FEATURES, ts_ns=self.rig.clock.monotonic_ns(), mid=mid)
+        return FEATURES._replace(ts_ns=self.rig.clock.monotonic_ns(), mid=mid)
 
     def said(self, consensus: Consensus | None, mid: float = 50_000.0) -> str:
         return self.trader.verdict(self.now(mid), consensus)

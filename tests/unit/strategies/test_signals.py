@@ -99,9 +99,9 @@ def test_size_shrinks_with_disagreement() -> None:
 
 def test_size_keeps_the_loss_at_the_invalidation_level_when_volatility_rises() -> None:
     # Two sigmas over 10 s are 2 * 10 * sqrt(10) = 63.2 bps against a stop of 30 bps.
-    wild = replace(FEATURES, volatility_bps=10.0)
+    wild = FEATURES._replace(volatility_bps=10.0)
     assert size_factor(wild, CONSENSUS, rules=RULES) == pytest.approx(30.0 / 63.2456, rel=1e-4)
-    calm = replace(FEATURES, volatility_bps=1.0)
+    calm = FEATURES._replace(volatility_bps=1.0)
     assert size_factor(calm, CONSENSUS, rules=RULES) == 1.0
 
 
@@ -123,7 +123,7 @@ def test_an_entry_below_the_venue_minimum_is_not_made() -> None:
 def test_a_trade_ends_for_the_right_reason(
     mid: float, move: float, reason: ExitReason | None
 ) -> None:
-    features = replace(FEATURES, mid=mid)
+    features = FEATURES._replace(mid=mid)
     consensus = replace(CONSENSUS, expected_move_bps=move)
     assert exit_reason(replace(TRIP), features, consensus, rules=RULES) is reason
 
@@ -135,19 +135,19 @@ def test_a_trade_that_gives_back_too_much_of_its_best_is_ended(
     side: Side, best: float, now: float
 ) -> None:
     trip = begin_trip(side, mid=50_000.0, now_ns=95 * SECOND)
-    assert exit_reason(trip, replace(FEATURES, mid=best), None, rules=RULES) is None
-    leaves = exit_reason(trip, replace(FEATURES, mid=now), None, rules=RULES)
+    assert exit_reason(trip, FEATURES._replace(mid=best), None, rules=RULES) is None
+    leaves = exit_reason(trip, FEATURES._replace(mid=now), None, rules=RULES)
     assert leaves is ExitReason.TRAILING_STOP
 
 
 def test_the_trailing_stop_waits_until_it_cannot_lock_in_a_loss() -> None:
     trip = begin_trip(Side.BUY, mid=50_000.0, now_ns=95 * SECOND)
-    assert exit_reason(trip, replace(FEATURES, mid=50_095.0), None, rules=RULES) is None
-    assert exit_reason(trip, replace(FEATURES, mid=49_900.0), None, rules=RULES) is None
+    assert exit_reason(trip, FEATURES._replace(mid=50_095.0), None, rules=RULES) is None
+    assert exit_reason(trip, FEATURES._replace(mid=49_900.0), None, rules=RULES) is None
 
 
 def test_a_trade_without_support_ends_at_its_horizon_and_support_renews_it() -> None:
-    late = replace(FEATURES, ts_ns=106 * SECOND)
+    late = FEATURES._replace(ts_ns=106 * SECOND)
     quiet = replace(CONSENSUS, expected_move_bps=1.0)
     assert exit_reason(replace(TRIP), late, quiet, rules=RULES) is ExitReason.HORIZON
     trip = replace(TRIP)
@@ -156,7 +156,7 @@ def test_a_trade_without_support_ends_at_its_horizon_and_support_renews_it() -> 
 
 
 def test_no_trade_outlives_the_longest_holding_time_even_without_a_consensus() -> None:
-    late = replace(FEATURES, ts_ns=156 * SECOND)
+    late = FEATURES._replace(ts_ns=156 * SECOND)
     assert exit_reason(replace(TRIP), late, None, rules=RULES) is ExitReason.MAX_HOLD
     assert exit_reason(replace(TRIP), FEATURES, None, rules=RULES) is None
 

@@ -83,7 +83,7 @@ class Floor:
     def consider(
         self, consensus: Consensus | None, mid: float = 50_000.0, *, may_enter: bool = True
     ) -> None:
-        features = replace(FEATURES, ts_ns=self.rig.clock.monotonic_ns(), mid=mid)
+        features = FEATURES._replace(ts_ns=self.rig.clock.monotonic_ns(), mid=mid)
         self.trader.consider(features, consensus, may_enter=may_enter)
 
     async def run(self) -> None:

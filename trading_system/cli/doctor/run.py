@@ -12,9 +12,9 @@ from trading_system.cli.doctor.venue import venue_findings
 from trading_system.config.settings import Settings, load_settings
 from trading_system.domain.errors import ConfigurationError
 from trading_system.domain.ports import Clock
+from trading_system.live.access import signer_of
 from trading_system.runtime.clock import SystemClock
 from trading_system.venues.bybit.hosts import endpoints
-from trading_system.venues.bybit.signing import Signer
 
 _KEY_REMEDY = "set TRADING_BYBIT__API_KEY and TRADING_BYBIT__API_SECRET"
 
@@ -45,19 +45,17 @@ async def remote_findings(settings: Settings, *, clock: Clock) -> list[Finding]:
     bybit = settings.bybit
     if settings.environment == "simulated" and bybit.rest_url is None:
         return [ok("venue", "embedded: no key and no network needed")]
-    if bybit.api_key is None or bybit.api_secret is None:
-        detail = f"{settings.environment} needs an API key"
-        return [failed("venue", detail, _KEY_REMEDY)]
     try:
+        signer = signer_of(bybit)
+        if signer is None:
+            detail = f"{settings.environment} needs an API key"
+            return [failed("venue", detail, _KEY_REMEDY)]
         base_url = endpoints(
             settings.environment, rest_url=bybit.rest_url, ws_url=bybit.ws_url
         ).rest
     except ConfigurationError as e:
         problem, _, remedy = str(e).partition("; ")
         return [failed("venue", problem, remedy)]
-    signer = Signer(
-        bybit.api_key.get_secret_value(), bybit.api_secret, recv_window_ms=bybit.recv_window_ms
-    )
     timeout_s = bybit.request_timeout_s
     async with Probe(base_url, signer=signer, clock=clock, timeout_s=timeout_s) as probe:
         return await venue_findings(probe, settings, utc_ns=clock.utc_ns)

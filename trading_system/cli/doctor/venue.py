@@ -69,7 +69,7 @@ def judge_key(key: Mapping[str, Any], *, allow_transfer: bool, now_ns: int) -> F
 def _judge_care(name: str, key: Mapping[str, Any], *, now_ns: int) -> Finding:
     expires = datetime.fromisoformat(str(key["expiredAt"]))
     days = (expires - datetime.fromtimestamp(now_ns / 1e9, tz=UTC)).days
-    detail = f"orders and positions, no withdrawal; expires in {days} days"
+    detail = f"{account_kind(key)}, orders and positions, no withdrawal; expires in {days} days"
     if days < 0:
         return failed(name, f"the key expired {-days} days ago", f"renew it on {_KEY_PAGE}")
     if days < _EXPIRY_DAYS:
@@ -81,16 +81,37 @@ def _judge_care(name: str, key: Mapping[str, Any], *, now_ns: int) -> Finding:
     return ok(name, detail)
 
 
+def account_kind(key: Mapping[str, Any]) -> str:
+    """Return whether the key belongs to a main account or a sub-account, and how it signs."""
+    parent = str(key.get("parentUid") or "0")
+    is_main = bool(key.get("isMaster", parent == "0"))
+    kind = "main account" if is_main else f"sub-account of {parent}"
+    return f"{kind}, {'RSA' if key.get('rsaPublicKey') else 'HMAC'} key"
+
+
 def judge_position_mode(symbol: str, result: Mapping[str, Any]) -> Finding:
-    """Return whether the account is in one-way mode, the only one that is traded."""
+    """Return the position mode that orders will be sent for; nothing here switches it."""
     name = "position mode"
     if any(int(row["positionIdx"]) != 0 for row in result["list"]):
-        return failed(
+        return ok(
             name,
-            f"{symbol} is in hedge mode",
-            "close its positions and switch the account to one-way mode",
+            f"{symbol} is in hedge mode: orders name their side, strategies trade the net position",
         )
     return ok(name, f"{symbol} is one-way")
+
+
+def judge_cancel_on_disconnect(result: Mapping[str, Any]) -> Finding:
+    """Return whether the venue cancels this account's orders when it loses the connection."""
+    name = "cancel on disconnect"
+    armed = {
+        str(row["product"]): str(row["timeWindow"])
+        for row in result.get("dcpInfos") or []
+        if str(row["dcpStatus"]).upper() == "ON"
+    }
+    window = armed.get("DERIVATIVES")
+    if window is None:
+        return ok(name, "not offered to this account; stops rest at the venue instead")
+    return ok(name, f"derivatives are cancelled after {int(window)} s without connection")
 
 
 def judge_balance(result: Mapping[str, Any], *, entry_notional: Decimal) -> Finding:
@@ -184,9 +205,17 @@ async def _account_findings(
         rate = settings.risk.max_orders_per_second
         return judge_limits(answer.headers, orders_per_second=rate)
 
+    async def disconnect() -> Finding:
+        try:
+            answer = await probe.read("/v5/account/query-dcp-info")
+        except VenueRejected as e:
+            return ok("cancel on disconnect", f"not offered here ({e.code})")
+        return judge_cancel_on_disconnect(answer.result)
+
     checks: dict[str, Callable[[], Awaitable[Finding]]] = {
         "key permissions": key,
         "position mode": mode,
+        "cancel on disconnect": disconnect,
         "balance": balance,
         "fee rates": fees,
         "rate limits": limits,

@@ -5,16 +5,19 @@ The three refer to each other: an account holds stakes, a stake its orders, an o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from trading_system.domain.orders import Side
 from trading_system.simulation.accounts.fees import linear_rates
 from trading_system.simulation.accounts.histories import Histories
+from trading_system.simulation.accounts.modes import PositionModes
 from trading_system.simulation.accounts.positions import Position
 from trading_system.simulation.contracts import Contract, money
 from trading_system.simulation.matching.book import RestingOrder
 from trading_system.simulation.records import (
     AccountSpec,
+    CoinView,
     OrderRecord,
     PositionView,
     StopKind,
@@ -22,6 +25,7 @@ from trading_system.simulation.records import (
 )
 
 _ZERO = Decimal(0)
+_OPENING = {1: Side.BUY, 2: Side.SELL}
 _LEAST_BREAK_EVEN_RATE = Decimal("0.00055")
 
 
@@ -40,6 +44,11 @@ class LiveOrder:
         self.resting: RestingOrder | None = None
         self.is_counted = False
 
+    def is_within(self, contract: Contract | None) -> bool:
+        """Return whether it belongs to a listing; None stands for all contracts, not spot."""
+        own = self.stake.contract
+        return not own.is_spot if contract is None else own is contract
+
 
 class Stake:
     """Position, leverage and resting orders of one account in one contract.
@@ -55,6 +64,8 @@ class Stake:
 
     Attributes
     ----------
+    position_idx : int
+        0 one-way, 1 long and 2 short side of a hedged contract.
     created_ms, updated_ms : int
         When an order first and last touched it, 0 before.
     stops : dict of StopKind to LiveOrder
@@ -69,14 +80,18 @@ class Stake:
         "leverage",
         "orders",
         "position",
+        "position_idx",
         "reduce_only",
         "stops",
         "taker_rate",
         "updated_ms",
     )
 
-    def __init__(self, contract: Contract, *, leverage: Decimal, taker_rate: Decimal) -> None:
+    def __init__(
+        self, contract: Contract, *, leverage: Decimal, taker_rate: Decimal, position_idx: int = 0
+    ) -> None:
         self.contract = contract
+        self.position_idx = position_idx
         self.leverage = leverage
         self.taker_rate = taker_rate
         self.created_ms = 0
@@ -87,6 +102,10 @@ class Stake:
         self.stops: dict[StopKind, LiveOrder] = {}
         self._lots = {Side.BUY: 0, Side.SELL: 0}
         self._ticklots = {Side.BUY: 0, Side.SELL: 0}
+
+    def closes(self, side: Side) -> bool:
+        """Whether every order of ``side`` closes: those against one side of a hedged contract."""
+        return self.position_idx != 0 and side is not _OPENING[self.position_idx]
 
     @property
     def is_idle(self) -> bool:
@@ -168,6 +187,14 @@ class Stake:
         value = self.contract.unit * ticklots
         return money(value / self.leverage + value * self.taker_rate)
 
+    def locked_quote(self) -> Decimal:
+        """Return the quote currency set aside to pay for coins: nothing in a contract."""
+        return _ZERO
+
+    def coin_view(self) -> CoinView | None:
+        """Return the coin held: none in a contract."""
+        return None
+
     def position_margins(self) -> tuple[Decimal, Decimal]:
         """Return (initial, maintenance) margin of the position at the mark price."""
         if not self.position.lots:
@@ -197,6 +224,7 @@ class Stake:
         return PositionView(
             account_id=account_id,
             symbol=contract.symbol,
+            position_idx=self.position_idx,
             lots=position.lots,
             entry_price=money(position.entry_value / qty) if position.lots else _ZERO,
             position_value=position.entry_value,
@@ -269,22 +297,47 @@ class Account:
         self.realised = _ZERO
         self.fees = _ZERO
         self.funding = _ZERO
+        self.traded = _ZERO
         self.orders: dict[str, LiveOrder] = {}
         self.stops: dict[str, LiveOrder] = {}
         self.histories = Histories()
-        self.stakes: dict[str, Stake] = {}
+        self.modes = PositionModes()
+        self.stakes: dict[tuple[str, int], Stake] = {}
+        self._stakes_of: dict[str, list[Stake]] = {}
 
-    def stake(self, contract: Contract) -> Stake:
-        """Return the account's stake in ``contract``, created at the first touch."""
-        stake = self.stakes.get(contract.symbol)
+    def stake(self, contract: Contract, position_idx: int = 0) -> Stake:
+        """Return a stake in ``contract``, created at the first touch."""
+        key = (contract.symbol, position_idx)
+        stake = self.stakes.get(key)
         if stake is None:
+            kin = self._stakes_of.setdefault(contract.symbol, [])
+            highest = contract.instrument.max_leverage
             stake = Stake(
                 contract,
-                leverage=min(self.spec.leverage, contract.instrument.max_leverage),
+                leverage=kin[0].leverage if kin else min(self.spec.leverage, highest),
                 taker_rate=self.taker_rate,
+                position_idx=position_idx,
             )
-            self.stakes[contract.symbol] = stake
+            self.stakes[key] = stake
+            kin.append(stake)
         return stake
+
+    def adopt(self, stake: Stake) -> None:
+        """Use ``stake`` for a contract that has none yet."""
+        self.stakes[stake.contract.symbol, stake.position_idx] = stake
+        self._stakes_of.setdefault(stake.contract.symbol, []).append(stake)
+
+    def stake_for(self, contract: Contract, position_idx: int) -> Stake:
+        """Return the stake that an order with ``position_idx`` addresses.
+
+        Where the index contradicts the position mode it is another one: compare the indices.
+        """
+        indices = self.modes.indices(contract)
+        return self.stake(contract, position_idx if position_idx in indices else indices[0])
+
+    def stakes_of(self, contract: Contract) -> Sequence[Stake]:
+        """Return the stakes in ``contract`` touched so far, of any position index."""
+        return self._stakes_of.get(contract.symbol, ())
 
     def find_live(self, order_id: str, link_id: str) -> LiveOrder | None:
         """Return the order that is not final; ``order_id`` wins over ``link_id``."""
@@ -318,13 +371,19 @@ class Account:
         live.record.leaves_lots -= lots
 
     def credit(
-        self, *, realised: Decimal = _ZERO, fee: Decimal = _ZERO, funding: Decimal = _ZERO
+        self,
+        *,
+        realised: Decimal = _ZERO,
+        fee: Decimal = _ZERO,
+        funding: Decimal = _ZERO,
+        traded: Decimal = _ZERO,
     ) -> None:
-        """Change the wallet; the fee is positive when paid, funding when received."""
-        self.cash += realised - fee + funding
+        """Change the wallet; the fee is positive when paid, funding and ``traded`` when received."""
+        self.cash += realised - fee + funding + traded
         self.realised += realised
         self.fees += fee
         self.funding += funding
+        self.traded += traded
 
     def available(self) -> Decimal:
         """Return the balance that can back new orders, quote currency; may be negative."""
@@ -332,13 +391,20 @@ class Account:
         for stake in self.stakes.values():
             if not stake.is_idle:
                 total += stake.unrealised() - stake.position_margins()[0] - stake.order_margin()
+                total -= stake.locked_quote()
         return total
+
+    def spendable(self) -> Decimal:
+        """Return the quote currency that can be paid for coins: profit not yet made cannot."""
+        locked = sum((stake.locked_quote() for stake in self.stakes.values()), _ZERO)
+        return min(self.cash - locked, self.available())
 
     def wallet(self) -> WalletView:
         """Return a snapshot of the wallet."""
-        unrealised = position_margin = maintenance = order_margin = _ZERO
+        unrealised = position_margin = maintenance = order_margin = locked = _ZERO
         for stake in self.stakes.values():
             if not stake.is_idle:
+                locked += stake.locked_quote()
                 initial, required = stake.position_margins()
                 unrealised += stake.unrealised()
                 position_margin += initial
@@ -358,5 +424,10 @@ class Account:
             order_margin=order_margin,
             position_margin=position_margin,
             maintenance_margin=maintenance,
-            available=equity - position_margin - order_margin,
+            available=equity - position_margin - order_margin - locked,
+            traded=self.traded,
+            locked=locked,
+            coins=tuple(
+                view for stake in self.stakes.values() if (view := stake.coin_view()) is not None
+            ),
         )

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from trading_system.domain.instruments import Category
 from trading_system.simulation.bybit_server.envelope import Row, encode
-from trading_system.simulation.bybit_server.market_rows import stream_ticker, stream_trade_row
+from trading_system.simulation.bybit_server.market_rows import (
+    stream_spot_ticker,
+    stream_ticker,
+    stream_trade_row,
+)
 from trading_system.simulation.bybit_server.texts import GridText, rounded
 from trading_system.simulation.candles import RETAINED_MINUTES
 from trading_system.simulation.records import PublicTrade
@@ -51,14 +56,15 @@ class TradeTopic:
 
 
 class TickerTopic:
-    """``tickers.SYMBOL``: a snapshot per subscriber, then the changed keys."""
-
-    interval_ms = 100
+    """``tickers.SYMBOL``: a snapshot per subscriber, then the changed keys; for spot snapshots."""
 
     def __init__(
         self, statistics: MarketStatistics, texts: GridText, sequence: Callable[[], int]
     ) -> None:
+        self._key = texts.instrument.key
         self._symbol = texts.instrument.symbol
+        self._is_spot = texts.instrument.category is Category.SPOT
+        self.interval_ms = 50 if self._is_spot else 100
         self.text = f"tickers.{self._symbol}"
         self._statistics = statistics
         self._texts = texts
@@ -67,13 +73,16 @@ class TickerTopic:
 
     def refresh(self, now_ms: int) -> list[bytes]:
         """Take over the ticker and return a delta if anything changed."""
-        data = stream_ticker(self._statistics.ticker(self._symbol), self._texts)
+        make = stream_spot_ticker if self._is_spot else stream_ticker
+        data = make(self._statistics.ticker(self._key), self._texts)
         last, self._last = self._last, data
         changed: dict[str, str] = {
             name: value for name, value in data.items() if last.get(name) != value
         }
         if not changed:
             return []
+        if self._is_spot:
+            return self.snapshot(now_ms)
         return [self._message("delta", {"symbol": self._symbol, **changed}, now_ms)]
 
     def snapshot(self, now_ms: int) -> list[bytes]:
@@ -98,8 +107,8 @@ class KlineTopic:
     interval_ms = 1000
 
     def __init__(self, statistics: MarketStatistics, texts: GridText, *, interval: str) -> None:
-        self._symbol = texts.instrument.symbol
-        self.text = f"kline.{interval}.{self._symbol}"
+        self._key = texts.instrument.key
+        self.text = f"kline.{interval}.{texts.instrument.symbol}"
         self._statistics = statistics
         self._texts = texts
         self._interval = interval
@@ -109,7 +118,7 @@ class KlineTopic:
         """Return the candles that closed since the last push, then the open one."""
         held = self._candle
         candles = self._statistics.klines(
-            self._symbol,
+            self._key,
             self._interval,
             start_ms=None if held is None else held.start_ms,
             end_ms=None,

@@ -6,18 +6,19 @@ from collections.abc import Callable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Protocol
 
-from trading_system.domain.instruments import Instrument, plain
+from trading_system.domain.instruments import Category, Instrument, category_of, plain
 from trading_system.simulation.bybit_server.envelope import Row
 from trading_system.simulation.bybit_server.market_rows import (
     PRICE_LIMIT_RATIO,
     linear_instrument_row,
     recent_trade_row,
+    rest_spot_ticker,
     rest_ticker,
     risk_limit_row,
     spot_instrument_row,
 )
 from trading_system.simulation.bybit_server.paging import page
-from trading_system.simulation.bybit_server.parameters import Fields, bad
+from trading_system.simulation.bybit_server.parameters import LISTED, Fields, bad
 from trading_system.simulation.bybit_server.texts import GridText, rounded
 from trading_system.simulation.statistics import Candle
 from trading_system.simulation.venue import SimulatedVenue
@@ -59,7 +60,7 @@ class MarketQueries:
         del now_ms
         category = fields.category()
         status = fields.choice("status", _STATUSES, default="Trading")
-        chosen = self._chosen(fields) if status == "Trading" else []
+        chosen = self._chosen(fields, category) if status == "Trading" else []
         if category == "spot":
             rows = [spot_instrument_row(each, number=number) for number, each in chosen]
             return {"category": category, "list": rows, "nextPageCursor": ""}
@@ -72,38 +73,42 @@ class MarketQueries:
 
     def orderbook(self, fields: Fields, now_ms: int) -> Row:
         """Return ``market/orderbook``."""
-        symbol = self._linear_symbol(fields)
-        limit = fields.limit(default=25, highest=1000)
-        return self._books.rest_book(symbol, limit=limit, now_ms=now_ms)
+        key = self._listed(fields)
+        limit = fields.limit(default=1 if _is_spot(key) else 25, highest=1000)
+        return self._books.rest_book(key, limit=limit, now_ms=now_ms)
 
     def tickers(self, fields: Fields, now_ms: int) -> Row:
-        """Return ``market/tickers``; spot has instruments but no market here, so no rows."""
+        """Return ``market/tickers``."""
         del now_ms
         category = fields.category()
-        symbols = [each.symbol for _, each in self._chosen(fields)] if category == "linear" else []
+        keys = [each.key for _, each in self._chosen(fields, category)]
         statistics = self._venue.statistics
-        rows = [rest_ticker(statistics.ticker(name), self._texts[name]) for name in symbols]
+        make = rest_spot_ticker if category == "spot" else rest_ticker
+        rows = [make(statistics.ticker(key), self._texts[key]) for key in keys]
         return {"category": category, "list": rows}
 
     def recent_trade(self, fields: Fields, now_ms: int) -> Row:
         """Return ``market/recent-trade``, newest first."""
         del now_ms
-        symbol = self._linear_symbol(fields)
-        limit = fields.limit(default=500, highest=1000)
-        trades = list(self._exchange.public_trades(symbol))[-limit:]
-        rows = [recent_trade_row(trade, self._texts[symbol]) for trade in reversed(trades)]
-        return {"category": "linear", "list": rows}
+        key = self._listed(fields)
+        highest, default = (60, 60) if _is_spot(key) else (1000, 500)
+        limit = fields.limit(default=default, highest=highest)
+        trades = list(self._exchange.public_trades(key))[-limit:]
+        rows = [recent_trade_row(trade, self._texts[key]) for trade in reversed(trades)]
+        return {"category": category_of(key).value, "list": rows}
 
     def kline(self, fields: Fields, now_ms: int) -> Row:
         """Return ``market/kline``, newest first."""
         del now_ms
-        symbol, candles = self._candles(fields, self._venue.statistics.klines)
-        texts = self._texts[symbol]
+        key = self._listed(fields, default="linear")
+        candles = self._candles(key, fields, self._venue.statistics.klines)
+        texts = self._texts[key]
         rows = [
             [*_prices(candle, texts), rounded(candle.volume), rounded(candle.turnover)]
             for candle in candles
         ]
-        return {"category": "linear", "symbol": symbol, "list": rows}
+        symbol = texts.instrument.symbol
+        return {"category": category_of(key).value, "symbol": symbol, "list": rows}
 
     def mark_kline(self, fields: Fields, now_ms: int) -> Row:
         """Return ``market/mark-price-kline``, newest first."""
@@ -123,8 +128,9 @@ class MarketQueries:
         """
         del now_ms
         statistics = self._venue.statistics
-        symbol, marks = self._candles(fields, statistics.mark_klines)
-        _, indexes = self._candles(fields, statistics.index_klines)
+        symbol = self._linear_symbol(fields, default="linear")
+        marks = self._candles(symbol, fields, statistics.mark_klines)
+        indexes = self._candles(symbol, fields, statistics.index_klines)
         by_start = {candle.start_ms: candle for candle in indexes}
         rows = [
             _premium_row(mark, by_start[mark.start_ms])
@@ -190,7 +196,7 @@ class MarketQueries:
         """Return ``market/risk-limit``: one tier per symbol."""
         del now_ms
         category = fields.category()
-        chosen = self._chosen(fields) if category == "linear" else []
+        chosen = self._chosen(fields, category) if category == "linear" else []
         items, cursor = page(chosen, fields, limit=15, key=lambda item: (0, item[1].symbol))
         rows = [risk_limit_row(each, number=number) for number, each in items]
         return {"category": category, "list": rows, "nextPageCursor": cursor}
@@ -209,42 +215,52 @@ class MarketQueries:
             "ts": str(now_ms),
         }
 
-    # Numbered instruments that ``symbol`` and ``baseCoin`` select; an unknown symbol is refused.
-    def _chosen(self, fields: Fields) -> list[tuple[int, Instrument]]:
+    # Numbered instruments of a category that ``symbol`` and ``baseCoin`` select; an unknown symbol
+    # is refused. Nothing is listed in inverse and option.
+    def _chosen(self, fields: Fields, category: str) -> list[tuple[int, Instrument]]:
         symbol, base = fields.text("symbol"), fields.text("baseCoin")
-        if symbol and symbol not in self._exchange.instruments:
-            raise bad(f"Not supported symbols: {symbol}")
+        if category not in LISTED:
+            return []
+        if symbol:
+            self._listed(fields)
         return [
             (number, instrument)
             for number, instrument in enumerate(self._exchange.instruments.values(), start=1)
-            if (not symbol or instrument.symbol == symbol)
+            if instrument.category is LISTED[category]
+            and (not symbol or instrument.symbol == symbol)
             and (not base or instrument.base_coin == base)
         ]
 
     # Where Bybit lets the category be absent, linear is meant.
+    def _listed(self, fields: Fields, *, default: str | None = None) -> str:
+        key = fields.listing(default=default)
+        if key not in self._exchange.instruments:
+            raise bad(f"Not supported symbols: {fields.category(default=default)} {key}")
+        return key
+
+    # For figures that only contracts have.
     def _linear_symbol(self, fields: Fields, *, default: str | None = None) -> str:
-        category = fields.category(default=default)
-        symbol = fields.required("symbol")
-        if category != "linear" or symbol not in self._exchange.instruments:
-            raise bad(f"Not supported symbols: {category} {symbol}")
-        return symbol
+        key = self._listed(fields, default=default)
+        if _is_spot(key):
+            raise bad(f"Not supported symbols: spot {key}")
+        return key
 
     def _candles(
-        self, fields: Fields, source: Callable[..., Sequence[Candle]]
-    ) -> tuple[str, list[Candle]]:
-        symbol = self._linear_symbol(fields, default="linear")
+        self, key: str, fields: Fields, source: Callable[..., Sequence[Candle]]
+    ) -> list[Candle]:
         interval = fields.choice("interval", _INTERVAL_CHOICE)
         candles = source(
-            symbol,
+            key,
             interval,
             start_ms=fields.integer("start"),
             end_ms=fields.integer("end"),
             limit=fields.limit(default=200, highest=1000),
         )
-        return symbol, list(reversed(candles))
+        return list(reversed(candles))
 
     def _price_kline(self, fields: Fields, source: Callable[..., Sequence[Candle]]) -> Row:
-        symbol, candles = self._candles(fields, source)
+        symbol = self._linear_symbol(fields, default="linear")
+        candles = self._candles(symbol, fields, source)
         rows = [_prices(candle, self._texts[symbol]) for candle in candles]
         return {"category": "linear", "symbol": symbol, "list": rows}
 
@@ -260,6 +276,10 @@ class MarketQueries:
         rows = _between(history, start, now_ms if end is None else end)
         limit = fields.limit(default=50, highest=highest)
         return page(rows, fields, limit=limit, key=lambda item: (item[0], str(item[0])))
+
+
+def _is_spot(key: str) -> bool:
+    return category_of(key) is Category.SPOT
 
 
 def _prices(candle: Candle, texts: GridText) -> list[str]:

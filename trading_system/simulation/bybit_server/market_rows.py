@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from trading_system.domain.instruments import Instrument, plain
+from trading_system.domain.instruments import Category, Instrument, plain
 from trading_system.simulation.bybit_server.envelope import Row
 from trading_system.simulation.bybit_server.texts import SIDES, GridText, rounded
 from trading_system.simulation.records import PublicTrade
+from trading_system.simulation.spot_validation import QUOTE_PRECISION
 from trading_system.simulation.statistics import TickerView
 
 PRICE_LIMIT_RATIO = Decimal("0.05")
@@ -68,10 +69,10 @@ def linear_instrument_row(instrument: Instrument, *, number: int) -> Row:
 
 
 def spot_instrument_row(instrument: Instrument, *, number: int) -> Row:
-    """Return the read-only spot row of the same coin pair, so that clients load their markets."""
+    """Return the ``instruments-info`` row of a spot pair; ``number`` is its symbol id."""
     max_qty = plain(instrument.max_qty)
     return {
-        "symbol": f"{instrument.base_coin}{instrument.quote_coin}",
+        "symbol": instrument.symbol,
         "symbolId": number,
         "baseCoin": instrument.base_coin,
         "quoteCoin": instrument.quote_coin,
@@ -83,10 +84,10 @@ def spot_instrument_row(instrument: Instrument, *, number: int) -> Row:
         "xstockMultiplier": "1",
         "lotSizeFilter": {
             "basePrecision": plain(instrument.qty_step),
-            "quotePrecision": "0.0000001",
+            "quotePrecision": plain(QUOTE_PRECISION),
             "minOrderQty": plain(instrument.min_qty),
             "maxOrderQty": max_qty,
-            "minOrderAmt": plain(max(instrument.min_notional, Decimal(1))),
+            "minOrderAmt": plain(instrument.min_notional),
             "maxOrderAmt": "4000000",
             "maxLimitOrderQty": max_qty,
             "maxMarketOrderQty": plain(instrument.max_market_qty),
@@ -97,17 +98,47 @@ def spot_instrument_row(instrument: Instrument, *, number: int) -> Row:
     }
 
 
+def stream_spot_ticker(view: TickerView, texts: GridText) -> dict[str, str]:
+    """Return the data of a spot ticker push; all values are text."""
+    return {
+        "symbol": texts.instrument.symbol,
+        "lastPrice": texts.near(view.last_price),
+        "highPrice24h": texts.near(view.high_24h),
+        "lowPrice24h": texts.near(view.low_24h),
+        "prevPrice24h": texts.near(view.prev_price_24h),
+        "volume24h": rounded(view.volume_24h),
+        "turnover24h": rounded(view.turnover_24h),
+        "price24hPcnt": _day_change(view),
+        "usdIndexPrice": texts.near(view.index_price),
+    }
+
+
+def rest_spot_ticker(view: TickerView, texts: GridText) -> Row:
+    """Return the REST row of a spot ticker."""
+    return {
+        **stream_spot_ticker(view, texts),
+        "bid1Price": "" if view.bid_price is None else texts.near(view.bid_price),
+        "bid1Size": plain(view.bid_qty),
+        "ask1Price": "" if view.ask_price is None else texts.near(view.ask_price),
+        "ask1Size": plain(view.ask_qty),
+    }
+
+
+def _day_change(view: TickerView) -> str:
+    if not view.prev_price_24h:
+        return "0"
+    change = (view.last_price - view.prev_price_24h) / view.prev_price_24h
+    return plain(change.quantize(_PERCENT))
+
+
 def stream_ticker(view: TickerView, texts: GridText) -> dict[str, str]:
     """Return the full data of a linear ticker push; all values are text."""
-    change = Decimal(0)
-    if view.prev_price_24h:
-        change = (view.last_price - view.prev_price_24h) / view.prev_price_24h
     interest = plain(view.open_interest)
     interest_value = rounded(view.open_interest * view.mark_price)
     return {
-        "symbol": view.symbol,
+        "symbol": texts.instrument.symbol,
         "tickDirection": view.tick_direction,
-        "price24hPcnt": plain(change.quantize(_PERCENT)),
+        "price24hPcnt": _day_change(view),
         "lastPrice": texts.near(view.last_price),
         "prevPrice24h": texts.near(view.prev_price_24h),
         "highPrice24h": texts.near(view.high_24h),
@@ -154,7 +185,7 @@ def recent_trade_row(trade: PublicTrade, texts: GridText) -> Row:
     """Return the row of ``market/recent-trade``."""
     return {
         "execId": trade.trade_id,
-        "symbol": trade.symbol,
+        "symbol": texts.instrument.symbol,
         "price": texts.price(trade.price_ticks),
         "size": texts.qty(trade.lots),
         "side": SIDES[trade.taker_side],
@@ -166,10 +197,10 @@ def recent_trade_row(trade: PublicTrade, texts: GridText) -> Row:
 
 
 def stream_trade_row(trade: PublicTrade, texts: GridText) -> Row:
-    """Return the row of a ``publicTrade`` push."""
-    return {
+    """Return the row of a ``publicTrade`` push; only contracts tell the tick direction."""
+    row: Row = {
         "T": trade.time_ms,
-        "s": trade.symbol,
+        "s": texts.instrument.symbol,
         "S": SIDES[trade.taker_side],
         "v": texts.qty(trade.lots),
         "p": texts.price(trade.price_ticks),
@@ -179,6 +210,9 @@ def stream_trade_row(trade: PublicTrade, texts: GridText) -> Row:
         "RPI": False,
         "seq": trade.sequence,
     }
+    if texts.instrument.category is Category.SPOT:
+        del row["L"]
+    return row
 
 
 def risk_limit_row(instrument: Instrument, *, number: int) -> Row:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from trading_system.domain.errors import ValidationError
-from trading_system.domain.instruments import parse_decimal, plain
+from trading_system.domain.instruments import SPOT_SUFFIX, Category, parse_decimal, plain
 from trading_system.simulation.records import VenueReject
 
 BAD_PARAMETER = 10001
@@ -22,6 +22,8 @@ _MAX_EXPONENT = 30
 _MAX_INTEGER = 10**15
 _FLAGS = {"true": True, "false": False}
 _CATEGORIES = ("linear", "spot", "inverse", "option")
+LISTED = {"linear": Category.LINEAR, "spot": Category.SPOT}
+"""Categories that this venue can list, by Bybit's names."""
 
 Choice = TypeVar("Choice")
 
@@ -128,6 +130,16 @@ class Fields:
     def category(self, *, default: str | None = None) -> str:
         """Return the category, one of the four that exist; without ``default`` it is required."""
         return self.choice("category", {name: name for name in _CATEGORIES}, default=default)
+
+    def listing(self, *, default: str | None = None) -> str:
+        """Return the key of what category and symbol name, whether it is listed or not.
+
+        Another category than linear and spot names nothing that could be listed.
+        """
+        category, symbol = self.category(default=default), self.required("symbol")
+        if category not in LISTED or SPOT_SUFFIX in symbol:
+            raise bad(f"Not supported symbols: {category} {symbol}")
+        return LISTED[category].key(symbol)
 
     def choice(
         self, name: str, values: Mapping[str, Choice], *, default: Choice | None = None

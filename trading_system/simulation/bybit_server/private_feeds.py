@@ -117,14 +117,15 @@ class PrivateFeeds:
             lambda: self._execution_rows(order_rows.stream_execution_row, executions),
         )
 
-    def on_position(self, account_id: int, symbol: str) -> None:
+    def on_position(self, account_id: int, symbol: str, position_idx: int) -> None:
         """Push a position."""
         self._push(
             account_id,
             "position",
             lambda: [
                 account_rows.stream_position_row(
-                    self._exchange.position(account_id, symbol), self._texts[symbol]
+                    self._exchange.position(account_id, symbol, position_idx),
+                    self._texts[symbol],
                 )
             ],
         )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
+from trading_system.domain.instruments import SPOT_SUFFIX, Category, category_of
 from trading_system.simulation.bybit_server.book_feed import INTERVALS_MS, BookTopic
 from trading_system.simulation.bybit_server.envelope import Row
 from trading_system.simulation.bybit_server.market_feeds import KlineTopic, TickerTopic, TradeTopic
 from trading_system.simulation.bybit_server.market_queries import INTERVALS
+from trading_system.simulation.bybit_server.parameters import LISTED
 from trading_system.simulation.bybit_server.texts import GridText
 from trading_system.simulation.records import PublicTrade
 from trading_system.simulation.venue import SimulatedVenue
@@ -48,7 +50,10 @@ class Topic(Protocol):
 
 
 class PublicFeeds:
-    """All public topics of category linear; frames are encoded once for all subscribers."""
+    """All public topics of linear and spot; frames are encoded once for all subscribers.
+
+    Inside, a stream is named by its topic text, of spot with the ending of spot keys.
+    """
 
     def __init__(self, venue: SimulatedVenue) -> None:
         self._venue = venue
@@ -60,15 +65,26 @@ class PublicFeeds:
         self._due_ms: dict[str, int] = {}
 
     def is_valid(self, text: str, *, category: str) -> bool:
-        """Return whether ``text`` names a topic; only linear ones depend on the symbols."""
+        """Return whether ``text`` names a topic; where nothing is listed every symbol may be."""
         if not _KNOWN_SHAPES.fullmatch(text):
             return False
-        if category != "linear" or text.startswith(_SILENT_WITHOUT_SYMBOL):
+        if category not in LISTED or text.startswith(_SILENT_WITHOUT_SYMBOL):
             return True
-        return self._exists(text)
+        head, _, symbol = text.rpartition(".")
+        if LISTED[category].key(symbol) not in self._texts:
+            return False
+        return not head.startswith("kline.") or head.removeprefix("kline.") in INTERVALS
 
-    def subscribe(self, subscriber: Subscriber, text: str, *, now_ms: int) -> None:
-        """Start pushing ``text``, beginning with its snapshot; twice is the same as once."""
+    def subscribe(
+        self,
+        subscriber: Subscriber,
+        topic_text: str,
+        *,
+        now_ms: int,
+        category: Category = Category.LINEAR,
+    ) -> None:
+        """Start pushing a topic, beginning with its snapshot; twice is the same as once."""
+        text = category.key(topic_text)
         subscribers = self._subscribers.setdefault(text, {})
         if subscriber in subscribers:
             return
@@ -80,8 +96,11 @@ class PublicFeeds:
         subscribers[subscriber] = None
         self._due_ms.setdefault(text, now_ms)
 
-    def unsubscribe(self, subscriber: Subscriber, text: str) -> None:
-        """Stop pushing ``text``; unknown ones are ignored."""
+    def unsubscribe(
+        self, subscriber: Subscriber, topic_text: str, *, category: Category = Category.LINEAR
+    ) -> None:
+        """Stop pushing a topic; unknown ones are ignored."""
+        text = category.key(topic_text)
         subscribers = self._subscribers.get(text)
         if subscribers is None:
             return
@@ -125,12 +144,6 @@ class PublicFeeds:
             for subscriber in list(self._subscribers.get(text, ())):
                 subscriber.push(frame)
 
-    def _exists(self, text: str) -> bool:
-        head, _, symbol = text.rpartition(".")
-        if symbol not in self._texts:
-            return False
-        return not head.startswith("kline.") or head.removeprefix("kline.") in INTERVALS
-
     def _topic(self, text: str) -> Topic | None:
         topic = self._topics.get(text)
         if topic is None and not text.startswith((*_SILENT, *_SILENT_WITHOUT_SYMBOL)):
@@ -138,10 +151,12 @@ class PublicFeeds:
         return topic
 
     def _build(self, text: str) -> Topic:
-        head, _, symbol = text.rpartition(".")
+        category = category_of(text)
+        head, _, symbol = text.removesuffix(SPOT_SUFFIX).rpartition(".")
         kind, _, detail = head.partition(".")
-        texts, statistics = self._texts[symbol], self._venue.statistics
-        book = self._exchange.book(symbol)
+        key = category.key(symbol)
+        texts, statistics = self._texts[key], self._venue.statistics
+        book = self._exchange.book(key)
         if kind == "orderbook":
             assert int(detail) in INTERVALS_MS
             return BookTopic(book, texts, depth=int(detail))

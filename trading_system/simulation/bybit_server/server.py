@@ -20,6 +20,7 @@ from trading_system.domain.ports import Clock
 from trading_system.simulation.bybit_server.account_queries import AccountQueries
 from trading_system.simulation.bybit_server.connection_guard import ConnectionGuard
 from trading_system.simulation.bybit_server.limits import RequestLimits
+from trading_system.simulation.bybit_server.line import Line
 from trading_system.simulation.bybit_server.market_queries import MarketQueries
 from trading_system.simulation.bybit_server.options import ServerOptions
 from trading_system.simulation.bybit_server.order_desk import OrderDesk
@@ -31,6 +32,7 @@ from trading_system.simulation.bybit_server.routes import NOT_IN_DEMO, routes
 from trading_system.simulation.bybit_server.session import Session
 from trading_system.simulation.bybit_server.streams import Channel, PrivateChannel, PublicChannel
 from trading_system.simulation.bybit_server.trade_stream import TradeChannel
+from trading_system.simulation.faults.engine import FaultEngine
 from trading_system.simulation.latency import latency_of
 from trading_system.simulation.okx_server.side import LISTENING_S, OkxSide
 from trading_system.simulation.venue import SimulatedVenue
@@ -64,6 +66,8 @@ class BybitServer:
         UTC of timestamps, quotas and the market.
     options : ServerOptions
         Address, limits and bounds.
+    faults : FaultEngine or None
+        What goes wrong and when; None arms nothing, which can be done later.
 
     Raises
     ------
@@ -71,7 +75,15 @@ class BybitServer:
         On entering, if the port cannot be opened.
     """
 
-    def __init__(self, venue: SimulatedVenue, *, clock: Clock, options: ServerOptions) -> None:
+    def __init__(
+        self,
+        venue: SimulatedVenue,
+        *,
+        clock: Clock,
+        options: ServerOptions,
+        faults: FaultEngine | None = None,
+    ) -> None:
+        self.faults = FaultEngine(seed=options.seed, clock=clock) if faults is None else faults
         self._clock = clock
         self._options = options
         self._port = 0
@@ -258,9 +270,14 @@ class BybitServer:
         )
         await socket.prepare(request)
         transport = request.transport
-        abort = transport.abort if transport is not None else lambda: None
+        assert transport is None or isinstance(transport, asyncio.Transport)
         session = Session(
-            f"c{next(self._numbers)}", options=self._options, abort=abort, latency=self._latency
+            f"c{next(self._numbers)}",
+            options=self._options,
+            line=Line(transport),
+            path=request.path,
+            faults=self.faults,
+            latency=self._latency,
         )
         channel = make(session)
         self._sessions.add(session)

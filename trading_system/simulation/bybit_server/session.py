@@ -9,7 +9,10 @@ from collections.abc import Callable
 from aiohttp import WSMsgType, web
 
 from trading_system.simulation.bybit_server.delay_line import DelayLine
+from trading_system.simulation.bybit_server.line import Line
 from trading_system.simulation.bybit_server.options import ServerOptions
+from trading_system.simulation.bybit_server.stream_faults import StreamFaults
+from trading_system.simulation.faults.engine import FaultEngine
 from trading_system.simulation.latency import Latency
 
 _MAX_DELAYED = 10_000
@@ -27,8 +30,12 @@ class Session:
     ----------
     connection_id : str
         Shown to the client as ``conn_id``.
-    abort : callable
-        Cuts the connection at once.
+    line : Line
+        The connection below.
+    path : str
+        What the client asked for, without its query.
+    faults : FaultEngine
+        Decides what happens to pushes.
     latency : Latency or None
         How long frames travel, either way half a round trip.
     """
@@ -38,14 +45,20 @@ class Session:
         connection_id: str,
         *,
         options: ServerOptions,
-        abort: Callable[[], None],
+        line: Line,
+        path: str,
+        faults: FaultEngine,
         latency: Latency | None = None,
     ) -> None:
         self.connection_id = connection_id
         self.is_closed = False
         self._options = options
-        self._abort = abort
-        self._outbox: deque[tuple[WSMsgType, bytes]] = deque()
+        self._line = line
+        self._faults = StreamFaults(
+            faults, path=path, send=self._pass, tear=self._tear, freeze=self._freeze, cut=self.cut
+        )
+        # A frame without a type is sent by half, as the connection's last.
+        self._outbox: deque[tuple[WSMsgType | None, bytes]] = deque()
         self._outbox_bytes = 0
         self._wakeup = asyncio.Event()
         self._delayed = DelayLine()
@@ -55,6 +68,7 @@ class Session:
         self._travel_s = 0.0
         self._travel_until_s = 0.0
         self._is_finishing = False
+        self._is_frozen = False
 
     def arrive(self, action: Callable[[], None]) -> None:
         """Run ``action`` when a frame just received has travelled here, in order.
@@ -62,6 +76,8 @@ class Session:
         What is sent in the next moments travels back as long, so that a request's round trip is
         one draw.
         """
+        if self._is_frozen:
+            return
         if self._latency is None:
             action()
         elif len(self._inbound) >= _MAX_DELAYED:
@@ -75,16 +91,17 @@ class Session:
         self._inbound.run_all()
 
     def push(self, payload: bytes, *, kind: WSMsgType = WSMsgType.TEXT) -> None:
-        """Queue one frame."""
+        """Queue one frame, unless a fault strikes it."""
         if self.is_closed or self._is_finishing:
             return
-        self._outbox_bytes += len(payload)
-        if self._outbox_bytes > self._options.max_outbox_bytes:
-            self.cut()
-        elif self._latency is None:
-            self._send((kind, payload))
+        if kind is WSMsgType.TEXT:
+            self._faults.pass_on(payload)
         else:
-            self._outbound.put(lambda: self._send((kind, payload)), delay_s=self._travel())
+            self._queue(payload, kind)
+
+    def strike(self) -> None:
+        """Let a fault of connections strike this one, if one is due."""
+        self._faults.strike_connection()
 
     def later(self, action: Callable[[], None]) -> None:
         """Run ``action`` after the acknowledgement delay, behind everything delayed before."""
@@ -101,6 +118,9 @@ class Session:
 
     def finish(self) -> None:
         """Close the connection once everything queued so far is sent."""
+        if self._is_frozen:
+            self.cut()
+            return
         self._is_finishing = True
         if len(self._outbound):
             self._outbound.put(self._wakeup.set, delay_s=0.0)
@@ -116,9 +136,10 @@ class Session:
         self._delayed.clear()
         self._inbound.clear()
         self._outbound.clear()
+        self._faults.close()
         self._outbox_bytes = 0
         self._wakeup.set()
-        self._abort()
+        self._line.abort()
 
     async def write(self, socket: web.WebSocketResponse) -> None:
         """Send the outbox until the session ends."""
@@ -127,6 +148,10 @@ class Session:
             self._wakeup.clear()
             while self._outbox:
                 kind, payload = self._outbox.popleft()
+                if kind is None:
+                    self._line.tear(payload)
+                    self.cut()
+                    return
                 try:
                     await socket.send_frame(payload, kind)
                 except ConnectionError:
@@ -137,9 +162,35 @@ class Session:
                 await socket.close()
                 self.cut()
 
-    def _send(self, frame: tuple[WSMsgType, bytes]) -> None:
-        self._outbox.append(frame)
-        self._wakeup.set()
+    def _pass(self, payload: bytes) -> None:
+        if not (self.is_closed or self._is_finishing):
+            self._queue(payload, WSMsgType.TEXT)
+
+    def _tear(self, payload: bytes) -> None:
+        self._queue(payload, None)
+        self._is_finishing = True
+
+    def _freeze(self) -> None:
+        self._is_frozen = True
+        self._outbox.clear()
+        self._outbox_bytes = 0
+        self._line.freeze()
+
+    def _queue(self, payload: bytes, kind: WSMsgType | None) -> None:
+        if self._is_frozen:
+            return
+        self._outbox_bytes += len(payload)
+        if self._outbox_bytes > self._options.max_outbox_bytes:
+            self.cut()
+        elif self._latency is None:
+            self._send((kind, payload))
+        else:
+            self._outbound.put(lambda: self._send((kind, payload)), delay_s=self._travel())
+
+    def _send(self, frame: tuple[WSMsgType | None, bytes]) -> None:
+        if not self._is_frozen:
+            self._outbox.append(frame)
+            self._wakeup.set()
 
     def _arrived(self, action: Callable[[], None], way_s: float) -> None:
         self._travels(way_s)

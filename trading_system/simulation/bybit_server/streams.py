@@ -15,6 +15,7 @@ from trading_system.simulation.bybit_server.connections import (
     topic_list,
 )
 from trading_system.simulation.bybit_server.envelope import Row, encode
+from trading_system.simulation.bybit_server.parameters import LISTED
 from trading_system.simulation.bybit_server.private_feeds import TOPICS, PrivateFeeds
 from trading_system.simulation.bybit_server.public_feeds import PublicFeeds
 from trading_system.simulation.bybit_server.session import Session
@@ -72,7 +73,7 @@ class PublicChannel:
     def close(self) -> None:
         """Drop every subscription."""
         for topic in self._wanted:
-            self._feeds.unsubscribe(self._session, topic)
+            self._stop(topic)
         self._wanted.clear()
 
     def _subscribe(self, request: Mapping[str, object]) -> None:
@@ -88,12 +89,18 @@ class PublicChannel:
         self._session.later(lambda: self._start(fresh))
 
     def _start(self, topics: list[str]) -> None:
-        if self._category != "linear":
+        category = LISTED.get(self._category)
+        if category is None:
             return
         now_ms = self._now_ms()
         for topic in topics:
             if topic in self._wanted:
-                self._feeds.subscribe(self._session, topic, now_ms=now_ms)
+                self._feeds.subscribe(self._session, topic, now_ms=now_ms, category=category)
+
+    def _stop(self, topic: str) -> None:
+        category = LISTED.get(self._category)
+        if category is not None:
+            self._feeds.unsubscribe(self._session, topic, category=category)
 
     def _unsubscribe(self, request: Mapping[str, object]) -> None:
         topics = topic_list(request)
@@ -102,7 +109,7 @@ class PublicChannel:
             return
         for topic in topics:
             self._wanted.pop(topic, None)
-            self._feeds.unsubscribe(self._session, topic)
+            self._stop(topic)
         self._answer(request, "unsubscribe", is_ok=True, message="")
 
     def _problem(self, topics: list[str]) -> str:

@@ -131,3 +131,27 @@ def walk_cost(book: MatchingBook, side: Side, *, limit_ticks: int, lots: int) ->
         cost += traded * ticks
         lots -= traded
     return cost + lots * limit_ticks
+
+
+def budget_lots(
+    book: MatchingBook, side: Side, *, limit_ticks: int, budget: int, without: int | None
+) -> int:
+    """Return how many lots an incoming order can trade for ``budget``, in ticks times lots.
+
+    What the displayed book cannot fill within the limit is priced at the limit, a sale's at the
+    last bid within it. Orders of the account ``without`` are passed over.
+    """
+    sign = 1 if side is Side.BUY else -1
+    lots, price = 0, limit_ticks
+    for maker in book.priority(side.opposite):
+        if (limit_ticks - maker.price_ticks) * sign < 0:
+            break
+        if maker.owner == without:
+            continue
+        price = maker.price_ticks
+        traded = min(maker.lots, budget // price)
+        lots += traded
+        budget -= traded * price
+        if traded < maker.lots:
+            return lots
+    return lots + budget // (limit_ticks if side is Side.BUY else price)

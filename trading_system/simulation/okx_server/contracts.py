@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from types import MappingProxyType
 
-from trading_system.domain.instruments import Instrument, decimal_places, plain
+from trading_system.domain.instruments import Category, Instrument, decimal_places, plain
 
 _KNOWN_VALUES: Mapping[str, Decimal] = MappingProxyType(
     {"BTC": Decimal("0.01"), "ETH": Decimal("0.1"), "SOL": Decimal(1)}
@@ -83,8 +83,9 @@ class SwapContract:
 
 
 def swaps(instruments: Iterable[Instrument]) -> dict[str, SwapContract]:
-    """Return the swaps of ``instruments`` by ``instId``."""
-    listed = (SwapContract(each, number=number) for number, each in enumerate(instruments, 1))
+    """Return the swaps of the perpetuals among ``instruments`` by ``instId``."""
+    perpetuals = [each for each in instruments if each.category is Category.LINEAR]
+    listed = (SwapContract(each, number=number) for number, each in enumerate(perpetuals, 1))
     return {contract.inst_id: contract for contract in listed}
 
 

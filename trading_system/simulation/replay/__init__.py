@@ -1,1 +1,1 @@
-"""The replay market: raw Binance recordings played into the real exchange."""
+"""The replay market: recordings of Binance, Bybit, OKX and our own, played into the exchange."""

@@ -33,7 +33,7 @@ class AccountOrders:
     def on_executions(self, executions: list[ExecutionRecord]) -> None:
         """Ignore: the order's own event follows."""
 
-    def on_position(self, account_id: int, symbol: str) -> None:
+    def on_position(self, account_id: int, symbol: str, position_idx: int) -> None:
         """Ignore."""
 
     def on_wallet(self, account_id: int) -> None:
@@ -113,6 +113,24 @@ class RecordedBook:
             if lots:
                 self._recorded[side][ticks] = lots
                 self._set(side, ticks, lots)
+
+    def replace(self, bids: Iterable[Level], asks: Iterable[Level], *, now_ms: int) -> None:
+        """Show a whole recorded book: levels that it does not name are removed."""
+        shown = {Side.BUY: list(bids), Side.SELL: list(asks)}
+        for side, levels in shown.items():
+            named = {ticks for ticks, _ in levels}
+            levels += [(ticks, 0) for ticks in self._recorded[side] if ticks not in named]
+        self.apply(shown[Side.BUY], shown[Side.SELL], now_ms=now_ms)
+
+    def withdraw(self) -> None:
+        """Take all house orders away: nobody knows the book, so nobody may trade against it."""
+        for side, orders in self._orders.items():
+            for house_ids in orders.values():
+                for house_id in house_ids:
+                    self._exchange.house_cancel(self._symbol, house_id)
+            orders.clear()
+            self._recorded[side].clear()
+        self._unsettled.clear()
 
     def trade(self, taker_side: Side, price_ticks: int, lots: int, *, now_ms: int) -> None:
         """Play one recorded trade."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 from typing import Literal
 
 from trading_system.domain.errors import ConfigurationError
-from trading_system.domain.instruments import parse_decimal
 from trading_system.simulation.exchange import Exchange
 from trading_system.simulation.replay.levels import AccountOrders, RecordedBook
 from trading_system.simulation.replay.messages import (
@@ -18,10 +16,10 @@ from trading_system.simulation.replay.messages import (
     RecordedTrade,
     Snapshot,
 )
-from trading_system.simulation.replay.recording import RecordingChain
+from trading_system.simulation.replay.recording import Recording, Recordings
+from trading_system.simulation.replay.references import ReferencePrices
 from trading_system.simulation.statistics import MarketStatistics
 
-_REFERENCE_MS = 200
 _TOGETHER_NS = 60 * 10**9
 _MOST_SPEED = 1_000.0
 
@@ -38,9 +36,9 @@ class ReplayMarket:
     Parameters
     ----------
     exchange, statistics : Exchange, MarketStatistics
-        The venue's; the exchange's instruments are the chains'.
-    chains : Sequence of RecordingChain
-        One per symbol. Recordings that began within a minute of each other keep their common
+        The venue's; the exchange's instruments are the recordings'.
+    recordings : Recordings
+        One per symbol. Those that began within a minute of each other keep their common
         clock and start together at the latest of their snapshots; others start each at its own.
     speed : float
         Recorded seconds per second of venue time, above 0 and at most 1,000.
@@ -57,14 +55,15 @@ class ReplayMarket:
         self,
         exchange: Exchange,
         statistics: MarketStatistics,
-        chains: Sequence[RecordingChain],
+        recordings: Recordings,
         *,
         speed: float,
         fill_model: FillModel,
     ) -> None:
         if not (math.isfinite(speed) and 0.0 < speed <= _MOST_SPEED):
             raise ConfigurationError(f"speed must be above 0 and at most 1000, was {speed}")
-        self._chains = tuple(chains)
+        self._recordings = recordings.found
+        self._left_out = recordings.left_out
         self._speed = speed
         self._fill_model = fill_model
         self._start_ms = 0
@@ -73,15 +72,15 @@ class ReplayMarket:
             _Player(
                 exchange,
                 statistics,
-                chain,
+                recording,
                 book=RecordedBook(
                     exchange,
-                    chain.symbol,
+                    recording.symbol,
                     account_orders=self.account_orders,
                     is_trade_through_only=fill_model == "trade-through",
                 ),
             )
-            for chain in self._chains
+            for recording in self._recordings
         ]
 
     def prepare(self, now_ms: int) -> None:
@@ -112,8 +111,10 @@ class ReplayMarket:
         """Return kind, symbols, files, speed, fill model and length."""
         return {
             "market": "replay",
-            "symbols": [chain.symbol for chain in self._chains],
-            "recordings": [file.path.name for chain in self._chains for file in chain.files],
+            "symbols": [recording.symbol for recording in self._recordings],
+            "recordings": _names(self._recordings),
+            "units": {recording.symbol: recording.unit for recording in self._recordings},
+            "left_out": self._left_out,
             "speed": self._speed,
             "fill_model": self._fill_model,
             "duration_s": round(max(player.duration_s for player in self._players), 3),
@@ -127,32 +128,31 @@ class _Player:
         self,
         exchange: Exchange,
         statistics: MarketStatistics,
-        chain: RecordingChain,
+        recording: Recording,
         *,
         book: RecordedBook,
     ) -> None:
-        self._exchange = exchange
-        self._statistics = statistics
-        self._chain = chain
-        self._symbol = chain.symbol
+        self._recording = recording
         self._book = book
-        self._messages: Iterator[Message] = chain.messages()
+        self._references = ReferencePrices(exchange, statistics, recording.symbol)
+        self._messages: Iterator[Message] = recording.messages()
         self._next: Message | None = None
         self._origin_ns = 0
-        self._has_mark_stream = False
-        self._reference_ms = -_REFERENCE_MS
         self._start_ms = 0
 
     @property
     def duration_s(self) -> float:
-        start_ns = self._origin_ns or self._chain.files[0].first_stamp_ns
-        return (self._chain.last_stamp_ns - start_ns) / 1e9
+        start_ns = self._origin_ns or self._recording.first_stamp_ns
+        return (self._recording.last_stamp_ns - start_ns) / 1e9
 
     def open(self, now_ms: int) -> int:
         """Show the snapshot; return its stamp."""
         self._start_ms = now_ms
-        first = next(self._messages)
-        assert isinstance(first, Snapshot), "a chain starts with its snapshot"
+        first = next(self._messages, None)
+        if not isinstance(first, Snapshot):
+            raise ConfigurationError(
+                f"recording {self._recording.names[0]} has no whole book of {self._recording.symbol}"
+            )
         self._book.apply(first.bids, first.asks, now_ms=now_ms)
         self._advance_cursor()
         return first.stamp_ns
@@ -161,10 +161,9 @@ class _Player:
         """Bring the book to ``origin_ns`` without printing the trades before it."""
         self._origin_ns = origin_ns
         while self._next is not None and self._next.stamp_ns <= origin_ns:
-            if isinstance(self._next, DepthDiff):
-                self._book.apply(self._next.bids, self._next.asks, now_ms=self._start_ms)
+            self._show(self._next, self._start_ms)
             self._advance_cursor()
-        self._publish_mid(self._start_ms)
+        self._references.take_mid(self._start_ms)
 
     def next_offset_ns(self) -> float:
         """Return recorded nanoseconds from the start to the next message, inf at the end."""
@@ -175,40 +174,24 @@ class _Player:
         message = self._next
         assert message is not None, "the recording is over"
         self._advance_cursor()
-        if isinstance(message, DepthDiff):
-            self._book.apply(message.bids, message.asks, now_ms=now_ms)
-            if now_ms - self._reference_ms >= _REFERENCE_MS and not self._has_mark_stream:
-                self._publish_mid(now_ms)
-        elif isinstance(message, RecordedTrade):
+        if isinstance(message, RecordedTrade):
             self._book.trade(message.taker_side, message.price_ticks, message.lots, now_ms=now_ms)
         elif isinstance(message, MarkPrice):
-            self._publish_mark(message, now_ms)
+            self._references.take(message, now_ms=now_ms)
+        else:
+            self._show(message, now_ms)
+            self._references.follow_book(now_ms)
+
+    def _show(self, message: Message, now_ms: int) -> None:
+        if isinstance(message, DepthDiff):
+            self._book.apply(message.bids, message.asks, now_ms=now_ms)
+        elif isinstance(message, Snapshot):
+            self._book.replace(message.bids, message.asks, now_ms=now_ms)
 
     def _advance_cursor(self) -> None:
         self._next = next(self._messages, None)
 
-    def _publish_mid(self, now_ms: int) -> None:
-        book = self._exchange.book(self._symbol)
-        bid, ask = book.best_bid(), book.best_ask()
-        if bid is None or ask is None:
-            return
-        instrument = self._exchange.instruments[self._symbol]
-        mid = instrument.ticks_to_price(bid + ask) / 2
-        self._publish(mid, mid, now_ms)
 
-    def _publish_mark(self, message: MarkPrice, now_ms: int) -> None:
-        self._has_mark_stream = True
-        places = self._exchange.instruments[self._symbol].price_decimals + 2
-        mark = round(Decimal(message.mark), places)
-        # Delivery contracts have no index; the mark stands in.
-        index = round(Decimal(message.index), places) if message.index > 0 else mark
-        self._publish(mark, index, now_ms)
-        _, next_ms = self._statistics.funding(self._symbol)
-        self._statistics.set_funding(self._symbol, parse_decimal(message.rate), next_ms)
-
-    def _publish(self, mark: Decimal, index: Decimal, now_ms: int) -> None:
-        self._reference_ms = now_ms
-        self._exchange.set_reference(
-            self._symbol, index_price=index, mark_price=mark, now_ms=now_ms
-        )
-        self._statistics.add_reference(self._symbol, mark=mark, index=index, time_ms=now_ms)
+def _names(recordings: Sequence[Recording]) -> list[str]:
+    names = [name for recording in recordings for name in recording.names]
+    return list(dict.fromkeys(names))

@@ -1,21 +1,17 @@
-"""Messages of a raw Binance recording, decoded line by line onto an instrument's grid.
-
-A line is a receive stamp, one blank and JSON: a combined-stream message or the REST depth answer.
-"""
+"""What a recording says, on the grid of one instrument, whichever exchange it came from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
 
-import msgspec
-
-from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import Side
 
-_NANOSECONDS_FROM = 10**17
-"""Stamps above this are nanoseconds (1e18 was in 2001); below, microseconds."""
 _GRID_TOLERANCE = 1e-4
-_HEAD = 200
+_LARGEST = 1e15
+_REMEMBERED = 5
 
 Level = tuple[int, int]
 """Price in ticks and displayed quantity in lots; 0 lots removes the level."""
@@ -27,7 +23,7 @@ class BadLine(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The REST depth answer."""
+    """The whole book: what it does not name is gone."""
 
     stamp_ns: int
     last_update_id: int
@@ -37,7 +33,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class DepthDiff:
-    """One depth update; ``previous_id`` is None on spot."""
+    """One depth update; ``previous_id`` is None where the exchange does not name it."""
 
     stamp_ns: int
     first_id: int
@@ -59,214 +55,125 @@ class RecordedTrade:
 
 @dataclass(frozen=True, slots=True)
 class MarkPrice:
-    """One mark price message: prices as floats, the funding rate as the recording spells it."""
+    """Reference prices as floats; rate and open interest as spelt, empty where unknown."""
 
     stamp_ns: int
     mark: float
     index: float
     rate: str
+    open_interest: str = ""
 
 
 Message = Snapshot | DepthDiff | RecordedTrade | MarkPrice
 
-_RawLevels = list[tuple[str, str]]
 
-
-class RawSnapshot(msgspec.Struct, rename={"last_update_id": "lastUpdateId"}):
-    """Wire form of :class:`Snapshot`."""
-
-    last_update_id: int
-    bids: _RawLevels
-    asks: _RawLevels
-
-
-class RawDepth(
-    msgspec.Struct,
-    rename={
-        "symbol": "s",
-        "first_id": "U",
-        "last_id": "u",
-        "previous_id": "pu",
-        "bids": "b",
-        "asks": "a",
-    },
-):
-    """Wire form of :class:`DepthDiff`."""
-
-    symbol: str
-    first_id: int
-    last_id: int
-    bids: _RawLevels
-    asks: _RawLevels
-    previous_id: int | None = None
-
-
-class _RawTrade(
-    msgspec.Struct,
-    rename={"price": "p", "quantity": "q", "is_buyer_maker": "m", "kind": "X"},
-):
-    price: str
-    quantity: str
-    is_buyer_maker: bool
-    kind: str = "MARKET"
-
-
-class _RawMark(msgspec.Struct, rename={"mark": "p", "index": "i", "rate": "r"}):
-    mark: str
-    index: str
-    rate: str
-
-
-class _DepthFrame(msgspec.Struct):
-    data: RawDepth
-
-
-class _TradeFrame(msgspec.Struct):
-    data: _RawTrade
-
-
-class _MarkFrame(msgspec.Struct):
-    data: _RawMark
-
-
-_SNAPSHOT = msgspec.json.Decoder(RawSnapshot)
-_DEPTH = msgspec.json.Decoder(_DepthFrame)
-_TRADE = msgspec.json.Decoder(_TradeFrame)
-_MARK = msgspec.json.Decoder(_MarkFrame)
-
-
-def split_line(line: bytes) -> tuple[int, bytes]:
-    """Return the receive stamp in nanoseconds and the JSON body of ``line``.
-
-    Raises
-    ------
-    BadLine
-        If the line has no such shape.
-    """
-    stamp, blank, body = line.partition(b" ")
-    if not (blank and stamp.isdigit() and len(stamp) <= 20):
-        raise BadLine("no receive stamp")
-    body = body.rstrip()
-    if not (body.startswith(b"{") and body.endswith(b"}")):
-        raise BadLine("no JSON object")
-    value = int(stamp)
-    return (value if value >= _NANOSECONDS_FROM else value * 1_000), body
-
-
-def raw_snapshot(body: bytes) -> RawSnapshot | None:
-    """Return the depth answer in ``body``, None when it is something else."""
-    head = body[:_HEAD]
-    if b'"lastUpdateId"' not in head or b'"stream"' in head:
-        return None
-    try:
-        return _SNAPSHOT.decode(body)
-    except msgspec.MsgspecError as e:
-        raise BadLine(f"unreadable depth snapshot: {e}") from e
-
-
-def raw_depth(body: bytes) -> RawDepth | None:
-    """Return the depth update in ``body``, None when it is something else."""
-    if b'"e":"depthUpdate"' not in body[:_HEAD]:
-        return None
-    try:
-        return _DEPTH.decode(body).data
-    except msgspec.MsgspecError as e:
-        raise BadLine(f"unreadable depth update: {e}") from e
-
-
-class MessageDecoder:
-    """Turns lines into messages on the grid of one instrument.
+@dataclass(slots=True, kw_only=True)
+class Findings:
+    """What is wrong with a recording, counted while it is read.
 
     Parameters
     ----------
-    instrument : Instrument
-        Grid of the recording's symbol.
+    is_strict : bool
+        Raise :class:`BadLine` at the first fault instead of counting on.
+
+    Attributes
+    ----------
+    gaps, interruptions, checksums, checksum_failures : int
+        Updates that do not follow their predecessor; new connections in the middle; checksums
+        compared, and those that differ.
+    first : list of str
+        The first few faults in words.
     """
 
-    def __init__(self, instrument: Instrument) -> None:
-        self._tick = float(instrument.tick_size)
-        self._lot = float(instrument.qty_step)
+    is_strict: bool = True
+    gaps: int = 0
+    interruptions: int = 0
+    checksums: int = 0
+    checksum_failures: int = 0
+    first: list[str] = field(default_factory=list)
 
-    def decode(self, line: bytes) -> Message | None:
-        """Return the message in ``line``; None for kinds that a replay does not need.
+    def gap(self, text: str) -> None:
+        """Note an update that does not follow."""
+        self.gaps += 1
+        self._note(text)
+
+    def checksum(self, text: str, *, is_right: bool) -> None:
+        """Note a comparison of a checksum."""
+        self.checksums += 1
+        if not is_right:
+            self.checksum_failures += 1
+            self._note(text)
+
+    def interruption(self) -> None:
+        """Note that the recorder had to connect again; a snapshot follows, so replay goes on."""
+        self.interruptions += 1
+
+    def _note(self, text: str) -> None:
+        if self.is_strict:
+            raise BadLine(text)
+        if len(self.first) < _REMEMBERED:
+            self.first.append(text)
+
+
+class Grid:
+    """Turns the texts of a recording into ticks and lots.
+
+    Parameters
+    ----------
+    tick, lot : Decimal
+        Price step in quote currency; quantity step in the recording's own unit, which is
+        contracts where the exchange counts contracts.
+    """
+
+    def __init__(self, tick: Decimal, lot: Decimal) -> None:
+        self._tick = float(tick)
+        self._lot = float(lot)
+
+    def ticks(self, text: str) -> int:
+        """Return a positive price in ticks.
 
         Raises
         ------
         BadLine
-            If the line is malformed, off the grid or impossible.
+            If it is no number or off the grid.
         """
-        stamp_ns, body = split_line(line)
-        head = body[:_HEAD]
-        if b'"e":"bookTicker"' in head:
-            return None
-        try:
-            if b'"e":"trade"' in head:
-                return self._trade(stamp_ns, _TRADE.decode(body).data)
-            if b'"e":"markPriceUpdate"' in head:
-                return _mark(stamp_ns, _MARK.decode(body).data)
-        except msgspec.MsgspecError as e:
-            raise BadLine(str(e)) from e
-        if (depth := raw_depth(body)) is not None:
-            return DepthDiff(
-                stamp_ns,
-                depth.first_id,
-                depth.last_id,
-                depth.previous_id,
-                self._levels(depth.bids),
-                self._levels(depth.asks),
-            )
-        if (snapshot := raw_snapshot(body)) is not None:
-            return Snapshot(
-                stamp_ns,
-                snapshot.last_update_id,
-                self._levels(snapshot.bids),
-                self._levels(snapshot.asks),
-            )
-        return None
+        exact = number(text) / self._tick
+        ticks = round(exact)
+        if ticks <= 0 or abs(exact - ticks) > _GRID_TOLERANCE:
+            raise BadLine(f"price {text} is not a positive multiple of {self._tick}")
+        return ticks
 
-    def _trade(self, stamp_ns: int, raw: _RawTrade) -> RecordedTrade | None:
-        # Insurance-fund and auto-deleveraging prints did not happen in the book.
-        if raw.kind not in {"MARKET", ""}:
-            return None
-        price_ticks = _ticks(raw.price, self._tick)
-        lots = _lots(raw.quantity, self._lot)
+    def lots(self, text: str) -> int:
+        """Return a quantity in lots; a rest finer than a lot is cut, but never to nothing."""
+        quantity = number(text)
+        if quantity < 0.0:
+            raise BadLine(f"quantity {text} is negative")
+        return max(1, int(quantity / self._lot + _GRID_TOLERANCE)) if quantity > 0.0 else 0
+
+    def levels(self, raw: Iterable[tuple[str, str]]) -> list[Level]:
+        """Return price and quantity texts as levels."""
+        return [(self.ticks(price), self.lots(quantity)) for price, quantity in raw]
+
+    def trade(self, stamp_ns: int, side: Side, *, price: str, quantity: str) -> RecordedTrade:
+        """Return a trade of a positive quantity."""
+        lots = self.lots(quantity)
         if lots == 0:
             raise BadLine("trade of quantity 0")
-        side = Side.SELL if raw.is_buyer_maker else Side.BUY
-        return RecordedTrade(stamp_ns, side, price_ticks, lots)
-
-    def _levels(self, raw: _RawLevels) -> list[Level]:
-        tick, lot = self._tick, self._lot
-        return [(_ticks(price, tick), _lots(quantity, lot)) for price, quantity in raw]
+        return RecordedTrade(stamp_ns, side, self.ticks(price), lots)
 
 
-def _mark(stamp_ns: int, raw: _RawMark) -> MarkPrice:
-    mark, index = _number(raw.mark), _number(raw.index)
-    _number(raw.rate)
-    return MarkPrice(stamp_ns, mark, index, raw.rate)
+def number(text: str) -> float:
+    """Return the number that ``text`` spells, below 1e15.
 
-
-def _number(text: str) -> float:
+    Raises
+    ------
+    BadLine
+        If it spells none.
+    """
     try:
         value = float(text)
     except ValueError as e:
         raise BadLine(f"no number: {text[:40]!r}") from e
-    if not abs(value) < 1e15:
+    if not (math.isfinite(value) and abs(value) < _LARGEST):
         raise BadLine(f"no usable number: {text[:40]!r}")
     return value
-
-
-def _ticks(text: str, tick: float) -> int:
-    exact = _number(text) / tick
-    ticks = round(exact)
-    if ticks <= 0 or abs(exact - ticks) > _GRID_TOLERANCE:
-        raise BadLine(f"price {text} is not a positive multiple of {tick}")
-    return ticks
-
-
-def _lots(text: str, lot: float) -> int:
-    # Binance spot books hold rests finer than the lot: rounded down, but never down to nothing.
-    quantity = _number(text)
-    if quantity < 0.0:
-        raise BadLine(f"quantity {text} is negative")
-    return max(1, int(quantity / lot + _GRID_TOLERANCE)) if quantity > 0.0 else 0

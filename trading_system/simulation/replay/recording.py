@@ -1,251 +1,115 @@
-"""Recordings on disk: what a file is, which files belong together, and their messages in order."""
+"""Recordings of any kind: which symbols they hold, and their messages in order."""
 
 from __future__ import annotations
 
-import gzip
-import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
-from trading_system.domain.errors import ConfigurationError, ValidationError
+from trading_system.domain.errors import ConfigurationError
 from trading_system.domain.instruments import Instrument
-from trading_system.simulation.replay.instruments import recorded_instrument
-from trading_system.simulation.replay.messages import (
-    BadLine,
-    DepthDiff,
-    Message,
-    MessageDecoder,
-    RawDepth,
-    RawSnapshot,
-    Snapshot,
-    raw_depth,
-    raw_snapshot,
-    split_line,
+from trading_system.simulation.replay.binance_files import (
+    RecordingFile,
+    chain_files,
+    inspect_file,
 )
-
-_LONGEST_LINE = 8 * 1024 * 1024
-_SNAPSHOT_WITHIN_LINES = 5_000
-_MOST_BUFFERED = 10_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordingFile:
-    """What one pass over a file found out.
-
-    Stamps are receive times in nanoseconds; ids are Binance update ids of the first and last
-    depth update in the file; ``snapshot`` is None in a continuation.
-    """
-
-    path: Path
-    symbol: str
-    is_futures: bool
-    first_stamp_ns: int
-    last_stamp_ns: int
-    first_depth: RawDepth
-    last_update_id: int
-    snapshot: RawSnapshot | None
+from trading_system.simulation.replay.bybit_files import open_capture
+from trading_system.simulation.replay.messages import Findings, Message
+from trading_system.simulation.replay.okx_files import open_okx
+from trading_system.simulation.replay.own_files import open_own
 
 
-def inspect_file(path: Path) -> RecordingFile:
-    """Read ``path`` once from end to end and return what it is.
+class Recording(Protocol):
+    """One symbol's recorded market."""
 
-    Raises
-    ------
-    ConfigurationError
-        If it is missing, no gzip, cut off, or no raw Binance USD-M or spot recording.
-    """
-    first_stamp_ns = last_stamp_ns = 0
-    first_depth: RawDepth | None = None
-    last_depth_body = b""
-    snapshot: RawSnapshot | None = None
-    for number, line in _lines(path):
-        try:
-            last_stamp_ns, body = split_line(line)
-            if number == 1:
-                first_stamp_ns = last_stamp_ns
-            if b'"e":"depthUpdate"' in body[:200]:
-                last_depth_body = body
-                first_depth = first_depth or raw_depth(body)
-            elif snapshot is None and number <= _SNAPSHOT_WITHIN_LINES:
-                snapshot = raw_snapshot(body)
-        except BadLine as e:
-            raise _refusal(path, number, str(e)) from e
-    last_depth = raw_depth(last_depth_body) if last_depth_body else None
-    if first_depth is None or last_depth is None:
-        raise ConfigurationError(
-            f"recording {path} holds no depth updates: give a raw Binance USD-M or spot recording"
-        )
-    if "_" in first_depth.symbol:
-        raise ConfigurationError(
-            f"recording {path} is COIN-M ({first_depth.symbol}, sizes in contracts): "
-            "give a USD-M or spot recording"
-        )
-    return RecordingFile(
-        path=path,
-        symbol=first_depth.symbol,
-        is_futures=first_depth.previous_id is not None,
-        first_stamp_ns=first_stamp_ns,
-        last_stamp_ns=last_stamp_ns,
-        first_depth=first_depth,
-        last_update_id=last_depth.last_id,
-        snapshot=snapshot,
-    )
+    @property
+    def symbol(self) -> str:
+        """Listing key."""
+        ...
+
+    @property
+    def instrument(self) -> Instrument:
+        """As what it is listed."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """What one recorded unit of quantity is, in words."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of its files or folder."""
+        ...
+
+    @property
+    def first_stamp_ns(self) -> int:
+        """When the recording begins, receive time in nanoseconds."""
+        ...
+
+    @property
+    def last_stamp_ns(self) -> int:
+        """When the recording ends, receive time in nanoseconds."""
+        ...
+
+    def messages(self, findings: Findings | None = None) -> Iterator[Message]:
+        """Yield a snapshot, then what follows; None as findings raises at the first fault."""
+        ...
 
 
-class RecordingChain:
-    """One symbol's recording: a first file with its snapshot, then continuations without a gap.
+class Recordings:
+    """The symbols of some recordings, and what is left out of them.
 
-    Parameters
+    Attributes
     ----------
-    files : Sequence of RecordingFile
-        In order of time, checked to belong together.
+    found : tuple of Recording
+        One per symbol, in the order given, those of Binance last.
+    left_out : Mapping of str to str
+        Why an instrument cannot be replayed, by its name in the recording.
     """
 
-    def __init__(self, files: Sequence[RecordingFile]) -> None:
-        first = files[0]
-        assert first.snapshot is not None, "a chain starts with a snapshot"
-        self.files = tuple(files)
-        self.symbol = first.symbol
-        self.is_futures = first.is_futures
-        self.last_stamp_ns = files[-1].last_stamp_ns
-        try:
-            self.instrument: Instrument = recorded_instrument(
-                first.symbol,
-                is_futures=first.is_futures,
-                levels=first.snapshot.bids + first.snapshot.asks,
-            )
-        except ValidationError as e:
-            raise ConfigurationError(f"recording {first.path}: bad snapshot: {e}") from e
-
-    def messages(self) -> Iterator[Message]:
-        """Yield the snapshot, then every message after it, in recorded order.
-
-        Depth updates received before the snapshot but not covered by it follow it at once;
-        updates it covers (``u`` below its ``lastUpdateId``) are left out.
-
-        Raises
-        ------
-        ConfigurationError
-            If a line is damaged or an update is missing; the text names file and line.
-        """
-        decoder = MessageDecoder(self.instrument)
-        join = _Join(is_futures=self.is_futures)
-        for file in self.files:
-            for number, line in _lines(file.path):
-                try:
-                    message = decoder.decode(line)
-                    due = () if message is None else join.take(message)
-                except BadLine as e:
-                    raise _refusal(file.path, number, str(e)) from e
-                yield from due
+    def __init__(self, found: Sequence[Recording], left_out: Mapping[str, str]) -> None:
+        self.found = tuple(found)
+        self.left_out = dict(left_out)
 
 
-class _Join:
-    # Puts the snapshot in front of the updates that follow it and checks that none is missing.
-    def __init__(self, *, is_futures: bool) -> None:
-        self._is_futures = is_futures
-        self._early: list[DepthDiff] = []
-        self._last_id: int | None = None
-        self._is_first = True
-
-    def take(self, message: Message) -> Sequence[Message]:
-        if self._last_id is None:
-            return self._start(message)
-        if isinstance(message, Snapshot):
-            return ()
-        if isinstance(message, DepthDiff):
-            return self._follow(message)
-        return (message,)
-
-    def _start(self, message: Message) -> Sequence[Message]:
-        if isinstance(message, DepthDiff):
-            if len(self._early) >= _MOST_BUFFERED:
-                raise BadLine("too many depth updates before the snapshot")
-            self._early.append(message)
-        if not isinstance(message, Snapshot):
-            return ()
-        self._last_id = message.last_update_id
-        due: list[Message] = [message]
-        for early in self._early:
-            due.extend(self._follow(early))
-        self._early.clear()
-        return due
-
-    def _follow(self, diff: DepthDiff) -> Sequence[Message]:
-        last_id = self._last_id
-        assert last_id is not None, "a snapshot comes first"
-        if self._is_first and diff.last_id < last_id:
-            return ()
-        # Spot counts each update; futures name the update they follow.
-        bound = last_id if self._is_futures else last_id + 1
-        link = diff.previous_id if self._is_futures else diff.first_id
-        if not (diff.first_id <= bound if self._is_first else link == bound):
-            raise BadLine(f"depth update {diff.first_id} does not follow {last_id}")
-        self._last_id = diff.last_id
-        self._is_first = False
-        return (diff,)
-
-
-def open_recordings(paths: Sequence[Path]) -> list[RecordingChain]:
-    """Return one chain per symbol, in the order in which symbols first appear in ``paths``.
+def open_recordings(paths: Sequence[Path]) -> Recordings:
+    """Open recordings: Binance ``.gz``, Bybit ``.jsonl.zst``, OKX ``.txt.zst``, own folders.
 
     Raises
     ------
     ConfigurationError
-        If there is no file, a file is damaged, a continuation lacks its first file, or two
-        recordings of one symbol do not join.
+        If there is none, one is damaged or of no known kind, a continuation lacks its first
+        file, or two recordings hold the same symbol.
     """
     if not paths:
         raise ConfigurationError("replay needs at least one recording")
-    if len(set(paths)) != len(paths):
+    if len({path.resolve() for path in paths}) != len(paths):
         raise ConfigurationError("a recording is given twice")
-    groups: dict[str, list[RecordingFile]] = {}
-    for path in paths:
-        file = inspect_file(path)
-        groups.setdefault(file.symbol, []).append(file)
-    return [_chain(files) for files in groups.values()]
-
-
-def _chain(files: list[RecordingFile]) -> RecordingChain:
-    files = sorted(files, key=lambda file: file.first_stamp_ns)
-    if files[0].snapshot is None:
-        raise ConfigurationError(
-            f"recording {files[0].path} holds no depth snapshot, it continues another one: "
-            "give its first file too"
-        )
-    for before, after in pairwise(files):
-        depth = after.first_depth
-        follows = (
-            depth.previous_id == before.last_update_id
-            if after.is_futures
-            else depth.first_id == before.last_update_id + 1
-        )
-        if before.is_futures != after.is_futures or not follows:
+    found: dict[str, Recording] = {}
+    left_out: dict[str, str] = {}
+    for recording, others in _opened(paths):
+        left_out |= others
+        if recording.symbol in found:
             raise ConfigurationError(
-                f"recording {after.path} does not continue {before.path}: "
-                "give one recording per symbol"
+                f"{recording.symbol} is in {found[recording.symbol].names[0]} and in "
+                f"{recording.names[0]}: give one recording per symbol"
             )
-    return RecordingChain(files)
+        found[recording.symbol] = recording
+    return Recordings(list(found.values()), left_out)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    number = 0
-    try:
-        with gzip.open(path, "rb") as stream:
-            while line := stream.readline(_LONGEST_LINE):
-                number += 1
-                if len(line) >= _LONGEST_LINE:
-                    raise _refusal(path, number, "line too long")
-                yield number, line
-    except FileNotFoundError as e:
-        raise ConfigurationError(f"recording {path} does not exist") from e
-    except EOFError as e:
-        raise ConfigurationError(f"recording {path} is cut off after line {number}") from e
-    except (zlib.error, OSError) as e:
-        raise ConfigurationError(f"recording {path} cannot be read as gzip: {e}") from e
-
-
-def _refusal(path: Path, number: int, reason: str) -> ConfigurationError:
-    return ConfigurationError(f"recording {path} line {number}: {reason[:200]}")
+def _opened(paths: Sequence[Path]) -> Iterator[tuple[Recording, dict[str, str]]]:
+    binance: dict[tuple[str, bool], list[RecordingFile]] = {}
+    for path in paths:
+        if path.is_dir():
+            yield from ((each, {}) for each in open_own(path))
+        elif path.name.endswith(".jsonl.zst"):
+            yield from ((each, {}) for each in open_capture(path))
+        elif path.suffix == ".zst":
+            captures, left_out = open_okx(path)
+            yield from ((each, left_out) for each in captures)
+        else:
+            file = inspect_file(path)
+            binance.setdefault((file.symbol, file.is_futures), []).append(file)
+    yield from ((chain_files(files), {}) for files in binance.values())

@@ -55,6 +55,7 @@ class StakeState(msgspec.Struct, frozen=True, kw_only=True):
     cumulative_realised: Decimal
     opened_ms: int
     sequence: int
+    position_idx: int = 0
 
 
 class AccountState(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,4 +173,5 @@ def _stake_state(stake: Stake) -> StakeState:
         cumulative_realised=position.cumulative_realised,
         opened_ms=position.opened_ms,
         sequence=position.sequence,
+        position_idx=stake.position_idx,
     )

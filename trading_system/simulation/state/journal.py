@@ -29,12 +29,12 @@ COMPACT_BYTES = 64 * _MIB
 
 
 class _Changes:
-    __slots__ = ("executions", "orders", "symbols")
+    __slots__ = ("executions", "orders", "positions")
 
     def __init__(self) -> None:
         self.orders: dict[str, OrderRecord] = {}
         self.executions: list[ExecutionRecord] = []
-        self.symbols: dict[str, None] = {}
+        self.positions: dict[tuple[str, int], None] = {}
 
 
 class StateJournal:
@@ -110,9 +110,9 @@ class StateJournal:
             self._of(executions[0].account_id).executions += executions
             self._has_trades |= any(each.exec_type == "Trade" for each in executions)
 
-    def on_position(self, account_id: int, symbol: str) -> None:
+    def on_position(self, account_id: int, symbol: str, position_idx: int) -> None:
         """Remember a touched position until its step is complete."""
-        self._of(account_id).symbols[symbol] = None
+        self._of(account_id).positions[symbol, position_idx] = None
 
     def on_wallet(self, account_id: int) -> None:
         """Write a step without trades: this was its last event."""
@@ -150,7 +150,7 @@ def _state(account: Account, changes: _Changes) -> AccountState:
     closing = {each.order_id: None for each in changes.executions if each.closed_lots}
     return account_state(
         account,
-        stakes=(account.stakes[symbol] for symbol in changes.symbols),
+        stakes=(account.stakes[key] for key in changes.positions),
         orders=changes.orders.values(),
         executions=changes.executions,
         # Each execution has made one entry.

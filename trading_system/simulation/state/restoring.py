@@ -77,7 +77,7 @@ def _restore_account(exchange: Exchange, account: Account, memory: SavedAccount)
 
 def _restore_stake(exchange: Exchange, account: Account, state: StakeState) -> None:
     contract = exchange.parts.contracts[state.symbol]
-    stake = account.stake(contract)
+    stake = account.stake(contract, state.position_idx)
     stake.leverage = state.leverage
     stake.created_ms, stake.updated_ms = state.created_ms, state.updated_ms
     position = stake.position
@@ -93,7 +93,7 @@ def _restore_stake(exchange: Exchange, account: Account, state: StakeState) -> N
 def _readmit(exchange: Exchange, account: Account, order: OrderRecord, *, now_ms: int) -> None:
     parts = exchange.parts
     contract = parts.contracts[order.symbol]
-    live = LiveOrder(order, account, account.stake(contract))
+    live = LiveOrder(order, account, account.stake(contract, order.position_idx))
     step = MatchingStep(now_ms)
     if order.state is OrderState.UNTRIGGERED:
         parts.stops.readmit(live)

@@ -31,7 +31,7 @@ class SavedAccount:
     """One account; ``wallet`` is None until the account was first touched."""
 
     wallet: AccountState | None = None
-    stakes: dict[str, StakeState] = field(default_factory=dict)
+    stakes: dict[tuple[str, int], StakeState] = field(default_factory=dict)
     open_orders: dict[str, OrderRecord] = field(default_factory=dict)
     closed_orders: OrderedDict[str, OrderRecord] = field(default_factory=OrderedDict)
     executions: deque[ExecutionRecord] = field(default_factory=lambda: deque(maxlen=HISTORY_LIMIT))
@@ -43,7 +43,7 @@ class SavedAccount:
         """Take in one change."""
         self.wallet = state
         for stake in state.stakes:
-            self.stakes[stake.symbol] = stake
+            self.stakes[stake.symbol, stake.position_idx] = stake
         for order in state.orders:
             self._put_order(order)
         self.executions.extend(state.executions)

@@ -142,7 +142,7 @@ class AccountFlow:
     def on_order(self, order: OrderRecord) -> None:
         """Ignore: a resting order teaches nothing."""
 
-    def on_position(self, account_id: int, symbol: str) -> None:
+    def on_position(self, account_id: int, symbol: str, position_idx: int) -> None:
         """Ignore."""
 
     def on_wallet(self, account_id: int) -> None:

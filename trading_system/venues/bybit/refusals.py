@@ -18,15 +18,18 @@ from trading_system.domain.errors import (
 VENUE = "bybit"
 """Name of the venue in every error."""
 
-NO_CHANGE_CODES = frozenset({110025, 110026, 110043})
-"""Errors on the wire that say that the wanted state is there already."""
+NO_CHANGE_CODES = frozenset({34040, 110025, 110026, 110043})
+"""Errors on the wire that say that the wanted state is there already.
 
-STOP_UNCHANGED_CODE = 34040
-"""The protective stop already is what was asked for."""
+In order: stop, position mode, margin mode and leverage.
+"""
 
 STALE_STAMP_CODE = 10002
 """The request's timestamp was outside the venue's window: not accepted, the clocks differ."""
 
+_BAD_PARAMETER = 10001
+# An amendment that changes nothing has the code of any bad parameter: only the text tells.
+_UNCHANGED_TEXTS = ("not modified", "remains unchanged")
 _AUTH_CODES = frozenset({-2015, STALE_STAMP_CODE, 10003, 10004, 10005, 10007, 10010, 33004})
 _QUOTA_CODES = frozenset({10006, 170222})
 # Codes after which the venue may have acted all the same: only a look-up tells.
@@ -45,6 +48,25 @@ _HINTS = {
     10010: f"the key of {_KEY} does not allow this machine's address",
     33004: f"the key has expired; make a new one and set {_KEY}",
 }
+
+
+def is_no_change(code: int, message: str, *, operation: str) -> bool:
+    """Return whether a reply says that the wanted state is there already: that is success.
+
+    Parameters
+    ----------
+    code : int
+        The venue's ``retCode``, or that of one item of a batch.
+    message : str
+        The venue's text; it decides only for the code of any bad parameter.
+    operation : str
+        Path or stream operation; a new order can never be there already.
+    """
+    if "create" in operation:
+        return False
+    if code in NO_CHANGE_CODES:
+        return True
+    return code == _BAD_PARAMETER and any(text in message.lower() for text in _UNCHANGED_TEXTS)
 
 
 def refusal(

@@ -24,8 +24,8 @@ from trading_system.domain.errors import (
 from trading_system.domain.ports import Clock, HttpReply, HttpRequest, HttpTransport
 from trading_system.venues.bybit.quotas import QuotaTable, reset_in_s
 from trading_system.venues.bybit.refusals import (
-    NO_CHANGE_CODES,
     VENUE,
+    is_no_change,
     no_key,
     refusal,
     unknown,
@@ -214,7 +214,7 @@ class BybitRest:
         code = envelope.retCode
         if reply.status >= 500 or (reply.status != 200 and code == 0):
             raise unknown(f"HTTP {reply.status}", operation=path)
-        if code == 0 or code in NO_CHANGE_CODES:
+        if code == 0 or is_no_change(code, envelope.retMsg, operation=path):
             return Answer(result=envelope.result, extra=envelope.retExtInfo)
         raise refusal(
             code,

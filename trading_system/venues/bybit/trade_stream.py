@@ -24,7 +24,7 @@ from trading_system.domain.errors import (
 from trading_system.domain.ports import Clock
 from trading_system.venues.bybit.heartbeat import HEARTBEAT
 from trading_system.venues.bybit.quotas import QuotaTable, reset_in_s
-from trading_system.venues.bybit.refusals import NO_CHANGE_CODES, not_sent, refusal, unknown
+from trading_system.venues.bybit.refusals import is_no_change, not_sent, refusal, unknown
 from trading_system.venues.bybit.signing import Signer
 from trading_system.venues.bybit.wire import MAX_BATCH, Answer
 from trading_system.venues.link import Link, LinkTiming, LinkView
@@ -179,7 +179,7 @@ class BybitTradeStream(LinkView):
 
     def _judge(self, operation: str, reply: _Reply) -> Answer:
         self.quotas.note(operation, reply.header)
-        if reply.retCode == 0 or reply.retCode in NO_CHANGE_CODES:
+        if reply.retCode == 0 or is_no_change(reply.retCode, reply.retMsg, operation=operation):
             return Answer(result=reply.data, extra=reply.retExtInfo)
         now_ms = (self._clock.utc_ns() + self._offset_ns()) // _NS_PER_MS
         raise refusal(

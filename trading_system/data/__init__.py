@@ -1,0 +1,1 @@
+"""Recordings of our own: public frames as received, in Parquet files."""

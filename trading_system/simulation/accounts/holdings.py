@@ -1,0 +1,85 @@
+"""Coins of one account in one spot pair: bought, sold and locked, never borrowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from trading_system.domain.orders import Side
+from trading_system.simulation.accounts.account import Account, Stake
+from trading_system.simulation.accounts.fees import spot_rates
+from trading_system.simulation.contracts import Contract
+from trading_system.simulation.records import AccountSpec, CoinView
+
+_ZERO = Decimal(0)
+
+
+class Holding(Stake):
+    """What an account has of a pair's base coin, and its resting orders in the pair.
+
+    It takes the place of a position's stake: there is no position, no leverage and no margin.
+    Resting buy orders lock their value in the quote coin, resting sell orders their size in the
+    base coin.
+
+    Parameters
+    ----------
+    contract : Contract
+        The listed pair.
+    taker_rate, maker_rate : Decimal
+        Fee rates, as shares of what the trade brings in.
+
+    Attributes
+    ----------
+    balance : Decimal
+        Base coin owned, locked or not.
+    """
+
+    __slots__ = ("balance", "maker_rate")
+
+    def __init__(self, contract: Contract, *, taker_rate: Decimal, maker_rate: Decimal) -> None:
+        super().__init__(contract, leverage=Decimal(1), taker_rate=taker_rate)
+        self.maker_rate = maker_rate
+        self.balance = _ZERO
+
+    @property
+    def coin(self) -> str:
+        """The base coin."""
+        return self.contract.instrument.base_coin
+
+    @property
+    def locked(self) -> Decimal:
+        """Base coin that backs resting sell orders."""
+        return self.contract.instrument.qty_step * self._lots[Side.SELL]
+
+    @property
+    def free(self) -> Decimal:
+        """Base coin that a new sell order may use."""
+        return self.balance - self.locked
+
+    def order_margin(self) -> Decimal:
+        """Return nothing: what resting orders need is locked, not margin."""
+        return _ZERO
+
+    def locked_quote(self) -> Decimal:
+        """Return what resting buy orders lock, quote currency."""
+        return self.contract.unit * self._ticklots[Side.BUY]
+
+    def rate(self, *, is_maker: bool) -> Decimal:
+        """Return the fee rate of a fill."""
+        return self.maker_rate if is_maker else self.taker_rate
+
+    def coin_view(self) -> CoinView:
+        """Return a snapshot of the coin at its index price."""
+        return CoinView(
+            coin=self.coin, balance=self.balance, locked=self.locked, price=self.contract.index
+        )
+
+
+def open_account(spec: AccountSpec, contracts: Iterable[Contract]) -> Account:
+    """Return a fresh account with an empty holding in every spot pair among ``contracts``."""
+    account = Account(spec)
+    taker_rate, maker_rate = spot_rates(spec.vip_level)
+    for contract in contracts:
+        if contract.is_spot:
+            account.adopt(Holding(contract, taker_rate=taker_rate, maker_rate=maker_rate))
+    return account

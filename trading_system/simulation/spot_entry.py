@@ -1,0 +1,178 @@
+"""Order entry of spot pairs: place, amend and cancel, with spot's rules and codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from trading_system.domain.orders import TimeInForce
+from trading_system.simulation.accounts.account import Account, LiveOrder
+from trading_system.simulation.accounts.holdings import Holding
+from trading_system.simulation.contracts import Contract
+from trading_system.simulation.records import OrderRecord, OrderRequest, VenueReject
+from trading_system.simulation.settlement import Settlement
+from trading_system.simulation.spot_settlement import SpotIds
+from trading_system.simulation.spot_validation import (
+    SpotTerms,
+    base_lots,
+    check_funds,
+    check_value,
+    limit_ticks,
+    spot_terms,
+)
+from trading_system.simulation.steps import MatchingStep
+
+
+def holding_of(account: Account, contract: Contract) -> Holding:
+    """Return an account's holding in a listed pair."""
+    stake = account.stake(contract)
+    assert isinstance(stake, Holding), f"{contract.symbol} is no spot pair"
+    return stake
+
+
+class SpotEntry:
+    """Checks requests for spot orders, then lets them trade and rest.
+
+    Parameters
+    ----------
+    settlement : Settlement
+        Where fills and states are settled.
+    enter : callable
+        Lets an order outside the book trade, then rests or closes what is left.
+    ids : SpotIds
+        Source of order ids.
+    """
+
+    def __init__(
+        self,
+        settlement: Settlement,
+        *,
+        enter: Callable[[LiveOrder, MatchingStep], None],
+        ids: SpotIds,
+    ) -> None:
+        self._settlement = settlement
+        self._enter = enter
+        self._ids = ids
+
+    def place(
+        self, account: Account, contract: Contract, *, request: OrderRequest, step: MatchingStep
+    ) -> OrderRecord:
+        """Accept a new order and match it, or raise ``VenueReject``."""
+        holding = holding_of(account, contract)
+        terms = spot_terms(request, contract=contract, account=account, holding=holding)
+        record = self._record(request, terms, account=account, contract=contract, step=step)
+        account.histories.links.add(record.link_id, record.order_id)
+        self._enter(LiveOrder(record, account, holding), step)
+        return record
+
+    def amend(
+        self,
+        account: Account,
+        contract: Contract,
+        *,
+        order_id: str,
+        link_id: str,
+        price: Decimal | None,
+        quantity: Decimal | None,
+        step: MatchingStep,
+    ) -> OrderRecord:
+        """Change price or total size of a resting order, or raise ``VenueReject``."""
+        live = _find(account, contract, order_id=order_id, link_id=link_id)
+        holding, record = holding_of(account, contract), live.record
+        ticks = record.price_ticks
+        if price is not None:
+            ticks = limit_ticks(contract, record.side, price)
+        lots = _amended_lots(record, contract, quantity)
+        if (ticks, lots) == (record.price_ticks, record.lots):
+            raise VenueReject(10001, "order not modified: no value differs")
+        check_value(contract, contract.unit * (ticks * lots))
+        former = (record.price_ticks, record.lots)
+        keeps_priority = ticks == former[0] and lots < former[1]
+        if not keeps_priority:
+            self._check_funds(live, holding, ticks=ticks, lots=lots)
+        holding.replace(record, price_ticks=ticks, lots=lots)
+        if not record.leaves_lots:
+            self._settlement.close(live, step, cancel_type="CancelByUser")
+        elif keeps_priority:
+            assert live.resting is not None
+            contract.book.resize(live.resting.order_id, record.leaves_lots)
+            self._settlement.touch(live, step)
+        else:
+            self._settlement.unrest(live)
+            self._enter(live, step)
+        return record
+
+    def cancel(
+        self,
+        account: Account,
+        contract: Contract,
+        *,
+        order_id: str,
+        link_id: str,
+        step: MatchingStep,
+    ) -> OrderRecord:
+        """Cancel a resting order, or raise ``VenueReject``."""
+        live = _find(account, contract, order_id=order_id, link_id=link_id)
+        self._settlement.close(live, step, cancel_type="CancelByUser", reason="EC_PerCancelRequest")
+        return live.record
+
+    def _check_funds(
+        self, live: LiveOrder, holding: Holding, *, ticks: int, lots: int
+    ) -> None:
+        # The order's own lock is free for its new terms.
+        record = live.record
+        former = (record.price_ticks, record.lots)
+        terms = SpotTerms(
+            price_ticks=ticks, lots=lots - record.cum_lots, time_in_force=TimeInForce.GTC
+        )
+        holding.replace(record, price_ticks=record.price_ticks, lots=record.cum_lots)
+        try:
+            check_funds(live.account, holding, side=record.side, terms=terms)
+        finally:
+            holding.replace(record, price_ticks=former[0], lots=former[1])
+
+    def _record(
+        self,
+        request: OrderRequest,
+        terms: SpotTerms,
+        *,
+        account: Account,
+        contract: Contract,
+        step: MatchingStep,
+    ) -> OrderRecord:
+        last = contract.last_ticks
+        return OrderRecord(
+            order_id=self._ids.number(),
+            link_id=request.link_id or self._ids.number(),
+            account_id=account.account_id,
+            symbol=contract.symbol,
+            side=request.side,
+            order_type=request.order_type,
+            time_in_force=terms.time_in_force,
+            price_ticks=terms.price_ticks,
+            lots=terms.lots,
+            leaves_lots=terms.lots,
+            created_ms=step.now_ms,
+            updated_ms=step.now_ms,
+            self_match=request.self_match,
+            last_price_on_created=(
+                None if last is None else contract.instrument.ticks_to_price(last)
+            ),
+            quote_amount=terms.quote_amount,
+        )
+
+
+def _find(account: Account, contract: Contract, *, order_id: str, link_id: str) -> LiveOrder:
+    live = account.find_live(order_id, link_id)
+    if live is None or live.stake.contract is not contract:
+        raise VenueReject(170213, "Order does not exist.")
+    return live
+
+
+def _amended_lots(record: OrderRecord, contract: Contract, quantity: Decimal | None) -> int:
+    if quantity is None:
+        return record.lots
+    lots = base_lots(contract.instrument, quantity, largest=contract.instrument.max_qty)
+    if lots < record.cum_lots:
+        raise VenueReject(170313, "the amended quantity is below the filled quantity")
+    return lots
