@@ -17,8 +17,9 @@ from typing import Any, Self
 
 import structlog
 
+from optimizers.latency.connections import connection_figures, queue_status
 from optimizers.latency.courier import RETRY, Courier, failure
-from optimizers.latency.figures import LatencyFigures, Targets
+from optimizers.latency.figures import LatencyFigures, Targets, split
 from optimizers.latency.guard import Call, checked_call, checked_timeout
 from optimizers.latency.measuring import checked_iterations, run_benchmark
 from optimizers.latency.placement import place
@@ -284,23 +285,21 @@ class LatencyOptimizer:
         Every key is always present; figures without data are None and ``status`` says so.
         """
         transport, cache = self._transport, self._tickers.statistics
+        connects_ms = transport.connect_ms if transport else ()
         return {
-            **self._figures.metrics(
-                self._targets(), connects_ms=transport.connect_ms if transport else ()
-            ),
+            **self._figures.metrics(self._targets(), connects_ms=connects_ms),
+            "split": split(self._figures.samples, connects_ms=connects_ms),
             "denied_requests": self._denied,
+            "shared_requests": self._courier.shared,
             "ticker_cache": {
                 "hits": cache.hits,
                 "misses": cache.misses,
+                "shared": cache.shared,
                 "hit_rate": cache.hit_rate,
                 "size": cache.size,
             },
-            "queue_status": {
-                "queue_size": transport.waiting if transport else 0,
-                "processor_active": transport.is_open if transport else False,
-                "active_sessions": transport.open_connections if transport else 0,
-                "refused": transport.counts["refused"] if transport else 0,
-            },
+            "connections": connection_figures(transport),
+            "queue_status": queue_status(transport),
         }
 
     async def benchmark_performance(self, iterations: int = 100) -> dict[str, Any]:

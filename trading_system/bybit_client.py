@@ -165,6 +165,18 @@ class BybitClient:
         """Send one order through the risk gate; see ``GatedClient.place_order``."""
         return await self._client().place_order(symbol, side, **parameters)
 
+    @_timed
+    async def set_trailing_stop(
+        self, symbol: str, distance: float | str | None, active_price: float | str | None = None
+    ) -> dict[str, Any]:
+        """Let a trailing stop for the whole position rest at the venue; see ``GatedClient``."""
+        return await self._client().set_trailing_stop(symbol, distance, active_price)
+
+    @_timed
+    async def cancel_all_orders(self, symbol: str | None = None) -> None:
+        """Cancel all orders of ``symbol``, or of the whole account; stops of positions stay."""
+        await self._client().cancel_all_orders(symbol)
+
     # --- what a market maker needs (domain.ports.QuotingVenue) ---------------------------------
 
     def maker_fee(self, symbol: str) -> float:

@@ -19,7 +19,7 @@ from trading_system.execution.engine import ExecutionEngine
 from trading_system.venues.bybit.gateway import BybitGateway
 from trading_system.venues.bybit.rest import BybitRest
 from trading_system.venues.bybit.trade_stream import BybitTradeStream
-from trading_system.venues.bybit.wire import order_body
+from trading_system.venues.bybit.order_bodies import order_body
 
 
 async def main(url: str, kind: str, folder: Path) -> None:

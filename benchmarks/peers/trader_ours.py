@@ -31,7 +31,7 @@ from trading_system.venues.bybit.gateway import BybitGateway
 from trading_system.venues.bybit.rest import BybitRest
 from trading_system.venues.bybit.streams import BybitStream, StreamCallbacks
 from trading_system.venues.bybit.trade_stream import BybitTradeStream
-from trading_system.venues.bybit.wire import order_body
+from trading_system.venues.bybit.order_bodies import order_body
 
 Order = Callable[[], Coroutine[Any, Any, None]]
 

@@ -6,13 +6,20 @@ import asyncio
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
 
 from optimizers.latency.figures import LatencyFigures, Sample
 from optimizers.latency.guard import Call
-from trading_system.domain.errors import QueueFullError, TradingSystemError, VenueError
+from optimizers.latency.sharing import SharedReads
+from trading_system.domain.errors import (
+    QueueFullError,
+    TradingSystemError,
+    VenueError,
+    VenueRateLimited,
+)
 from trading_system.domain.ports import (
     Clock,
     HttpReply,
@@ -66,10 +73,13 @@ class Delivery:
         The decoded answer, or the shape of :func:`failure`.
     sample : Sample or None
         Its times, None if it failed.
+    body : bytes or None
+        The answer as it came, None if it failed.
     """
 
     value: Any
     sample: Sample | None
+    body: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +119,12 @@ class Courier:
         self._clock = clock
         self._backoff = backoff
         self._rng = rng
+        self._shared: SharedReads[Delivery] = SharedReads()
+
+    @property
+    def shared(self) -> int:
+        """Reads so far that were answered by another one's request."""
+        return self._shared.joined
 
     async def deliver(
         self,
@@ -119,7 +135,37 @@ class Courier:
         timeout_s: float,
         retries: bool = True,
     ) -> Delivery:
-        """Return the answer; the deadline covers all attempts and the waits between them."""
+        """Return the answer; the deadline covers all attempts and the waits between them.
+
+        Equal public reads that overlap are sent once. Without ``retries`` nothing is shared either:
+        a measurement.
+        """
+        key = call.sharing_key if retries else None
+        send = partial(
+            self._sent, transport, call, priority=priority, timeout_s=timeout_s, retries=retries
+        )
+        if key is None:
+            return await send()
+        began_ns = self._clock.monotonic_ns()
+        try:
+            found = await self._shared.join(key, priority=priority, patience_s=timeout_s)
+        except TimeoutError:
+            self._figures.record_failure()
+            late = f"no answer within {timeout_s:g} s"
+            return Delivery(value=failure(late, outcome="unknown"), sample=None)
+        if found is None:
+            return await self._shared.lead(key, send, priority=priority, patience_s=timeout_s)
+        return self._joined(found, call, priority=priority, began_ns=began_ns)
+
+    async def _sent(
+        self,
+        transport: HttpTransport,
+        call: Call,
+        *,
+        priority: int,
+        timeout_s: float,
+        retries: bool,
+    ) -> Delivery:
         loop = asyncio.get_running_loop()
         began_ns, ends = self._clock.monotonic_ns(), loop.time() + timeout_s
         is_repeatable = retries and call.method == "GET"
@@ -133,6 +179,18 @@ class Courier:
             self._figures.retries += 1
             await asyncio.sleep(pause_s)
 
+    def _joined(self, found: Delivery, call: Call, *, priority: int, began_ns: int) -> Delivery:
+        # Each caller counts, and gets a value of his own that he may change.
+        if found.sample is None or found.body is None:
+            self._figures.record_failure()
+            return Delivery(value=dict(found.value), sample=None)
+        sample = Sample(
+            latency_ms=(self._clock.monotonic_ns() - began_ns) / _NS_PER_MS,
+            timing=found.sample.timing,
+        )
+        self._figures.record(sample, endpoint=call.endpoint, priority=priority)
+        return Delivery(value=msgspec.json.decode(found.body), sample=sample, body=found.body)
+
     async def _attempt(
         self, transport: HttpTransport, call: Call, *, priority: int, timeout_s: float
     ) -> _Attempt:
@@ -145,7 +203,8 @@ class Courier:
             )
             reply = await transport.request(request, priority=priority, timeout_s=timeout_s)
         except VenueError as e:
-            may_retry = not isinstance(e, QueueFullError)
+            # Neither a full queue nor a venue that refuses this address is helped by asking again.
+            may_retry = not isinstance(e, QueueFullError | VenueRateLimited)
             return _Attempt(value=failure(str(e), outcome=e.outcome.value), may_retry=may_retry)
         except TradingSystemError as e:
             return _Attempt(value=failure(f"{type(e).__name__}: {e}"))
@@ -181,7 +240,7 @@ class Courier:
             timing=attempt.reply.timing,
         )
         self._figures.record(sample, endpoint=call.endpoint, priority=priority)
-        return Delivery(value=attempt.value, sample=sample)
+        return Delivery(value=attempt.value, sample=sample, body=attempt.reply.body)
 
 
 def _pause_s(attempt: _Attempt, delays: Iterator[float]) -> float | None:

@@ -20,7 +20,7 @@ RECENT = 50
 _MAX_ENDPOINTS = 64
 _TREND_MINIMUM = 20
 _TREND_SHARE = 0.10
-_PHASES = ("queue_ms", "connect_ms", "send_ms", "response_ms")
+_PHASES = ("queue_ms", "connect_ms", "send_ms", "first_byte_ms", "response_ms", "total_ms")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,8 +99,8 @@ def recommendations(
     )
     if queue is not None and queue > _QUEUE_SHARE * p95:
         advice.append(
-            f"requests wait {queue:.1f} ms of {p95:.1f} ms for a connection (p95): raise "
-            "TRADING_OPTIMIZATION__CONNECTION_POOL_SIZE"
+            f"requests wait {queue:.1f} ms of {p95:.1f} ms for a connection (p95, target "
+            f"{_QUEUE_SHARE:.0%} of it): raise TRADING_OPTIMIZATION__CONNECTION_POOL_SIZE"
         )
     if not is_kept_alive:
         advice.append("every request opens a connection: turn connection_keepalive on")
@@ -116,7 +116,7 @@ def recommendations(
         )
     if p99 > _TAIL_FLOOR_MS and p99 > _TAIL_RATIO * median:
         advice.append(
-            f"the slowest percent takes {p99:.1f} ms against a median of {median:.1f} ms: look for "
-            "other load on this machine or link"
+            f"the slowest percent takes {p99:.1f} ms against a median of {median:.1f} ms (target "
+            f"{_TAIL_RATIO:g} times it): look for other load on this machine or link"
         )
     return advice

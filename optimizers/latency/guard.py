@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlencode
@@ -58,6 +58,7 @@ _FAMILIES = frozenset(
 _OLD_ROOTS = frozenset({"open-api", "private"})
 _VERSION = re.compile(r"v[0-9]+")
 _PUBLIC = ("/v5/market/", "/v5/announcements/")
+_TIME = "/v5/market/time"
 _MAX_DECODINGS = 8
 _AUTH_HEADER = "x-bapi-"
 # Headers that say where the message ends, where it goes, or what it really means.
@@ -111,6 +112,18 @@ class Call:
         if self.method == "GET":
             return self.url.raw_query_string.encode()
         return self.body or b""
+
+    @property
+    def sharing_key(self) -> Hashable | None:
+        """What equal public reads have in common; None for what each caller must ask himself.
+
+        Account data is never shared: who asks after an order must not get an answer from before.
+        Nor is the venue's time, whose worth is the moment.
+        """
+        path = self.url.path
+        if self.method != "GET" or not path.startswith(_PUBLIC) or path == _TIME:
+            return None
+        return (str(self.url), *sorted(self.headers.items()))
 
     def needs_signature(self, base_url: str) -> bool:
         """Return whether the request goes to a private path of the host at ``base_url``."""

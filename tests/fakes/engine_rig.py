@@ -17,6 +17,7 @@ from trading_system.domain.orders import (
     OrderReport,
     OrderStatus,
     PriceChange,
+    TrailingStop,
 )
 from trading_system.execution.engine import RECOVERY, ExecutionEngine
 from trading_system.execution.journal.store import IN_MEMORY, Journal
@@ -63,6 +64,9 @@ class FakeVenue:
         self.cancelled: list[str] = []
         self.open: list[OrderReport] = []
         self.stops: list[tuple[str, Decimal | None]] = []
+        self.stop_indices: list[int] = []
+        self.trails: list[tuple[str, TrailingStop | None, int]] = []
+        self.moved: list[tuple[str, Decimal | None, Decimal | None]] = []
         self.amended: list[PriceChange] = []
         self.batches: list[int] = []
         self.failures: deque[Exception | None] = deque()
@@ -134,11 +138,35 @@ class FakeVenue:
         assert self.listener is not None
         self.listener.on_report(report(intent, OrderStatus.CANCELLED, Decimal(0)))
 
-    async def cancel_all(self, symbol: str, *, timeout_s: float) -> None:
-        self.cancelled.append(symbol)
+    async def cancel_all(self, symbol: str | None, *, timeout_s: float) -> None:
+        self.cancelled.append(symbol or "everything")
 
-    async def protect(self, symbol: str, stop_price: Decimal | None, *, timeout_s: float) -> None:
+    async def protect(
+        self, symbol: str, stop_price: Decimal | None, *, timeout_s: float, position_idx: int = 0
+    ) -> None:
         self.stops.append((symbol, stop_price))
+        self.stop_indices.append(position_idx)
+
+    async def trail(
+        self, symbol: str, stop: TrailingStop | None, *, timeout_s: float, position_idx: int = 0
+    ) -> None:
+        self.trails.append((symbol, stop, position_idx))
+
+    async def amend(
+        self,
+        symbol: str,
+        link_id: str,
+        *,
+        timeout_s: float,
+        quantity: Decimal | None = None,
+        price: Decimal | None = None,
+        trigger_price: Decimal | None = None,
+    ) -> OrderAck:
+        self.moved.append((link_id, price, trigger_price))
+        failure = self.failures.popleft() if self.failures else None
+        if failure is not None:
+            raise failure
+        return OrderAck(order_id=f"v-{link_id}", link_id=link_id)
 
     async def open_orders(self) -> list[OrderReport]:
         return list(self.open)
@@ -197,6 +225,7 @@ class Rig:
         run_id: str = "0badcafe",
         venue: FakeVenue | None = None,
         clock: ManualClock | None = None,
+        hedged: Sequence[str] = (),
     ) -> None:
         self.clock = clock if clock is not None else ManualClock()
         self.venue = venue if venue is not None else FakeVenue()
@@ -207,7 +236,7 @@ class Rig:
         self.amend_rate = SlidingWindow(amend_rate, window_s=1.0, clock=self.clock)
         self.booked: list[Fill] = []
         self.funded: list[tuple[str, Decimal]] = []
-        self.portfolio = Portfolio(Decimal(100_000))
+        self.portfolio = Portfolio(Decimal(100_000), hedged=hedged)
         self.view = MarketView(mid=Decimal(50_000), age_s=0.1)
         self.random = random.Random(1)
         self.engine = ExecutionEngine(

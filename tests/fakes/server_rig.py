@@ -127,9 +127,9 @@ def auth(now_ms, *, account=TRADER, **extra):
 
 
 @asynccontextmanager
-async def serving(**options):
+async def serving(*, accounts=(TRADER, READER), **options):
     clock = SystemClock()
-    exchange = Exchange([ABC], [TRADER, READER], seed=1)
+    exchange = Exchange([ABC], list(accounts), seed=1)
     statistics = MarketStatistics(exchange)
     venue = SimulatedVenue(exchange, statistics, QuietMarket(exchange))
     venue.prepare(clock.utc_ns() // 1_000_000)

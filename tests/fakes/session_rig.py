@@ -30,6 +30,7 @@ from trading_system.domain.orders import (
     PriceChange,
     Side,
 )
+from trading_system.domain.ports import Clock
 from trading_system.domain.signals import Consensus, MarketFeatures, Opinion
 from trading_system.execution.journal.store import IN_MEMORY, Journal
 from trading_system.live.connection import Account, Traffic, VenueConnection
@@ -39,7 +40,10 @@ from trading_system.live.session import TradingSession
 from trading_system.monitoring.health import Health
 from trading_system.monitoring.latency import StageLatency
 from trading_system.strategies.signals import Costs
+from trading_system.venues.bybit.clock_offset import VenueClock
+from trading_system.venues.bybit.drift import SchemaDrift
 from trading_system.venues.bybit.market_rows import Candle
+from trading_system.venues.bybit.order_ways import Way, WayFigures, WaysView
 from trading_system.venues.bybit.streams import StreamCallbacks
 
 SYMBOL = BTC.symbol
@@ -52,6 +56,7 @@ class AccountVenue(FakeVenue):
     """A :class:`FakeVenue` with an account: its positions follow from its fills."""
 
     def __init__(self) -> None:
+        self.drift = SchemaDrift()
         super().__init__()
         self.auto_fill = True
         self.fill_price = PRICE
@@ -70,6 +75,17 @@ class AccountVenue(FakeVenue):
     def check(self) -> None:
         if self.fails is not None:
             raise self.fails
+
+    @property
+    def order_ways(self) -> WaysView:
+        idle = WayFigures(sent=0, failures=0, median_ms=None)
+        return WaysView(
+            preferred=Way.STREAM,
+            reason="",
+            changes=0,
+            stream=replace(idle, sent=self.sent_by_stream),
+            rest=replace(idle, sent=self.sent_by_rest),
+        )
 
     async def submit(self, intent: OrderIntent, *, timeout_s: float) -> OrderAck:
         await asyncio.sleep(self.ack_s)
@@ -91,7 +107,7 @@ class AccountVenue(FakeVenue):
             return report(intent, OrderStatus.NEW, Decimal(0))
         return await super().find_order(link_id)
 
-    async def cancel_all(self, symbol: str, *, timeout_s: float) -> None:
+    async def cancel_all(self, symbol: str | None, *, timeout_s: float) -> None:
         self.resting.clear()
         await super().cancel_all(symbol, timeout_s=timeout_s)
         assert self.listener is not None
@@ -178,7 +194,9 @@ class AccountVenue(FakeVenue):
             for minute in range(200, 0, -1)
         ]
 
-    async def protect(self, symbol: str, stop_price: Decimal | None, *, timeout_s: float) -> None:
+    async def protect(
+        self, symbol: str, stop_price: Decimal | None, *, timeout_s: float, position_idx: int = 0
+    ) -> None:
         self.check()
         await super().protect(symbol, stop_price, timeout_s=timeout_s)
         self.stop = stop_price
@@ -214,12 +232,19 @@ class Stream:
 
     bytes_received = 0
     bytes_sent = 0
+    silent_s = 0.0
 
     def __init__(self, callbacks: StreamCallbacks | None = None) -> None:
         self.callbacks = callbacks
         self.is_up = True
         self.connects = 1
         self.runs = 0
+        self.resyncs = 0
+        self.renewed: list[str | None] = []
+
+    async def resync(self, topic: str | None = None) -> bool:
+        self.renewed.append(topic)
+        return True
 
     async def run(self) -> None:
         self.runs += 1
@@ -240,10 +265,15 @@ class Requests:
     """What evidence and session need of the request path."""
 
     base_url = "http://venue.test"
-    offset_ns = 0
+    banned_for_s = 0.0
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.recent = (0, 20)
+        self.venue_clock = VenueClock(clock)
+
+    @property
+    def offset_ns(self) -> int:
+        return self.venue_clock.offset_ns
 
     def auth_headers(self, payload: bytes) -> dict[str, str]:
         return {"X-BAPI-SIGN": str(len(payload))}
@@ -266,7 +296,7 @@ class Connection:
         self._streams: list[Stream] = []
         self.latency = StageLatency(clock=loop)
         self.gateway = AccountVenue()
-        self.rest = Requests()
+        self.rest = Requests(loop)
         self.gateway.rest = self.rest
         self.trade = Stream() if has_trade else None
         self.transport = Crowded(connections=1, queue_size=100, clock=loop)

@@ -165,7 +165,9 @@ class VenueDoor:
     async def cancel_all(self, symbol: str, *, timeout_s: float) -> None:
         self._exchange.cancel_all(ACCOUNT, symbol=symbol, now_ms=self._venue.now_ms)
 
-    async def protect(self, symbol: str, stop_price: Decimal | None, *, timeout_s: float) -> None:
+    async def protect(
+        self, symbol: str, stop_price: Decimal | None, *, timeout_s: float, position_idx: int = 0
+    ) -> None:
         change = StopChange(
             kind=StopKind.STOP_LOSS, price=stop_price or Decimal(0), by=TriggerBy.MARK
         )

@@ -150,6 +150,41 @@ async def _client_order(rig: Rig) -> str | None:
     return await denial(rig.client.place_order(ETH, "Buy", quantity="0.11"))
 
 
+async def conditional(rig: Rig, client: BybitClient | GatedClient, quantity: str) -> str | None:
+    """Try to leave an order at the venue that opens a position when the market rises."""
+    view = rig.client.quote_view(ETH)
+    assert view is not None
+    trigger = (view.ask * Decimal("1.01")).quantize(Decimal("0.01"))
+    attempt = client.place_order(ETH, "Buy", quantity=quantity, trigger_price=trigger)
+    return await denial(attempt)
+
+
+VARIANTS: dict[str, Way] = {
+    "a conditional order of the client": lambda rig: conditional(rig, rig.client, "0.41"),
+    "a conditional order of the desk": lambda rig: conditional(rig, rig.session.client, "0.42"),
+    "an order with exits of the client": lambda rig: with_exits(rig, rig.client, "0.43"),
+    "an order with exits of the desk": lambda rig: with_exits(rig, rig.session.client, "0.44"),
+}
+"""Kinds of orders that the same methods can send."""
+
+
+async def with_exits(rig: Rig, client: BybitClient | GatedClient, quantity: str) -> str | None:
+    """Try to send a resting order that brings a take profit and a stop loss."""
+    quote = rig.quote(quantity)
+    assert quote.price is not None
+    return await denial(
+        client.place_order(
+            ETH,
+            "Buy",
+            quantity=quantity,
+            order_type="Limit",
+            price=quote.price,
+            take_profit=quote.price * 2,
+            stop_loss=quote.price / 2,
+        )
+    )
+
+
 @way(GatedClient, "place_order")
 async def _gated_order(rig: Rig) -> str | None:
     attempt = rig.session.client.place_order(
@@ -537,6 +572,7 @@ RUNS = {
 LESSENS = {
     *("cancel", "cancel_all", "cancel_batch", "cancel_orders"),
     *("protect", "pull", "standing_aside", "wind_down"),
+    *("trail", "set_trailing_stop", "cancel_all_orders"),
 }
 """Allowed in every state: they cannot open or enlarge a position."""
 LAST_RESORT = {
@@ -701,6 +737,11 @@ async def test_while_halted_no_public_way_reaches_the_venue(rig: Rig) -> None:
         assert reason is not None, f"{key} was not refused"
         assert key in PAST_THE_GATE or REFUSED in reason, f"{key}: {reason}"
         assert await trading_orders(rig.venue) == before, f"{key} reached the venue"
+    for name, variant in VARIANTS.items():
+        reason = await variant(rig)
+        assert reason is not None, f"{name} was not refused"
+        assert REFUSED in reason, f"{name}: {reason}"
+        assert await trading_orders(rig.venue) == before, f"{name} reached the venue"
     assert rig.session.engine.sent == 1
     assert await rig.venue.positions() == {BTC: Decimal("0.01")}
 
@@ -717,6 +758,10 @@ async def test_while_free_the_same_ways_reach_the_venue(rig: Rig) -> None:
             silent[key] = reason
         elif reason is not None:
             raise AssertionError(f"{key} was sent, and refused: {reason}")
+    for name, variant in VARIANTS.items():
+        before = set(await trading_orders(rig.venue))
+        assert await variant(rig) is None, name
+        assert set(await trading_orders(rig.venue)) != before, f"{name} was not sent"
     # What is refused in every state, and what finds nothing left to do.
     assert set(silent) == {
         *PAST_THE_GATE,

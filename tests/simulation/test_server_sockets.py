@@ -526,7 +526,7 @@ async def test_cancel_all_takes_stops_unless_it_names_plain_orders(client):
     [
         {"tpslMode": "Partial"},
         {"positionIdx": 1},
-        {"trailingStop": "1"},
+        {"trailingStop": "-1"},
         {"slLimitPrice": "9"},
         {"slOrderType": "Limit"},
         {"slTriggerBy": "Moon"},

@@ -249,10 +249,13 @@ def benchmark_latency(
 @app.command()
 def venue(
     port: Annotated[int, typer.Option(help="Listening port; 0 takes a free one.")] = 0,
-    market: Annotated[str, typer.Option(help="synthetic or replay.")] = "synthetic",
+    market: Annotated[str, typer.Option(help="synthetic, replay or live.")] = "synthetic",
     recording: Annotated[
         list[Path] | None, typer.Option(help="Recording to replay; may be repeated.")
     ] = None,
+    source: Annotated[
+        str, typer.Option(help="Live: testnet, mainnet or the address of another venue.")
+    ] = "testnet",
     symbols: Annotated[str, typer.Option(help="Symbols, separated by commas.")] = "BTCUSDT,ETHUSDT",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the market.")] = 1,
     edge: Annotated[
@@ -276,6 +279,15 @@ def venue(
     state: Annotated[
         Path | None, typer.Option(help="File that keeps accounts and orders across runs.")
     ] = None,
+    faults: Annotated[
+        Path | None, typer.Option(help="Schedule of faults, JSON lines or an array.")
+    ] = None,
+    faults_control: Annotated[
+        bool, typer.Option("--faults-control", help="Open a port that arms and clears faults.")
+    ] = False,
+    rsa_public_key: Annotated[
+        Path | None, typer.Option(help="PEM file: adds an account whose client signs with RSA.")
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Run the embedded venue alone. It prints one JSON line when ready and serves until SIGTERM."""
@@ -284,15 +296,19 @@ def venue(
     _positive("--activity", activity)
     module = part("cli.venue")
     plan = module.VenuePlan(
-        market=_choice("--market", market, ("synthetic", "replay")),
+        market=_choice("--market", market, ("synthetic", "replay", "live")),
         symbols=[symbol.strip().upper() for symbol in symbols.split(",") if symbol.strip()],
         recordings=recording or [],
+        source=source,
         seed=seed,
         edge_bps=edge,
         activity=activity,
         speed=speed,
         fill_model=_choice("--fill-model", fill_model, ("queue", "trade-through")),
         state=state,
+        faults=faults,
+        has_fault_control=faults_control,
+        rsa_public_key=rsa_public_key,
         options=part("simulation.bybit_server.options").ServerOptions(
             port=port,
             limits=_choice("--limits", limits, ("documented", "off")),
@@ -303,6 +319,60 @@ def venue(
         ),
     )
     module.serve(plan)
+    return int(ExitCode.OK)
+
+
+@app.command()
+def replay(
+    recordings: Annotated[list[Path], typer.Argument(help="Recordings: files, or own folders.")],
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Rebuild every book; exit 1 if something is wrong.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Tell what recordings hold: symbols, grids, length. To trade on one: venue --market replay."""
+    room = part("cli.replay")
+    answer = room.verified(recordings) if verify else room.describe(recordings)
+    if as_json:
+        output.emit_json(answer)
+    else:
+        output.emit_table("Recordings", *room.table(answer))
+        for name, reason in answer["left_out"].items():
+            output.note(f"left out: {name}: {reason}")
+    return int(ExitCode.OK if answer.get("sound", True) else ExitCode.TARGET_MISSED)
+
+
+@app.command()
+def record(
+    out: Annotated[Path, typer.Option(help="New folder for the recording.")],
+    symbols: Annotated[str, typer.Option(help="Symbols, separated by commas.")] = "BTCUSDT,ETHUSDT",
+    environment: Annotated[
+        str, typer.Option(help="testnet, mainnet or the address of an embedded venue.")
+    ] = "testnet",
+    duration: Annotated[float | None, typer.Option(help="Stop after this many seconds.")] = None,
+    depth: Annotated[int, typer.Option(help="Levels of the books: 50, 200 or 1000.")] = 200,
+    part_s: Annotated[float, typer.Option(help="Seconds of one file.")] = 30.0,
+    as_json: Json = False,
+) -> int:
+    """Record public frames as received. No key is needed; Ctrl-C or SIGTERM ends it."""
+    _positive("--part-s", part_s)
+    if duration is not None:
+        _positive("--duration", duration)
+    room = part("cli.record")
+    plan = room.RecordingPlan(
+        out=out,
+        symbols=[symbol.strip().upper() for symbol in symbols.split(",") if symbol.strip()],
+        source=environment,
+        duration_s=duration,
+        depth=depth,
+        part_s=part_s,
+    )
+    answer = room.run(plan)
+    if as_json:
+        output.emit_json(answer)
+    else:
+        rows = [(name, str(figure)) for name, figure in answer.items()]
+        output.emit_table("Recorded", ("what", "figure"), rows)
     return int(ExitCode.OK)
 
 

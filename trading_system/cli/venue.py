@@ -8,17 +8,28 @@ import random
 import secrets
 import signal
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
 from trading_system.cli.output import emit_json, note
-from trading_system.domain.errors import ConfigurationError
+from trading_system.domain.errors import ConfigurationError, ValidationError
+from trading_system.domain.instruments import Category, Instrument
+from trading_system.domain.ports import Clock
 from trading_system.runtime.child import watch_lifeline
 from trading_system.runtime.clock import SystemClock
 from trading_system.simulation.bybit_server.options import ServerOptions
 from trading_system.simulation.bybit_server.server import BybitServer
+from trading_system.simulation.bybit_server.signing import read_key
+from trading_system.simulation.faults.control import FaultControl
+from trading_system.simulation.faults.engine import FaultEngine
+from trading_system.simulation.faults.schedule import load_schedule
+from trading_system.simulation.live_market.feed import BOOK_DEPTH, following
+from trading_system.simulation.live_market.hosts import instrument_rows, public_host
+from trading_system.simulation.live_market.market import LiveMarket
+from trading_system.simulation.records import AccountSpec
+from trading_system.simulation.replay.bybit import instrument_of_row
 from trading_system.simulation.state.entries import Head
 from trading_system.simulation.state.file import StateFile
 from trading_system.simulation.state.journal import StateJournal
@@ -26,6 +37,7 @@ from trading_system.simulation.state.restoring import restore
 from trading_system.simulation.state.saved import SavedVenue
 from trading_system.simulation.venue import (
     SimulatedVenue,
+    build_live_venue,
     build_replay_venue,
     build_synthetic_venue,
     default_accounts,
@@ -43,17 +55,25 @@ class VenuePlan:
     Parameters
     ----------
     market : str
-        ``synthetic`` or ``replay``.
+        ``synthetic``, ``replay`` or ``live``.
     recordings : list of Path
         For ``replay`` only.
+    source : str
+        For ``live`` only: testnet, mainnet or the address of another venue.
     state : Path or None
         Where accounts, orders and histories survive the process; None keeps them in memory.
+    faults : Path or None
+        Schedule of faults, armed when the venue is ready.
+    has_fault_control : bool
+        Whether faults can be armed and cleared through a port of their own.
+    rsa_public_key : Path or None
+        PEM file; a third account then signs with the private key to it.
     """
 
     def __init__(
         self,
         *,
-        market: Literal["synthetic", "replay"],
+        market: Literal["synthetic", "replay", "live"],
         symbols: list[str],
         recordings: list[Path],
         seed: int,
@@ -63,12 +83,17 @@ class VenuePlan:
         fill_model: Literal["queue", "trade-through"],
         options: ServerOptions,
         state: Path | None = None,
+        source: str = "testnet",
+        faults: Path | None = None,
+        has_fault_control: bool = False,
+        rsa_public_key: Path | None = None,
     ) -> None:
         if market == "replay" and not recordings:
             raise ConfigurationError("--market replay needs --recording PATH")
-        if market == "synthetic" and recordings:
+        if market != "replay" and recordings:
             raise ConfigurationError("--recording needs --market replay")
         self._market = market
+        self._host = public_host(source)
         self._symbols = symbols
         self._recordings = recordings
         self._seed = seed
@@ -76,8 +101,11 @@ class VenuePlan:
         self._activity = activity
         self._speed = speed
         self._fill_model = fill_model
+        self._rsa_public_key = None if rsa_public_key is None else read_key(rsa_public_key)
         self.options = options
         self.state = state
+        self.faults = [] if faults is None else load_schedule(faults)
+        self.has_fault_control = has_fault_control
 
     def head(self, saved: SavedVenue | None) -> Head:
         """Return whose state this start writes; the accounts are those of the first start.
@@ -92,7 +120,7 @@ class VenuePlan:
                 market=self._market,
                 seed=self._seed,
                 generation=0,
-                accounts=list(default_accounts(seed=self._seed)),
+                accounts=self._accounts(),
             )
         if saved.head.market != self._market:
             raise ConfigurationError(
@@ -105,6 +133,22 @@ class VenuePlan:
             generation=saved.head.generation + 1,
             accounts=saved.head.accounts,
         )
+
+    def _accounts(self) -> list[AccountSpec]:
+        accounts = list(default_accounts(seed=self._seed))
+        if self._rsa_public_key is not None:
+            first = accounts[0]
+            accounts.append(
+                AccountSpec(
+                    account_id=len(accounts) + 1,
+                    uid=first.uid + 1,
+                    api_key="sim-key-rsa",
+                    api_secret="",
+                    balance=first.balance,
+                    rsa_public_key=self._rsa_public_key,
+                )
+            )
+        return accounts
 
     def build(self, head: Head, saved: SavedVenue | None) -> SimulatedVenue:
         """Return the venue in process, not yet prepared.
@@ -138,6 +182,15 @@ class VenuePlan:
                 speed=self._speed,
                 fill_model=self._fill_model,
             )
+        if self._market == "live":
+            return build_live_venue(
+                instruments=self._listed_by_source(),
+                accounts=head.accounts,
+                seed=id_seed,
+                source=self._host.name,
+                depth=BOOK_DEPTH,
+                fill_model=self._fill_model,
+            )
         return build_synthetic_venue(
             symbols=self._symbols,
             accounts=head.accounts,
@@ -146,7 +199,23 @@ class VenuePlan:
             activity=self._activity,
             start_prices=prices,
             id_seed=id_seed,
+            has_spot=True,
         )
+
+    def _listed_by_source(self) -> list[Instrument]:
+        rows = asyncio.run(instrument_rows(self._host, self._symbols))
+        try:
+            return [instrument_of_row(row, category="linear") for row in rows.values()]
+        except ValidationError as e:
+            raise ConfigurationError(f"{self._host.name}: {e}") from e
+
+    def market_source(
+        self, venue: SimulatedVenue, clock: Clock
+    ) -> AbstractAsyncContextManager[None]:
+        """Return what brings the market its messages while the venue runs."""
+        if not isinstance(venue.market, LiveMarket):
+            return nullcontext()
+        return following(venue.market, self._host, venue.exchange.instruments, clock=clock)
 
 
 def serve(plan: VenuePlan) -> None:
@@ -187,27 +256,47 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     clock = SystemClock()
-    venue.prepare(clock.utc_ns() // _NS_PER_MS)
-    if saved is not None:
-        restore(venue.exchange, saved, now_ms=venue.now_ms)
-    journal = None if file is None else StateJournal(venue, file, head=head)
-    async with BybitServer(venue, clock=clock, options=plan.options) as server:
-        gc.collect()
-        gc.freeze()
-        emit_json(_ready_line(venue, server))
-        note(f"embedded venue serves {server.rest_url} and {server.ws_url}; SIGTERM stops")
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(_until_orphaned(stop), name="lifeline"),
-                group.create_task(_announce_end(venue), name="end of the market"),
-            ]
-            if journal is not None:
-                tasks.append(group.create_task(journal.run(), name="state file"))
-            await stop.wait()
-            for task in tasks:
-                task.cancel()
-    if journal is not None:
-        journal.save()
+    async with plan.market_source(venue, clock):
+        venue.prepare(clock.utc_ns() // _NS_PER_MS)
+        if saved is not None:
+            restore(venue.exchange, saved, now_ms=venue.now_ms)
+        journal = None if file is None else StateJournal(venue, file, head=head)
+        faults = FaultEngine(seed=plan.options.seed, clock=clock)
+        async with (
+            BybitServer(venue, clock=clock, options=plan.options, faults=faults) as server,
+            FaultControl(faults) if plan.has_fault_control else nullcontext() as control,
+        ):
+            ready = _ready_line(venue, server)
+            if control is not None:
+                ready["control"] = control.url
+            faults.arm(plan.faults)
+            await _serve_until(stop, venue, server, journal, ready=ready)
+        if journal is not None:
+            journal.save()
+
+
+async def _serve_until(
+    stop: asyncio.Event,
+    venue: SimulatedVenue,
+    server: BybitServer,
+    journal: StateJournal | None,
+    *,
+    ready: dict[str, Any],
+) -> None:
+    gc.collect()
+    gc.freeze()
+    emit_json(ready)
+    note(f"embedded venue serves {server.rest_url} and {server.ws_url}; SIGTERM stops")
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(_until_orphaned(stop), name="lifeline"),
+            group.create_task(_announce_end(venue), name="end of the market"),
+        ]
+        if journal is not None:
+            tasks.append(group.create_task(journal.run(), name="state file"))
+        await stop.wait()
+        for task in tasks:
+            task.cancel()
 
 
 async def _until_orphaned(stop: asyncio.Event) -> None:
@@ -224,12 +313,14 @@ async def _announce_end(venue: SimulatedVenue) -> None:
 
 def _ready_line(venue: SimulatedVenue, server: BybitServer) -> dict[str, Any]:
     accounts = list(venue.exchange.accounts.values())
+    instruments = venue.exchange.instruments.values()
     return {
         "rest": server.rest_url,
         "ws": server.ws_url,
         "api_key": accounts[0].api_key,
         "api_secret": accounts[0].api_secret,
-        "symbols": list(venue.exchange.instruments),
+        "symbols": [each.symbol for each in instruments if each.category is Category.LINEAR],
+        "spot": [each.symbol for each in instruments if each.category is Category.SPOT],
         "accounts": [
             {"uid": a.uid, "api_key": a.api_key, "api_secret": a.api_secret} for a in accounts
         ],

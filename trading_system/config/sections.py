@@ -27,8 +27,14 @@ from trading_system.config.fields import (
 class VenueSettings(Section):
     """The embedded venue."""
 
-    market: Literal["synthetic", "replay"] = Field(
-        default="synthetic", description="synthetic (seeded participants) or replay (recordings)"
+    market: Literal["synthetic", "replay", "live"] = Field(
+        default="synthetic",
+        description="synthetic (seeded participants), replay (recordings) or live (a public "
+        "stream of Bybit)",
+    )
+    source: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+        default="testnet",
+        description="live only: testnet, mainnet or the address of another embedded venue",
     )
     recording: PathList = Field(
         default=(), description="recordings to replay, separated by the system's path separator"
@@ -69,7 +75,7 @@ class VenueSettings(Section):
             raise ValueError(
                 "TRADING_VENUE__MARKET=replay needs a recording; set TRADING_VENUE__RECORDING"
             )
-        if self.market == "synthetic" and self.recording:
+        if self.market != "replay" and self.recording:
             raise ValueError(
                 "TRADING_VENUE__RECORDING needs TRADING_VENUE__MARKET=replay; set both or none"
             )

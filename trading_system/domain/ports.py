@@ -14,6 +14,7 @@ from trading_system.domain.orders import (
     OrderIntent,
     PriceChange,
     RestingOrder,
+    TrailingStop,
 )
 from trading_system.domain.parents import ParentOrder, ParentResult
 from trading_system.domain.signals import MarketFeatures, Opinion
@@ -50,14 +51,10 @@ class OrderGateway(Protocol):
         """Ask for the cancellation of one order; its fate arrives on the private stream."""
         ...
 
-    async def cancel_all(self, symbol: str, *, timeout_s: float) -> None:
-        """Ask for the cancellation of every order of ``symbol``."""
-        ...
+    async def cancel_all(self, symbol: str | None, *, timeout_s: float) -> None:
+        """Ask for the cancellation of every order of ``symbol``, or of the account for None.
 
-    async def protect(self, symbol: str, stop_price: Decimal | None, *, timeout_s: float) -> None:
-        """Let a stop loss for the whole position of ``symbol`` rest at the venue; None removes it.
-
-        The stop closes the position at market when the mark price reaches ``stop_price``.
+        Conditional orders are cancelled as well; stops that belong to a position stay.
         """
         ...
 
@@ -77,6 +74,47 @@ class OrderGateway(Protocol):
         self, orders: Sequence[tuple[str, str]], *, timeout_s: float
     ) -> list[BatchOutcome]:
         """Ask for the cancellation of (symbol, link id) pairs, up to ten in one request."""
+        ...
+
+
+class StopSetter(Protocol):
+    """Where stops of whole positions are set; they can only close."""
+
+    async def protect(
+        self, symbol: str, stop_price: Decimal | None, *, timeout_s: float, position_idx: int = 0
+    ) -> None:
+        """Let a stop loss for the whole position of ``symbol`` rest at the venue; None removes it.
+
+        The stop closes the position at market when the mark price reaches ``stop_price``.
+
+        Parameters
+        ----------
+        position_idx : int
+            0 in one-way mode; in hedge mode 1 for the long and 2 for the short position.
+        """
+        ...
+
+    async def trail(
+        self, symbol: str, stop: TrailingStop | None, *, timeout_s: float, position_idx: int = 0
+    ) -> None:
+        """Let a trailing stop for the whole position rest at the venue; None removes it."""
+        ...
+
+
+class VenueGateway(OrderGateway, StopSetter, Protocol):
+    """The raw venue client as the engine holds it."""
+
+    async def amend(
+        self,
+        symbol: str,
+        link_id: str,
+        *,
+        timeout_s: float,
+        quantity: Decimal | None = None,
+        price: Decimal | None = None,
+        trigger_price: Decimal | None = None,
+    ) -> OrderAck:
+        """Change quantity, price or trigger price of one order that is not final."""
         ...
 
 

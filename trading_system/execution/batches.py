@@ -39,9 +39,13 @@ def merged(found: Iterable[Found], answers: Iterable[BatchOutcome]) -> list[Batc
 
 def asked_change(order: TrackedOrder) -> PriceChange:
     """Return the price change that is under way for ``order``."""
-    assert order.amendment is not None
+    amendment = order.amendment
+    assert amendment is not None
     return PriceChange(
-        symbol=order.intent.symbol, link_id=order.intent.link_id, price=order.amendment.price
+        symbol=order.intent.symbol,
+        link_id=order.intent.link_id,
+        price=amendment.price,
+        trigger_price=amendment.trigger_price if order.waiting_for is not None else None,
     )
 
 

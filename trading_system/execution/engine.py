@@ -14,20 +14,25 @@ from decimal import Decimal
 import structlog
 
 from trading_system.domain.errors import (
+    DeadlineExceeded,
     JournalError,
     OrderDenied,
     ValidationError,
+    VenueError,
 )
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import (
+    LONG_INDEX,
+    SHORT_INDEX,
     Fill,
     OrderIntent,
     OrderReport,
     OrderType,
     Side,
     TimeInForce,
+    TrailingStop,
 )
-from trading_system.domain.ports import Clock, OrderGateway
+from trading_system.domain.ports import Clock, VenueGateway
 from trading_system.execution import recovery
 from trading_system.execution.brake import Brake
 from trading_system.execution.gate import OrderGate
@@ -58,7 +63,7 @@ class ExecutionEngine(OrderSender):
 
     Parameters
     ----------
-    gateway : OrderGateway
+    gateway : VenueGateway
         The raw venue client; nothing else in the assembled system holds it.
     lookup : OrderLookup
         Read side of the same venue.
@@ -99,7 +104,7 @@ class ExecutionEngine(OrderSender):
     def __init__(
         self,
         *,
-        gateway: OrderGateway,
+        gateway: VenueGateway,
         lookup: OrderLookup,
         instruments: Mapping[str, Instrument],
         limits: RiskLimits,
@@ -220,6 +225,8 @@ class ExecutionEngine(OrderSender):
     async def protect(self, symbol: str, stop_price: Decimal | None, *, timeout_s: float) -> None:
         """Let a stop loss for the whole position rest at the venue; passes in every state.
 
+        In hedge mode it belongs to the side of the net position; a removal concerns both.
+
         Raises
         ------
         OrderDenied
@@ -227,12 +234,46 @@ class ExecutionEngine(OrderSender):
         OffGridError
             If the price is not finite or not on the grid; nothing is sent.
         """
+        instrument = self._tradable(symbol)
+        if stop_price is not None and instrument.price_to_ticks(stop_price) <= 0:
+            self._gate.deny(DenyReason.NOT_FINITE, f"a stop at {stop_price} is not positive")
+        for index in self._stop_indices(symbol, is_removal=stop_price is None):
+            await self._gateway.protect(symbol, stop_price, position_idx=index, timeout_s=timeout_s)
+
+    async def trail(self, symbol: str, stop: TrailingStop | None, *, timeout_s: float) -> None:
+        """Let a trailing stop for the whole position rest at the venue; passes in every state.
+
+        It can only close. In hedge mode it belongs to the side of the net position; None removes
+        it, from both.
+
+        Raises
+        ------
+        OrderDenied
+            If the symbol is not tradable.
+        OffGridError
+            If the distance or the active price is not on the grid; nothing is sent.
+        """
+        instrument = self._tradable(symbol)
+        if stop is not None:
+            for price in (stop.distance, stop.active_price):
+                if price is not None:
+                    _ = instrument.price_to_ticks(price)  # raises when it is off the grid
+        for index in self._stop_indices(symbol, is_removal=stop is None):
+            await self._gateway.trail(symbol, stop, position_idx=index, timeout_s=timeout_s)
+
+    def _tradable(self, symbol: str) -> Instrument:
         instrument = self._instruments.get(symbol)
         if instrument is None:
             self._gate.deny(DenyReason.UNKNOWN_SYMBOL, f"{symbol} is not a configured symbol")
-        if stop_price is not None and instrument.price_to_ticks(stop_price) <= 0:
-            self._gate.deny(DenyReason.NOT_FINITE, f"a stop at {stop_price} is not positive")
-        await self._gateway.protect(symbol, stop_price, timeout_s=timeout_s)
+        return instrument
+
+    def _stop_indices(self, symbol: str, *, is_removal: bool) -> tuple[int, ...]:
+        """Return which positions of ``symbol`` a stop concerns."""
+        stakes = self._portfolio.stakes_of(symbol)
+        if is_removal or len(stakes) == 1:
+            return tuple(stake.position_idx for stake in stakes)
+        net = sum((stake.quantity for stake in stakes), Decimal(0))
+        return (LONG_INDEX if net >= 0 else SHORT_INDEX,)
 
     def throttle(self, share: float) -> None:
         """Let orders that may open a position use only this part of the order rate, in (0, 1].
@@ -290,13 +331,14 @@ class ExecutionEngine(OrderSender):
 
     def open_positions(self) -> tuple[str, ...]:
         """Return the tradable symbols with a position."""
-        held = [p.symbol for p in self._portfolio.positions if p.quantity]
+        held = dict.fromkeys(p.symbol for p in self._portfolio.stakes if p.quantity)
         return tuple(symbol for symbol in held if symbol in self._instruments)
 
     async def close_position(self, symbol: str, *, timeout_s: float) -> None:
         """Send one reduce-only order for the whole position and wait for its end.
 
-        Only for the kill switch: it passes while HALTED, and with a broken journal.
+        In hedge mode one for each side, the second also if the first failed. Only for the kill
+        switch: it passes while HALTED, and with a broken journal.
 
         Raises
         ------
@@ -309,7 +351,17 @@ class ExecutionEngine(OrderSender):
         """
         if self.holds.state is not TradingState.HALTED:
             raise OrderDenied(DenyReason.REDUCE_ONLY.value, "closing is for the kill switch")
-        held = self._portfolio.position(symbol).quantity
+        failure: VenueError | DeadlineExceeded | None = None
+        for stake in self._portfolio.stakes_of(symbol):
+            try:
+                if stake.quantity or symbol not in self._portfolio.hedged:
+                    await self._close(symbol, stake.quantity, timeout_s=timeout_s)
+            except (VenueError, DeadlineExceeded) as e:
+                failure = failure or e
+        if failure is not None:
+            raise failure
+
+    async def _close(self, symbol: str, held: Decimal, *, timeout_s: float) -> None:
         intent = self._gate.closing(
             OrderIntent(
                 symbol=symbol,

@@ -28,6 +28,7 @@ from trading_system.risk.portfolio import Portfolio
 from trading_system.runtime.limiter import SlidingWindow
 
 _AMENDS = 1000
+_AMENDABLE = frozenset({TrackedStatus.OPEN, TrackedStatus.UNTRIGGERED})
 
 _REMEDIES: Final = {
     DenyReason.SELF_CROSS: "; cancel it, `pause` the market maker, or give a limit short of it"
@@ -122,9 +123,12 @@ class OrderGate:
             self.deny(DenyReason.ORDER_RATE, f"too many new orders in the last second{throttled}")
         if intent.order_type is not OrderType.MARKET:
             return intent
+        if intent.trigger is not None and intent.reduce_only:
+            return intent  # a stop has to close through a gap: no collar may hold it
         assert instrument is not None
         assert market.mid is not None
-        return self._collared(intent, instrument, market.mid)
+        trades_at = market.mid if intent.trigger is None else intent.trigger.price
+        return self._collared(intent, instrument, trades_at)
 
     def admit_change(self, change: PriceChange, *, state: TradingState) -> TrackedOrder:
         """Return the order that may be moved.
@@ -135,7 +139,7 @@ class OrderGate:
             With the first broken rule.
         """
         order = self._amendable(change)
-        moved = replace(order.intent, price=change.price)
+        moved = self._moved(order, change)
         assert order.standing_price is not None
         _, counted = self._ledger.counted(change.link_id)
         decision = decide_change(
@@ -153,7 +157,7 @@ class OrderGate:
         )
         if decision.reason is not None:
             self.deny(decision.reason, decision.detail)
-        if change.price != order.standing_price and not self._amend_rate.try_acquire():
+        if not order.stands_at(change) and not self._amend_rate.try_acquire():
             self.deny(DenyReason.AMEND_RATE, "too many price changes in the last second")
         return order
 
@@ -194,19 +198,31 @@ class OrderGate:
         order = self._ledger.get(change.link_id)
         if order is None or order.intent.symbol != change.symbol:
             self.deny(DenyReason.NOT_AMENDABLE, f"{change.link_id} is no own {change.symbol} order")
-        if order.status is not TrackedStatus.OPEN or not order.open_quantity:
+        if order.status not in _AMENDABLE or not order.open_quantity:
             self.deny(DenyReason.NOT_AMENDABLE, f"{change.link_id} is {order.status.value}")
         if order.amendment is not None:
             self.deny(DenyReason.NOT_AMENDABLE, f"{change.link_id} is being amended")
         if order.standing_price is None or change.symbol not in self._instruments:
             self.deny(DenyReason.NOT_AMENDABLE, f"{change.link_id} has no price to change")
+        if change.trigger_price is not None and order.status is not TrackedStatus.UNTRIGGERED:
+            self.deny(DenyReason.NOT_AMENDABLE, f"{change.link_id} waits for no trigger")
         return order
+
+    @staticmethod
+    def _moved(order: TrackedOrder, change: PriceChange) -> OrderIntent:
+        """Return the order as it would be; one that was triggered waits for nothing any more."""
+        trigger = order.waiting_for
+        if trigger is not None and change.trigger_price is not None:
+            trigger = replace(trigger, price=change.trigger_price)
+        return replace(
+            order.intent, price=change.price, trigger=trigger, take_profit=None, stop_loss=None
+        )
 
     def _exposure_of_change(self, moved: OrderIntent) -> ExposureView:
         # Neither the number of orders nor a twin matters: no order is added.
         ledger, measure = self._ledger, self._clock_offset_ms
         return ExposureView(
-            position_quantity=self._portfolio.position(moved.symbol).quantity,
+            position_quantity=self._held(moved),
             open_symbol_quantity=ledger.open_quantity(moved.symbol),
             gross_notional=self._portfolio.gross_notional(),
             open_order_notional=ledger.open_notional,
@@ -219,7 +235,7 @@ class OrderGate:
         ledger, symbol = self._ledger, intent.symbol
         is_opening, measure = not intent.reduce_only, self._clock_offset_ms
         return ExposureView(
-            position_quantity=self._portfolio.position(symbol).quantity,
+            position_quantity=self._held(intent),
             open_symbol_quantity=ledger.open_quantity(symbol),
             gross_notional=self._portfolio.gross_notional(),
             open_order_notional=ledger.open_notional,
@@ -233,6 +249,12 @@ class OrderGate:
             ),
             clock_offset_ms=measure() if measure is not None else None,
         )
+
+    def _held(self, intent: OrderIntent) -> Decimal:
+        """Return the stake that ``intent`` works on: in hedge mode the sides do not offset."""
+        return self._portfolio.stake_against(
+            intent.symbol, intent.side, reduce_only=intent.reduce_only
+        ).quantity
 
     def _collared(self, intent: OrderIntent, instrument: Instrument, mid: Decimal) -> OrderIntent:
         return replace(

@@ -112,14 +112,20 @@ class OrderLedger:
             and order.price is not None
             and not order.intent.reduce_only
             and order.open_quantity
+            and order.waiting_for is None
         )
 
     def opposite_price(self, intent: OrderIntent) -> Decimal | None:
-        """Return the best price of the orders at work against which ``intent`` could trade."""
+        """Return the best price of the orders at work against which ``intent`` could trade.
+
+        Conditional orders that wait outside the book are no match.
+        """
         best: Decimal | None = None
         for order in self._live_of.get(intent.symbol, {}).values():
             price = order.closest_price
             if order.intent.side is intent.side or price is None or order.status.is_final:
+                continue
+            if order.waiting_for is not None:
                 continue
             if best is None or (best - price) * intent.side.sign > 0:
                 best = price
@@ -133,6 +139,7 @@ class OrderLedger:
             and order.intent.side is intent.side
             and order.intent.quantity == intent.quantity
             and (intent.price is None or order.may_rest_at(intent.price))
+            and order.waiting_for == intent.trigger
             and not order.intent.reduce_only
             for order in self._live_of.get(intent.symbol, {}).values()
         )

@@ -19,7 +19,7 @@ from trading_system.domain.errors import (
 )
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import BatchOutcome, Fill, OrderAck, OrderIntent, PriceChange
-from trading_system.domain.ports import Clock, OrderGateway
+from trading_system.domain.ports import Clock, VenueGateway
 from trading_system.execution import batches
 from trading_system.execution.brake import Brake
 from trading_system.execution.gate import OrderGate
@@ -45,7 +45,7 @@ class OrderSender(OrderTracker):
     def __init__(
         self,
         *,
-        gateway: OrderGateway,
+        gateway: VenueGateway,
         lookup: OrderLookup,
         instruments: Mapping[str, Instrument],
         limits: RiskLimits,
@@ -137,6 +137,8 @@ class OrderSender(OrderTracker):
     ) -> list[BatchOutcome]:
         """Gate and send new prices of resting orders, ten in one request; each ends for itself.
 
+        Conditional orders that still wait leave one by one: the venue takes no batch of them.
+
         Only a confirmed order without a request under way can be moved, and only while trading is
         ACTIVE. An accepted change is under way until the venue reports the order at its new price;
         until then, and while the outcome is unknown, both prices count. A refused one leaves the
@@ -199,8 +201,11 @@ class OrderSender(OrderTracker):
             outcomes += answers
         return outcomes
 
-    async def cancel_all(self, symbol: str, *, timeout_s: float) -> None:
-        """Ask for the cancellation of all orders of ``symbol``; always passes the gate."""
+    async def cancel_all(self, symbol: str | None, *, timeout_s: float) -> None:
+        """Ask for the cancellation of all orders of ``symbol``; always passes the gate.
+
+        None means those of every symbol of the account, also ones that are not traded here.
+        """
         await self._gateway.cancel_all(symbol, timeout_s=timeout_s)
 
     def _admitted(self, intent: OrderIntent) -> OrderIntent:
@@ -260,9 +265,9 @@ class OrderSender(OrderTracker):
             return BatchOutcome(link_id=change.link_id, error=e)
         now_ns = self._clock.monotonic_ns()
         self._latency.record("gate", now_ns - started_ns)
-        if change.price == order.standing_price:
+        if order.stands_at(change):
             return BatchOutcome(link_id=change.link_id, order_id=order.order_id)
-        order.ask_price(change.price, now_ns=now_ns)
+        order.ask_price(change.price, now_ns=now_ns, trigger_price=change.trigger_price)
         self._ledger.update(order)
         return order
 
@@ -345,10 +350,7 @@ class OrderSender(OrderTracker):
         changes = [batches.asked_change(order) for order in orders]
         asked = [order.amendment for order in orders]
         links = [change.link_id for change in changes]
-        try:
-            answers = await self._gateway.amend_batch(changes, timeout_s=timeout_s)
-        except VenueError as e:
-            answers = batches.all_failed(links, e)
+        answers = await self._ask_for_changes(changes, timeout_s=timeout_s)
         answers = batches.aligned(links, answers, operation="amend-batch")
         for order, amendment, answer in zip(orders, asked, answers, strict=True):
             if isinstance(answer.error, VenueError):
@@ -356,6 +358,35 @@ class OrderSender(OrderTracker):
                 self._on_change_refused(order, amendment, answer.error)
         await self._look_up_gone(zip(orders, answers, strict=True), timeout_s=timeout_s)
         return answers
+
+    async def _ask_for_changes(
+        self, changes: Sequence[PriceChange], *, timeout_s: float
+    ) -> list[BatchOutcome]:
+        """Send changes in one request; those of waiting orders alone, as the venue wants it."""
+        waiting = [change for change in changes if change.trigger_price is not None]
+        others = [change for change in changes if change.trigger_price is None]
+        answers: list[BatchOutcome] = []
+        if others:
+            try:
+                answers += await self._gateway.amend_batch(others, timeout_s=timeout_s)
+            except VenueError as e:
+                answers += batches.all_failed([change.link_id for change in others], e)
+        for change in waiting:
+            answers.append(await self._ask_for_change(change, timeout_s=timeout_s))
+        return answers
+
+    async def _ask_for_change(self, change: PriceChange, *, timeout_s: float) -> BatchOutcome:
+        try:
+            ack = await self._gateway.amend(
+                change.symbol,
+                change.link_id,
+                price=change.price,
+                trigger_price=change.trigger_price,
+                timeout_s=timeout_s,
+            )
+        except VenueError as e:
+            return BatchOutcome(link_id=change.link_id, error=e)
+        return BatchOutcome(link_id=change.link_id, order_id=ack.order_id)
 
     def _on_lost(self, orders: Iterable[TrackedOrder], error: BaseException) -> None:
         """Treat every order of a request that ended without an answer as unknown."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 import structlog
@@ -14,7 +14,13 @@ from trading_system.domain.errors import (
     InvariantViolated,
     VenueError,
 )
-from trading_system.domain.orders import Fill, OrderReport, PriceChange, RestingOrder
+from trading_system.domain.orders import (
+    Fill,
+    OrderIntent,
+    OrderReport,
+    PriceChange,
+    RestingOrder,
+)
 from trading_system.domain.ports import Clock
 from trading_system.execution.brake import Brake
 from trading_system.execution.journal.records import (
@@ -43,6 +49,7 @@ _LOOKUP_MARGIN_S = 1.0
 _HISTORY_LAG_S = 60.0
 _SILENCE_S = 2.0
 _NS_PER_S = 1_000_000_000
+_TAKEN = frozenset({TrackedStatus.OPEN, TrackedStatus.UNTRIGGERED, TrackedStatus.PENDING_CANCEL})
 
 
 def ignore(*_told: object) -> None:
@@ -215,7 +222,7 @@ class OrderTracker:
             return  # a final order still owes the fills that were reported
         if is_traded:
             self._conclude_from_fills(order, age_s)
-        elif order.status in {TrackedStatus.OPEN, TrackedStatus.PENDING_CANCEL}:
+        elif order.status in _TAKEN:
             _LOG.error("the venue no longer knows an order", link_id=link_id)
             self._apply(order, OrderEvent.FORGOTTEN, "the venue no longer knows it")
         else:
@@ -277,7 +284,7 @@ class OrderTracker:
             is_new = (
                 self._portfolio.remember(fill)
                 if self._is_recovering
-                else self._portfolio.book_fill(fill) is not None
+                else self._portfolio.book_fill(fill, is_closing=self._is_exit(fill)) is not None
             )
         except InvariantViolated as e:
             self._alarm(e)
@@ -339,10 +346,12 @@ class OrderTracker:
             isinstance(told, StateChange) and told.status is not TrackedStatus.UNKNOWN
             for _, told in story
         )
+        confirmed = _confirmed_status(found.intent, story) if was_confirmed else None
         order = TrackedOrder(
             intent=found.intent,
             sent_ns=self._clock.monotonic_ns() - age_ns,
-            status=TrackedStatus.OPEN if was_confirmed else TrackedStatus.UNKNOWN,
+            status=confirmed or TrackedStatus.UNKNOWN,
+            has_triggered=confirmed is TrackedStatus.OPEN,
         )
         for fill in fills:
             order.apply_fill(fill, now_ns=order.sent_ns)
@@ -356,11 +365,13 @@ class OrderTracker:
         amendment = order.amendment
         if isinstance(told, PriceChange):
             order.asked_ns = self._clock.monotonic_ns() - age_ns
-            order.amendment = Amendment(told.price, order.asked_ns)
+            wanted = told.trigger_price or order.standing_trigger
+            order.amendment = Amendment(told.price, order.asked_ns, wanted)
         elif told.event is OrderEvent.AMEND_FAILED:
             order.amendment = None
         elif told.event is OrderEvent.AMENDED and amendment is not None:
-            order.standing_price, order.amendment = amendment.price, None
+            order.standing_price, order.standing_trigger = amendment.terms
+            order.amendment = None
 
     def _count(self, fill: Fill) -> None:
         order = self._ledger.get(fill.link_id)
@@ -385,8 +396,13 @@ class OrderTracker:
         finally:
             self._follow(order, None)
 
+    def _is_exit(self, fill: Fill) -> bool | None:
+        """Return whether the fill's order could only shrink a position, None for a foreign one."""
+        order = self._ledger.get(fill.link_id)
+        return None if order is None else order.intent.reduce_only
+
     def _note_own(self, symbol: str, change: Decimal) -> None:
-        is_flat = not self._portfolio.position(symbol).quantity
+        is_flat = not any(stake.quantity for stake in self._portfolio.stakes_of(symbol))
         self._own[symbol] = Decimal(0) if is_flat else self.own_quantity(symbol) + change
 
     def _known(self, link_id: str) -> TrackedOrder:
@@ -436,3 +452,12 @@ class OrderTracker:
     def _alarm(self, error: InvariantViolated) -> None:
         _LOG.error("halted: an invariant is violated", error=str(error))
         self._brake.holds.set("invariant", TradingState.HALTED, str(error))
+
+
+def _confirmed_status(
+    intent: OrderIntent, story: Sequence[tuple[int, PriceChange | StateChange]]
+) -> TrackedStatus:
+    """Return whether an order that the venue had confirmed was in the book or still waited."""
+    statuses = {told.status for _, told in story if isinstance(told, StateChange)}
+    has_waited = intent.trigger is not None and TrackedStatus.OPEN not in statuses
+    return TrackedStatus.UNTRIGGERED if has_waited else TrackedStatus.OPEN

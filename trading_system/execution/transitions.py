@@ -12,11 +12,13 @@ class TrackedStatus(Enum):
 
     ``UNKNOWN`` means that the request may have reached the venue; it counts against the limits
     at full size until a look-up settles it. ``PENDING_CANCEL`` means that a cancellation was asked
-    for; the order may still fill and counts at full size too.
+    for; the order may still fill and counts at full size too. ``UNTRIGGERED`` is a conditional
+    order that waits at the venue, outside the book; it counts at full size as well.
     """
 
     SUBMITTED = "submitted"
     OPEN = "open"
+    UNTRIGGERED = "untriggered"
     UNKNOWN = "unknown"
     PENDING_CANCEL = "pending_cancel"
     FILLED = "filled"
@@ -38,6 +40,9 @@ class OrderEvent(Enum):
     ``NEVER_REACHED`` the venue does not know an unconfirmed order whose request can live no more;
     ``FORGOTTEN`` the venue knows an order no more that it had confirmed. ``AMENDED`` and
     ``AMEND_FAILED`` conclude a request for another price; they change no status.
+    ``REPORTED_UNTRIGGERED`` the venue keeps a conditional order until its trigger price is
+    reached; ``REPORTED_TRIGGERED`` it was reached; ``REPORTED_DEACTIVATED`` the order was
+    cancelled before that. ``STILL_WAITS`` is a ``CANCEL_FAILED`` of such an order.
     """
 
     ACKNOWLEDGED = "acknowledged"
@@ -47,8 +52,12 @@ class OrderEvent(Enum):
     REPORTED_FILLED = "reported_filled"
     REPORTED_CANCELLED = "reported_cancelled"
     REPORTED_REJECTED = "reported_rejected"
+    REPORTED_UNTRIGGERED = "reported_untriggered"
+    REPORTED_TRIGGERED = "reported_triggered"
+    REPORTED_DEACTIVATED = "reported_deactivated"
     CANCEL_SENT = "cancel_sent"
     CANCEL_FAILED = "cancel_failed"
+    STILL_WAITS = "still_waits"
     NEVER_REACHED = "never_reached"
     FORGOTTEN = "forgotten"
     AMENDED = "amended"
@@ -61,6 +70,7 @@ _REPORTED_FINAL = {
     OrderEvent.REPORTED_FILLED: TrackedStatus.FILLED,
     OrderEvent.REPORTED_CANCELLED: TrackedStatus.CANCELLED,
     OrderEvent.REPORTED_REJECTED: TrackedStatus.REJECTED,
+    OrderEvent.REPORTED_DEACTIVATED: TrackedStatus.CANCELLED,
 }
 
 _TABLE: dict[TrackedStatus, dict[OrderEvent, TrackedStatus]] = {
@@ -69,9 +79,12 @@ _TABLE: dict[TrackedStatus, dict[OrderEvent, TrackedStatus]] = {
         OrderEvent.REFUSED: TrackedStatus.REJECTED,
         OrderEvent.ANSWER_LOST: TrackedStatus.UNKNOWN,
         OrderEvent.REPORTED_OPEN: TrackedStatus.OPEN,
+        OrderEvent.REPORTED_UNTRIGGERED: TrackedStatus.UNTRIGGERED,
+        OrderEvent.REPORTED_TRIGGERED: TrackedStatus.OPEN,
         # Before the reply, a request to cancel changes nothing that is known.
         OrderEvent.CANCEL_SENT: TrackedStatus.SUBMITTED,
         OrderEvent.CANCEL_FAILED: TrackedStatus.SUBMITTED,
+        OrderEvent.STILL_WAITS: TrackedStatus.SUBMITTED,
         OrderEvent.NEVER_REACHED: TrackedStatus.REJECTED,
         **_REPORTED_FINAL,
     },
@@ -80,15 +93,32 @@ _TABLE: dict[TrackedStatus, dict[OrderEvent, TrackedStatus]] = {
         # The stream showed the order before its reply was lost: nothing is unknown.
         OrderEvent.ANSWER_LOST: TrackedStatus.OPEN,
         OrderEvent.REPORTED_OPEN: TrackedStatus.OPEN,
+        # An older report may arrive after the order was triggered.
+        OrderEvent.REPORTED_UNTRIGGERED: TrackedStatus.OPEN,
+        OrderEvent.REPORTED_TRIGGERED: TrackedStatus.OPEN,
         OrderEvent.CANCEL_SENT: TrackedStatus.PENDING_CANCEL,
         OrderEvent.CANCEL_FAILED: TrackedStatus.OPEN,
         OrderEvent.FORGOTTEN: TrackedStatus.CANCELLED,
         **_REPORTED_FINAL,
     },
+    TrackedStatus.UNTRIGGERED: {
+        OrderEvent.ACKNOWLEDGED: TrackedStatus.UNTRIGGERED,
+        OrderEvent.ANSWER_LOST: TrackedStatus.UNTRIGGERED,
+        OrderEvent.REPORTED_UNTRIGGERED: TrackedStatus.UNTRIGGERED,
+        OrderEvent.REPORTED_TRIGGERED: TrackedStatus.OPEN,
+        OrderEvent.REPORTED_OPEN: TrackedStatus.OPEN,
+        OrderEvent.CANCEL_SENT: TrackedStatus.PENDING_CANCEL,
+        OrderEvent.STILL_WAITS: TrackedStatus.UNTRIGGERED,
+        OrderEvent.FORGOTTEN: TrackedStatus.CANCELLED,
+        **_REPORTED_FINAL,
+    },
     TrackedStatus.UNKNOWN: {
         OrderEvent.REPORTED_OPEN: TrackedStatus.OPEN,
+        OrderEvent.REPORTED_UNTRIGGERED: TrackedStatus.UNTRIGGERED,
+        OrderEvent.REPORTED_TRIGGERED: TrackedStatus.OPEN,
         OrderEvent.CANCEL_SENT: TrackedStatus.UNKNOWN,
         OrderEvent.CANCEL_FAILED: TrackedStatus.UNKNOWN,
+        OrderEvent.STILL_WAITS: TrackedStatus.UNKNOWN,
         OrderEvent.NEVER_REACHED: TrackedStatus.REJECTED,
         **_REPORTED_FINAL,
     },
@@ -97,8 +127,11 @@ _TABLE: dict[TrackedStatus, dict[OrderEvent, TrackedStatus]] = {
         OrderEvent.ANSWER_LOST: TrackedStatus.PENDING_CANCEL,
         # An older report may arrive after the request to cancel was sent.
         OrderEvent.REPORTED_OPEN: TrackedStatus.PENDING_CANCEL,
+        OrderEvent.REPORTED_UNTRIGGERED: TrackedStatus.PENDING_CANCEL,
+        OrderEvent.REPORTED_TRIGGERED: TrackedStatus.PENDING_CANCEL,
         OrderEvent.CANCEL_SENT: TrackedStatus.PENDING_CANCEL,
         OrderEvent.CANCEL_FAILED: TrackedStatus.OPEN,
+        OrderEvent.STILL_WAITS: TrackedStatus.UNTRIGGERED,
         OrderEvent.FORGOTTEN: TrackedStatus.CANCELLED,
         **_REPORTED_FINAL,
     },

@@ -51,9 +51,7 @@ def signer_of(bybit: BybitSettings) -> Signer | None:
     if secret is None:
         assert bybit.private_key_file is not None, "the settings refuse a key without a secret"
         seal = rsa_seal(bybit.private_key_file.expanduser())
-        return Signer(
-            bybit.api_key.get_secret_value(), seal, recv_window_ms=bybit.recv_window_ms
-        )
+        return Signer(bybit.api_key.get_secret_value(), seal, recv_window_ms=bybit.recv_window_ms)
     return Signer(bybit.api_key.get_secret_value(), secret, recv_window_ms=bybit.recv_window_ms)
 
 

@@ -10,13 +10,15 @@ import msgspec
 import structlog
 
 from trading_system.domain.errors import CorruptDataError, VenueError
-from trading_system.domain.instruments import parse_decimal
-from trading_system.domain.orders import Fill, PositionReport
+from trading_system.domain.orders import Fill, OrderReport, PositionReport
 from trading_system.domain.ports import Clock
 from trading_system.execution.engine import LINK_PREFIX, ExecutionEngine
+from trading_system.live.fast_fills import FastFills
 from trading_system.risk.limits import TradingState
 from trading_system.risk.portfolio import Portfolio
 from trading_system.venues.bybit import wire
+from trading_system.venues.bybit.drift import SchemaDrift
+from trading_system.venues.bybit.position_settings import DCP_TOPIC
 
 _LOG = structlog.get_logger(__name__)
 _MAX_MISSES = 6
@@ -24,6 +26,13 @@ _HOLD = "reconciliation"
 _OVERLAP_MS = 5_000
 _NS_PER_S = 1_000_000_000
 _FLAT = Decimal(0)
+_NO_OFFSET: Callable[[], int] = int
+
+FAST_EXECUTIONS = "execution.fast"
+"""Topic that tells executions first; the system can do without it."""
+
+Stake = tuple[str, int]
+"""Symbol and position index: 0 in one-way mode, 1 and 2 for long and short in hedge mode."""
 
 
 class AccountQueries(Protocol):
@@ -31,6 +40,10 @@ class AccountQueries(Protocol):
 
     async def positions(self) -> list[PositionReport]:
         """Return all open positions."""
+        ...
+
+    async def open_orders(self) -> list[OrderReport]:
+        """Return every open order of the account, protective stops marked as such."""
         ...
 
     async def executions_since(self, start_ms: int) -> list[Fill]:
@@ -45,26 +58,39 @@ class AccountFeed:
     ----------
     engine : ExecutionEngine
         Receiver of reports and fills.
+    drift : SchemaDrift or None
+        Counts what rows tell otherwise than documented; None makes a new one.
+
+    Attributes
+    ----------
+    fast : FastFills
+        Executions that the fast stream told first.
     """
 
-    def __init__(self, engine: ExecutionEngine) -> None:
+    def __init__(self, engine: ExecutionEngine, *, drift: SchemaDrift | None = None) -> None:
         self._engine = engine
+        self.drift = drift or SchemaDrift()
+        self.fast = FastFills()
         self._frame = msgspec.json.Decoder(wire.PrivateFrame)
         self._orders = msgspec.json.Decoder(list[wire.OrderRow])
         self._executions = msgspec.json.Decoder(list[wire.ExecutionRow])
+        self._fast_executions = msgspec.json.Decoder(list[wire.FastExecutionRow])
         self._positions = msgspec.json.Decoder(list[wire.PositionRow])
         self._wallets = msgspec.json.Decoder(list[wire.WalletRow])
         self._handlers: dict[str, Callable[[msgspec.Raw, int], None]] = {
             "order": self._on_orders,
             "execution": self._on_executions,
+            FAST_EXECUTIONS: self._on_fast_executions,
             "position": self._on_positions,
             "wallet": self._on_wallet,
+            DCP_TOPIC: self._on_disconnect_notice,
         }
+        self._stakes: dict[Stake, Decimal] = {}
         self.venue_positions: dict[str, Decimal] = {}
         self.equity: Decimal | None = None
         self.frames = 0
 
-    def on_frame(self, frame: bytes, _received_ns: int) -> None:
+    def on_frame(self, frame: bytes, received_ns: int) -> None:
         """Apply one private frame.
 
         Raises
@@ -77,32 +103,60 @@ class AccountFeed:
         handler = self._handlers.get(message.topic)
         if handler is None:
             raise CorruptDataError(f"private topic that was not subscribed: {message.topic!r}")
-        handler(message.data, message.creationTime)
+        stamp_ns = message.creationTime * 1_000_000 if message.topic == "wallet" else received_ns
+        handler(message.data, stamp_ns)
 
-    def _on_orders(self, data: msgspec.Raw, _created_ms: int) -> None:
+    def _on_orders(self, data: msgspec.Raw, _stamp_ns: int) -> None:
         for row in wire.decode(data, self._orders, what="order rows"):
-            if row.category == "linear":
-                self._engine.on_report(wire.order_report(row))
+            if row.category != "linear":
+                continue
+            if row.orderStatus not in wire.STATUSES:
+                # What it means is not known, so nothing follows from it; look-ups go on.
+                self.drift.note(f"order.orderStatus: {row.orderStatus}")
+                continue
+            self._engine.on_report(wire.order_report(row, self.drift))
 
-    def _on_executions(self, data: msgspec.Raw, _created_ms: int) -> None:
+    def _on_executions(self, data: msgspec.Raw, _stamp_ns: int) -> None:
         for row in wire.decode(data, self._executions, what="execution rows"):
             if row.category != "linear":
                 continue
             if row.execType in wire.POSITION_TRADES:
-                self._engine.on_fill(wire.fill(row))
+                self._engine.on_fill(self.fast.merged(wire.fill(row, self.drift)))
             elif row.execType == "Funding":
                 # Paid funding is a fee above zero; the portfolio counts what was received.
-                paid = parse_decimal(row.execFee)
+                paid = wire.needed(row.execFee, f"funding {row.execId}")
                 self._engine.on_funding(row.symbol, -paid, row.execId)
+            elif row.execType not in wire.OTHER_EXECUTIONS:
+                self.drift.note(f"execution.execType: {row.execType}")
 
-    def _on_positions(self, data: msgspec.Raw, _created_ms: int) -> None:
+    def _on_fast_executions(self, data: msgspec.Raw, received_ns: int) -> None:
+        for row in wire.decode(data, self._fast_executions, what="fast execution rows"):
+            if row.category == "linear":
+                what = f"execution {row.execId}"
+                price, quantity = wire.needed(row.execPrice, what), wire.needed(row.execQty, what)
+                self.fast.on_fast(row.execId, price, quantity, now_ns=received_ns)
+
+    def _on_disconnect_notice(self, _data: msgspec.Raw, _stamp_ns: int) -> None:
+        """Following the topic is what arms the cancellation; it carries nothing to apply."""
+
+    def _on_positions(self, data: msgspec.Raw, _stamp_ns: int) -> None:
         for row in wire.decode(data, self._positions, what="position rows"):
-            report = wire.position_report(row)
-            self.venue_positions[report.symbol] = report.quantity
+            if row.category != "linear":
+                continue
+            report = wire.position_report(row, self.drift)
+            self._stakes[report.symbol, report.position_idx] = report.quantity
+            self.venue_positions[report.symbol] = sum(
+                (held for (symbol, _), held in self._stakes.items() if symbol == report.symbol),
+                _FLAT,
+            )
 
-    def _on_wallet(self, data: msgspec.Raw, created_ms: int) -> None:
+    def _on_wallet(self, data: msgspec.Raw, created_ns: int) -> None:
         for row in wire.decode(data, self._wallets, what="wallet rows"):
-            self.equity = wire.wallet_report(row, ts_exchange_ns=created_ms * 1_000_000).equity
+            try:
+                report = wire.wallet_report(row, self.drift, ts_exchange_ns=created_ns)
+            except CorruptDataError:  # counted; the equity that was known stays
+                continue
+            self.equity = report.equity
 
 
 class Reconciler:
@@ -118,6 +172,10 @@ class Reconciler:
         Source of orders at work, whose fills may be under way when both sides differ.
     clock : Clock
         Age of the newest comparison.
+    offset_ns : Callable[[], int]
+        The venue's clock minus ours, nanoseconds: executions are asked for by the venue's time.
+    merged : Callable[[Fill], Fill]
+        Adds what a stream told first to an execution that a query found.
     """
 
     def __init__(
@@ -127,8 +185,12 @@ class Reconciler:
         portfolio: Portfolio,
         engine: ExecutionEngine,
         clock: Clock,
+        offset_ns: Callable[[], int] = _NO_OFFSET,
+        merged: Callable[[Fill], Fill] = lambda fill: fill,
     ) -> None:
         self._clock = clock
+        self._offset_ns = offset_ns
+        self._merged = merged
         self._compared_ns: int | None = None
         self._queries = queries
         self._portfolio = portfolio
@@ -139,7 +201,7 @@ class Reconciler:
         self.comparisons = 0
         self.differences = 0
         self.misses = 0
-        self._suspected: dict[str, tuple[Decimal, Decimal]] = {}
+        self._suspected: dict[Stake, tuple[Decimal, Decimal]] = {}
 
     async def adopt(self) -> None:
         """Take over the positions that exist at the venue before the first order."""
@@ -148,11 +210,16 @@ class Reconciler:
                 continue
             if report.entry_price is None:
                 raise CorruptDataError(f"a {report.symbol} position without an entry price")
-            self._portfolio.adopt(report.symbol, report.quantity, report.entry_price)
+            self._portfolio.adopt(
+                report.symbol,
+                report.quantity,
+                report.entry_price,
+                position_idx=report.position_idx,
+            )
             _LOG.info("position adopted", symbol=report.symbol, quantity=str(report.quantity))
         self._compared_ns = self._clock.monotonic_ns()
         self.positions_agree = True
-        self.venue = self.local()
+        self.venue = _net(self._stakes())
 
     @property
     def is_suspicious(self) -> bool:
@@ -198,20 +265,33 @@ class Reconciler:
         self._engine.holds.set(_HOLD, TradingState.REDUCING, f"local and venue positions {known}")
 
     async def catch_up(self, since_utc_ns: int | None) -> bool:
-        """Book executions that the private stream may have missed, foreign ones included.
+        """Learn what the private stream may have missed since a time of the own clock.
 
-        Return whether they could be read.
+        Executions, foreign ones included, from a little earlier on, then the state of every own
+        order at work: those the venue lists as open as it lists them, each other one by its own
+        look-up. What is known already changes nothing. Return whether everything could be read.
         """
         if since_utc_ns is None:
             return True
-        since_ms = since_utc_ns // 1_000_000 - _OVERLAP_MS
+        since_ms = (since_utc_ns + self._offset_ns()) // 1_000_000 - _OVERLAP_MS
         try:
             for fill in await self._queries.executions_since(since_ms):
-                self._engine.on_fill(fill)
+                self._engine.on_fill(self._merged(fill))
+            listed = await self._queries.open_orders()
         except (VenueError, CorruptDataError) as e:
-            _LOG.warning("missed executions could not be read", error=str(e))
+            _LOG.warning("what was missed could not be read", error=str(e))
             return False
+        await self._follow(listed)
         return True
+
+    async def _follow(self, listed: Sequence[OrderReport]) -> None:
+        for report in listed:
+            if self._engine.order(report.link_id) is not None:
+                self._engine.on_report(report)
+        seen = {report.link_id for report in listed}
+        for order in self._engine.live_orders:
+            if order.intent.link_id not in seen or order.is_in_doubt:
+                await self._engine.look_up(order)
 
     async def compare(self) -> bool | None:
         """Compare once and return whether both sides agree, None where that cannot be said.
@@ -219,24 +299,25 @@ class Reconciler:
         A difference of a symbol with an order at work may be a fill under way: such orders are
         looked up, and it is a difference if the next comparison finds both sides as they were.
         """
-        at_work, before = self._at_work(), self.local()
+        at_work, before = self._at_work(), self._stakes()
         reports = [r for r in await self._queries.positions() if r.quantity]
-        self.venue_stops = {r.symbol: r.stop_price for r in reports}
-        venue = {r.symbol: r.quantity for r in reports}
-        if self.local() != before:
+        self.venue_stops = _stops(reports)
+        venue = {(r.symbol, r.position_idx): r.quantity for r in reports}
+        if self._stakes() != before:
             return None
         differing = _differing(before, venue)
         known, self._suspected = self._suspected, differing
         at_work |= self._at_work()
-        if differing and differing.keys() <= at_work and not known.items() & differing.items():
-            await self._look_up(differing)
+        symbols = {symbol for symbol, _ in differing}
+        if differing and symbols <= at_work and not known.items() & differing.items():
+            await self._look_up(symbols)
             return None
         return self._judge(before, venue)
 
-    def _judge(self, local: dict[str, Decimal], venue: dict[str, Decimal]) -> bool:
+    def _judge(self, local: dict[Stake, Decimal], venue: dict[Stake, Decimal]) -> bool:
         self.comparisons += 1
         self._compared_ns = self._clock.monotonic_ns()
-        self.venue = venue
+        self.venue = _net(venue)
         self.positions_agree = venue == local
         if not self.positions_agree:
             self.differences += 1
@@ -253,8 +334,12 @@ class Reconciler:
                 await self._engine.look_up(order)
 
     def local(self) -> dict[str, Decimal]:
-        """Return the local positions that are not flat, signed, base currency."""
-        return {p.symbol: p.quantity for p in self._portfolio.positions if p.quantity}
+        """Return the local net positions that are not flat, signed, base currency."""
+        return _net(self._stakes())
+
+    def _stakes(self) -> dict[Stake, Decimal]:
+        stakes = self._portfolio.stakes
+        return {(p.symbol, p.position_idx): p.quantity for p in stakes if p.quantity}
 
 
 def own_part(fills: Sequence[Fill], symbol: str, position: Decimal) -> Decimal:
@@ -280,12 +365,27 @@ def own_part(fills: Sequence[Fill], symbol: str, position: Decimal) -> Decimal:
 
 
 def _differing(
-    local: dict[str, Decimal], venue: dict[str, Decimal]
-) -> dict[str, tuple[Decimal, Decimal]]:
-    """Return local and venue quantity of each symbol in which they differ."""
+    local: dict[Stake, Decimal], venue: dict[Stake, Decimal]
+) -> dict[Stake, tuple[Decimal, Decimal]]:
+    """Return local and venue quantity of each stake in which they differ."""
     both = {s: (local.get(s, _FLAT), venue.get(s, _FLAT)) for s in local.keys() | venue.keys()}
-    return {symbol: pair for symbol, pair in both.items() if pair[0] != pair[1]}
+    return {stake: pair for stake, pair in both.items() if pair[0] != pair[1]}
 
 
-def _text(positions: dict[str, Decimal]) -> dict[str, str]:
-    return {symbol: str(quantity) for symbol, quantity in positions.items()}
+def _net(stakes: dict[Stake, Decimal]) -> dict[str, Decimal]:
+    """Return the net quantity of each symbol that is not flat."""
+    net: dict[str, Decimal] = {}
+    for (symbol, _), quantity in stakes.items():
+        net[symbol] = net.get(symbol, _FLAT) + quantity
+    return {symbol: quantity for symbol, quantity in net.items() if quantity}
+
+
+def _stops(reports: Sequence[PositionReport]) -> dict[str, Decimal | None]:
+    """Return the stop that rests for each symbol: in hedge mode that of the larger side."""
+    by_size = sorted(reports, key=lambda report: abs(report.quantity))
+    return {report.symbol: report.stop_price for report in by_size}
+
+
+def _text(positions: dict[Stake, Decimal]) -> dict[str, str]:
+    names = {(s, i): s if not i else f"{s}/{i}" for s, i in positions}
+    return {names[stake]: str(quantity) for stake, quantity in positions.items()}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
 from trading_system.domain.errors import (
     DeadlineExceeded,
@@ -14,102 +13,19 @@ from trading_system.domain.errors import (
     VenueError,
 )
 from trading_system.domain.instruments import Instrument, parse_decimal, plain
-from trading_system.domain.orders import OrderIntent, OrderType, Side, TimeInForce
+from trading_system.domain.orders import OrderIntent, OrderType, Side, TrailingStop
 from trading_system.domain.parents import ParentOrder, ParentResult
 from trading_system.domain.signals import MarketFeatures
 from trading_system.execution.engine import ExecutionEngine
 from trading_system.execution.executor import Executor
 from trading_system.execution.tracking import TrackedOrder
 from trading_system.live.feed import MarketFeed
+from trading_system.live.order_requests import RESTING, OrderRequest, order_request
 from trading_system.live.quoting import QuotingDesk
 from trading_system.venues.bybit.gateway import BybitGateway
 from trading_system.venues.bybit.reading import BybitReads
 
-_SIDES = {"buy": Side.BUY, "sell": Side.SELL}
-_TYPES = {"market": OrderType.MARKET, "limit": OrderType.LIMIT}
-_TIMES = {
-    "gtc": TimeInForce.GTC,
-    "ioc": TimeInForce.IOC,
-    "fok": TimeInForce.FOK,
-    "postonly": TimeInForce.POST_ONLY,
-}
-_RESTING = frozenset({TimeInForce.GTC, TimeInForce.POST_ONLY})
 _NS_PER_MS = 1_000_000
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderRequest:
-    """One order as a user asks for it, checked.
-
-    Parameters
-    ----------
-    stop_loss : Decimal or None
-        Stop for the whole position, set once the order was accepted.
-    """
-
-    symbol: str
-    side: Side
-    order_type: OrderType
-    quantity: Decimal
-    price: Decimal | None
-    time_in_force: TimeInForce
-    reduce_only: bool
-    stop_loss: Decimal | None
-
-
-def side_of(text: object) -> Side:
-    """Return the side that ``text`` names: Buy or Sell, in any case.
-
-    Raises
-    ------
-    ValidationError
-        If it names neither.
-    """
-    side = _SIDES.get(str(text).lower())
-    if side is None:
-        raise ValidationError(f"side must be Buy or Sell, was {str(text)[:40]!r}")
-    return side
-
-
-def order_request(symbol: str, side: str, **parameters: object) -> OrderRequest:
-    """Return the checked request; see :meth:`GatedClient.place_order` for the parameters.
-
-    Raises
-    ------
-    ValidationError
-        If a value is wrong or a parameter is unknown; nothing is sent.
-    """
-    given = {name: value for name, value in parameters.items() if value is not None}
-    order_type = _named(given.pop("order_type", "Market"), _TYPES, "order_type")
-    is_market = order_type is OrderType.MARKET
-    times = given.pop("time_in_force", "IOC" if is_market else "GTC")
-    quantity = given.pop("quantity", None)
-    price, stop_loss = given.pop("price", None), given.pop("stop_loss", None)
-    reduce_only = given.pop("reduce_only", False)
-    if given.pop("close_on_trigger", False):
-        raise ValidationError("close_on_trigger belongs to conditional orders; use reduce_only")
-    if given:
-        raise ValidationError(f"unknown or unsupported order parameter: {min(given)}")
-    if quantity is None:
-        raise ValidationError("quantity is needed")
-    if is_market == (price is not None):
-        raise ValidationError("a limit order needs a price, a market order has none")
-    time_in_force = _named(times, _TIMES, "time_in_force")
-    if stop_loss is not None and not is_market and time_in_force in _RESTING:
-        raise ValidationError("stop_loss needs an order that trades at once: Market, IOC or FOK")
-    if not isinstance(reduce_only, bool):
-        raise ValidationError("reduce_only must be True or False")
-    return OrderRequest(
-        symbol=symbol,
-        side=side_of(side),
-        order_type=order_type,
-        quantity=_positive(quantity, "quantity"),
-        price=_positive(price, "price") if price is not None else None,
-        time_in_force=time_in_force,
-        reduce_only=reduce_only,
-        stop_loss=_positive(stop_loss, "stop_loss") if stop_loss is not None else None,
-    )
 
 
 class GatedClient:
@@ -195,17 +111,23 @@ class GatedClient:
             ``Buy`` or ``Sell``.
         **parameters
             ``quantity`` (base currency), ``order_type`` (``Market`` or ``Limit``), ``price``,
-            ``time_in_force`` (``GTC``, ``IOC``, ``FOK``, ``PostOnly``), ``reduce_only``,
-            ``stop_loss`` (price of a stop for the whole position; for orders that trade at once).
+            ``time_in_force`` (``GTC``, ``IOC``, ``FOK``, ``PostOnly``), ``reduce_only``;
+            ``stop_loss`` and ``take_profit`` (prices), each with ``..._limit_price`` to close by a
+            limit order, and ``exit_trigger_by`` (``Mark``, ``Last``, ``Index``);
+            ``trigger_price`` makes the order conditional, with ``trigger_by`` (``Last``, ``Mark``,
+            ``Index``) and ``trigger_direction`` (``Rise``, ``Fall``; else told by the market).
+            A ``stop_loss`` alone of an order that trades at once is set for the whole position
+            after the trade; any other exits go with the order, and the venue sets them when it
+            fills.
 
         Returns
         -------
         dict
             ``symbol``, ``side``, ``order_id``, ``link_id``, ``status``, ``quantity``,
             ``filled_quantity``, ``average_price``, ``fees``, ``stop_loss`` (the stop that rests
-            now because of this order, else None) and ``reason``. A resting order is ``open``; any
-            other is waited for until its outcome is known. If it traded and the venue refused the
-            stop, ``reason`` says so.
+            now because of this order, else None) and ``reason``. A resting order is ``open``, a
+            conditional one ``untriggered``; any other is waited for until its outcome is known. If
+            it traded and the venue refused the stop, ``reason`` says so.
 
         Raises
         ------
@@ -217,16 +139,7 @@ class GatedClient:
             If the venue refused it, or its outcome could not be found out.
         """
         request = order_request(symbol, side, **parameters)
-        intent = OrderIntent(
-            symbol=request.symbol,
-            side=request.side,
-            order_type=request.order_type,
-            quantity=request.quantity,
-            price=request.price,
-            time_in_force=request.time_in_force,
-            reduce_only=request.reduce_only,
-            link_id=self._engine.next_link_id(),
-        )
+        intent = request.intent(self._engine.next_link_id(), mid=self._feed.market_view(symbol).mid)
         state = self._feed.symbols.get(symbol)
         if request.stop_loss is not None and state is not None:
             _ = state.instrument.price_to_ticks(request.stop_loss)  # raises when it is off the grid
@@ -235,6 +148,8 @@ class GatedClient:
         if not order.booked_quantity:
             return _outcome(order)
         if request.stop_loss is None:
+            if intent.stop_loss is not None:  # the venue has set the stop that the order brought
+                return {**_outcome(order), "stop_loss": float(intent.stop_loss.price)}
             await self._after_fill(symbol)
             return _outcome(order)
         # From here on the order has traded: a stop that fails must not look like its refusal.
@@ -244,6 +159,45 @@ class GatedClient:
             await self._after_fill(symbol)
             return {**_outcome(order), "reason": f"traded, but without the stop: {e}"}
         return {**_outcome(order), "stop_loss": float(request.stop_loss)}
+
+    async def set_trailing_stop(
+        self, symbol: str, distance: object, active_price: object = None
+    ) -> dict[str, Any]:
+        """Let a trailing stop for the whole position rest at the venue; it can only close.
+
+        Parameters
+        ----------
+        distance : object
+            From the best price, quote currency; None or 0 removes the stop.
+        active_price : object
+            Price from which on it follows, quote currency; None follows at once.
+
+        Returns
+        -------
+        dict
+            ``symbol``, ``distance`` and ``active_price``, both None when there is no such stop.
+
+        Raises
+        ------
+        ValidationError
+            If a value is no positive number or is off the grid; nothing was sent.
+        """
+        offset = parse_decimal(str(distance)) if distance is not None else Decimal(0)
+        start = parse_decimal(str(active_price)) if active_price is not None else None
+        stop = TrailingStop(distance=offset, active_price=start) if offset else None
+        await self._engine.trail(symbol, stop, timeout_s=self._timeout_s)
+        return {
+            "symbol": symbol,
+            "distance": float(offset) if stop is not None else None,
+            "active_price": float(start) if stop is not None and start is not None else None,
+        }
+
+    async def cancel_all_orders(self, symbol: str | None = None) -> None:
+        """Ask for the cancellation of all orders of ``symbol``, or of the whole account.
+
+        Conditional orders are cancelled as well; stops of positions stay.
+        """
+        await self._engine.cancel_all(symbol, timeout_s=self._timeout_s)
 
     def _check_side(self, stop: Decimal, request: OrderRequest) -> None:
         """Refuse a stop that would trigger at once, before anything is sent."""
@@ -261,7 +215,9 @@ class GatedClient:
             return await self._engine.resolve(intent.link_id)
         order = self._engine.order(intent.link_id)
         assert order is not None
-        if intent.time_in_force in _RESTING and intent.order_type is OrderType.LIMIT:
+        if intent.trigger is not None:
+            return order
+        if intent.time_in_force in RESTING and intent.order_type is OrderType.LIMIT:
             return order
         try:
             return await self._engine.settle(intent.link_id, timeout_s=self._timeout_s)
@@ -281,20 +237,6 @@ class GatedClient:
             for name, side in (("bids", Side.BUY), ("asks", Side.SELL))
         }
         return {"symbol": symbol, **sides, "ts": state.book.ts_exchange_ns // _NS_PER_MS}
-
-
-def _named(value: object, known: dict[str, T], name: str) -> T:
-    found = known.get(str(value).lower().replace("_", ""))
-    if found is None:
-        raise ValidationError(f"{name} must be one of {', '.join(known)}, was {str(value)[:40]!r}")
-    return found
-
-
-def _positive(value: object, name: str) -> Decimal:
-    number = parse_decimal(str(value))
-    if not number > 0:
-        raise ValidationError(f"{name} must be positive, was {value}")
-    return number
 
 
 def _outcome(order: TrackedOrder) -> dict[str, Any]:

@@ -15,17 +15,26 @@ from trading_system.domain.errors import ConfigurationError, CorruptDataError, V
 from trading_system.domain.events import WalletReport
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.ports import Clock
-from trading_system.live.access import Access
+from trading_system.live.access import Access, needs_embedded_venue
+from trading_system.live.account import FAST_EXECUTIONS
 from trading_system.monitoring.latency import StageLatency
 from trading_system.strategies.signals import Costs
+from trading_system.venues.bybit.account_queries import ApiKeyInfo, PositionMode
+from trading_system.venues.bybit.budgets import Budgets
 from trading_system.venues.bybit.gateway import BybitGateway, private_topics
+from trading_system.venues.bybit.order_ways import WaysView
+from trading_system.venues.bybit.position_settings import (
+    DCP_TOPIC,
+    NOT_OFFERED,
+    CancelOnDisconnect,
+)
 from trading_system.venues.bybit.rest import BybitRest
 from trading_system.venues.bybit.streams import BybitStream, StreamCallbacks
 from trading_system.venues.bybit.trade_stream import BybitTradeStream
 from trading_system.venues.link import LinkView
 
 _LOG = structlog.get_logger(__name__)
-_NOT_OFFERED = 10017
+_NO_SUCH_PATH = 10017
 # Bybit's perpetual fees of VIP 0; the account's own rates win wherever the venue tells them.
 _LOWEST_TIER = Costs(taker=0.00055, maker=0.0002)
 _TRANSFER_RIGHTS = frozenset({"AccountTransfer", "SubMemberTransfer"})
@@ -33,12 +42,23 @@ _TRANSFER_RIGHTS = frozenset({"AccountTransfer", "SubMemberTransfer"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """What the venue said of symbols and account before the first order."""
+    """What the venue said of symbols and account before the first order.
+
+    Parameters
+    ----------
+    hedged : frozenset[str]
+        Symbols in hedge mode, which has one position per direction.
+    disconnect : CancelOnDisconnect
+        Whether the venue cancels orders when all connections are lost.
+    """
 
     instruments: Mapping[str, Instrument]
     costs: Mapping[str, Costs]
     wallet: WalletReport
     clock_offset_ms: float
+    hedged: frozenset[str] = frozenset()
+    disconnect: CancelOnDisconnect = NOT_OFFERED
+    is_sub_account: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +75,8 @@ class Traffic:
         Of the order socket; None where the environment has none.
     orders_by_stream, orders_by_rest : int
         Order requests by the way they took.
+    order_ways : WaysView
+        Which way the next order takes, and why.
     bytes_received, bytes_sent : int
         Of requests and all streams of this connection since the start: payloads of frames, and
         lines, headers and decompressed bodies of HTTP. Framing, TLS and TCP come on top.
@@ -69,6 +91,7 @@ class Traffic:
     orders_by_rest: int
     bytes_received: int
     bytes_sent: int
+    order_ways: WaysView
 
 
 class VenueConnection:
@@ -91,18 +114,21 @@ class VenueConnection:
         self._stack = AsyncExitStack()
         self._jitter = random.Random(access.account)
         self._streams: list[LinkView] = []
+        self._disconnect = NOT_OFFERED
         self.latency = StageLatency(clock=clock)
         self.transport = PooledTransport(
             connections=settings.optimization.connection_pool_size,
             queue_size=settings.optimization.priority_queue_size,
             clock=clock,
         )
+        self.budgets = None if _is_unlimited(settings) else Budgets(clock=clock)
         self.rest = BybitRest(
             access.endpoints.rest,
             signer=access.signer,
             clock=clock,
             transport=self.transport,
             on_post_sent=self._note_sent,
+            budgets=self.budgets,
         )
         self.trade = self._trade_stream()
         self.gateway = BybitGateway(
@@ -125,6 +151,7 @@ class VenueConnection:
     def traffic(self) -> Traffic:
         """Return the figures as they stand."""
         failures, requests = self.rest.recent
+        ways = self.gateway.order_ways
         links: list[LinkView] = [*self._streams, *([] if self.trade is None else [self.trade])]
         return Traffic(
             failures=failures,
@@ -132,8 +159,9 @@ class VenueConnection:
             waiting=self.transport.waiting,
             trade_is_up=None if self.trade is None else self.trade.is_up,
             trade_connects=None if self.trade is None else self.trade.connects,
-            orders_by_stream=self.gateway.sent_by_stream,
-            orders_by_rest=self.gateway.sent_by_rest,
+            orders_by_stream=ways.stream.sent,
+            orders_by_rest=ways.rest.sent,
+            order_ways=ways,
             bytes_received=self.transport.bytes_received + sum(x.bytes_received for x in links),
             bytes_sent=self.transport.bytes_sent + sum(x.bytes_sent for x in links),
         )
@@ -144,7 +172,7 @@ class VenueConnection:
         Raises
         ------
         ConfigurationError
-            If the venue does not offer a symbol, or the account is not in one-way mode.
+            If the venue does not offer a symbol, or the key has rights that it must not have.
         VenueError
             If the venue cannot be reached or refuses the key.
         """
@@ -154,23 +182,32 @@ class VenueConnection:
         for symbol in symbols:
             instruments[symbol] = await self._instrument(symbol)
             costs[symbol] = await self._costs(symbol)
-        await self.gateway.require_one_way(symbols)
-        await self._check_key()
+        await self._detect_modes(symbols)
+        key = await self._check_key()
+        self._disconnect = await self._cancel_on_disconnect()
         wallet = await self.gateway.wallet()
         return Account(
-            instruments=instruments, costs=costs, wallet=wallet, clock_offset_ms=offset_ms
+            instruments=instruments,
+            costs=costs,
+            wallet=wallet,
+            clock_offset_ms=offset_ms,
+            hedged=self.gateway.hedged,
+            disconnect=self._disconnect,
+            is_sub_account=bool(key.parent_id),
         )
 
     def private_stream(self, callbacks: StreamCallbacks) -> BybitStream:
         """Return the account's private stream, not yet running."""
+        topics = (*private_topics(), FAST_EXECUTIONS)
         stream = BybitStream(
             self._access.endpoints.private,
-            private_topics(),
+            (*topics, DCP_TOPIC) if self._disconnect.is_armed else topics,
             callbacks=callbacks,
             clock=self._clock,
             signer=self._access.signer,
             jitter=self._jitter,
             offset_ns=lambda: self.rest.offset_ns,
+            optional={FAST_EXECUTIONS},
         )
         self._streams.append(stream)
         return stream
@@ -198,6 +235,7 @@ class VenueConnection:
             jitter=self._jitter,
             offset_ns=lambda: self.rest.offset_ns,
             on_sent=self._note_sent,
+            budgets=self.budgets,
         )
 
     def _note_sent(self, elapsed_ns: int) -> None:
@@ -207,14 +245,38 @@ class VenueConnection:
         try:
             rates = await self.gateway.fee_rates(symbol)
         except VenueRejected as e:
-            if e.code != _NOT_OFFERED:
+            if e.code != _NO_SUCH_PATH:
                 raise
             # Demo has no such request; its fees are those of the lowest tier.
             _LOG.warning("fee rates are not offered here; the lowest tier is assumed", error=str(e))
             return _LOWEST_TIER
         return Costs(taker=float(rates.taker), maker=float(rates.maker))
 
-    async def _check_key(self) -> None:
+    async def _detect_modes(self, symbols: Sequence[str]) -> None:
+        """Learn the position modes; orders are sent for them and nothing is switched."""
+        modes = await self.gateway.detect_position_modes(symbols)
+        hedged = sorted(symbol for symbol, mode in modes.items() if mode is PositionMode.HEDGE)
+        if hedged:
+            _LOG.warning("hedge mode: strategies trade the net position", symbols=hedged)
+
+    async def _cancel_on_disconnect(self) -> CancelOnDisconnect:
+        """Ask for the wanted window where there is one, and return what is in force."""
+        found = await self.gateway.cancel_on_disconnect()
+        wanted = self._settings.bybit.dcp_window_s
+        if wanted is None or wanted == found.window_s:
+            return found
+        try:
+            await self.gateway.set_disconnect_window(
+                wanted, timeout_s=self._settings.bybit.request_timeout_s
+            )
+        except VenueRejected as e:
+            raise ConfigurationError(
+                f"the venue does not cancel on disconnect for this account ({e}); "
+                "leave TRADING_BYBIT__DCP_WINDOW_S empty"
+            ) from e
+        return CancelOnDisconnect(window_s=wanted)
+
+    async def _check_key(self) -> ApiKeyInfo:
         """Refuse a key that cannot trade, or that could move money out of the account."""
         key = await self.gateway.api_key_info()
         if key.is_read_only:
@@ -230,6 +292,7 @@ class VenueConnection:
                 f"the API key may move money ({', '.join(sorted(excess))}); take the right away "
                 "at the venue, or use another key in TRADING_BYBIT__API_KEY"
             )
+        return key
 
     async def _instrument(self, symbol: str) -> Instrument:
         try:
@@ -238,3 +301,7 @@ class VenueConnection:
             raise ConfigurationError(
                 f"the venue does not offer {symbol} ({e}); remove it from TRADING_SYMBOLS"
             ) from e
+
+
+def _is_unlimited(settings: Settings) -> bool:
+    return needs_embedded_venue(settings) and settings.venue.limits == "off"

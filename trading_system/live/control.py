@@ -12,7 +12,7 @@ from trading_system.domain.errors import OrderDenied, ValidationError
 from trading_system.domain.instruments import parse_decimal, plain
 from trading_system.domain.parents import ExecutionStyle, ParentOrder
 from trading_system.execution.brake import LOSS_LIMIT, OPERATOR
-from trading_system.live.client import side_of
+from trading_system.live.order_requests import side_of
 from trading_system.live.session import TradingSession
 from trading_system.risk.limits import DenyReason, TradingState
 from trading_system.runtime.deadline import within

@@ -23,6 +23,7 @@ from trading_system.monitoring.status import (
 )
 from trading_system.risk.limits import TradingState
 from trading_system.strategies.trader import slippage_of
+from trading_system.venues.bybit.order_ways import WaysView
 
 _US_PER_MS = 1_000.0
 _HALTED = TradingState.HALTED.value
@@ -354,12 +355,36 @@ def _stream_figures(session: TradingSession | None) -> dict[str, Any]:
         "trade_connects": traffic.trade_connects,
         "orders_by_stream": traffic.orders_by_stream,
         "orders_by_rest": traffic.orders_by_rest,
+        "order_way": _order_way(traffic.order_ways),
+        "cancel_on_disconnect_s": session.venue_account.disconnect.window_s,
+        "hedged_symbols": sorted(session.venue_account.hedged),
         "gaps": session.feed.gaps(),
         "rejected_frames": session.feed.rejected_frames,
         **session.feed.doubts(),
         "resyncs": session.public.resyncs,
+        "private_polls": session.outage.polls,
+        "fast_executions": session.account.fast.first,
+        "execution_conflicts": session.portfolio.conflicting_fills + session.account.fast.conflicts,
+        "schema_drift": session.account.drift.total,
         "outages": session.outage.outages,
         "clock_offset_ms": session.clock_offset_ms,
+    }
+
+
+def _order_way(ways: WaysView) -> dict[str, Any]:
+    return {
+        "preferred": ways.preferred.value,
+        "reason": ways.reason,
+        "changes": ways.changes,
+        **{
+            f"{name}_{figure}": value
+            for name, figures in (("stream", ways.stream), ("rest", ways.rest))
+            for figure, value in (
+                ("sent", figures.sent),
+                ("failures", figures.failures),
+                ("ack_median_ms", figures.median_ms),
+            )
+        },
     }
 
 

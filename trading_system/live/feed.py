@@ -154,7 +154,9 @@ class SymbolState:
         return context
 
     def _kept(self) -> Iterable[OrderBook]:
-        return (self.book, self.top) if self.context is None else (self.book, self.top, self.context)
+        return (
+            (self.book, self.top) if self.context is None else (self.book, self.top, self.context)
+        )
 
 
 class MarketFeed:

@@ -17,9 +17,11 @@ from trading_system.risk.holds import Holds
 from trading_system.risk.limits import TradingState
 
 _LOG = structlog.get_logger(__name__)
+_NS_PER_S = 1_000_000_000
 _HOLD = "venue"
 _PRIVATE = "private stream"
 _RETRY_S = 0.5
+_POLL_S = 2.0
 
 Spawn = Callable[[str, Coroutine[Any, Any, None]], object]
 
@@ -37,6 +39,9 @@ class OutageWatch:
         Starts a supervised task from a name and a coroutine.
     clock : Clock
         Notes when an outage began.
+    poll : Callable or None
+        Asks the venue for what the private stream would tell; called every two seconds while only
+        that stream is down.
     pause : Callable
         Sleeps between two attempts, seconds.
     """
@@ -48,6 +53,7 @@ class OutageWatch:
         recover: Callable[[], Awaitable[bool]],
         spawn: Spawn,
         clock: Clock,
+        poll: Callable[[], Awaitable[object]] | None = None,
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._pause = pause
@@ -56,8 +62,11 @@ class OutageWatch:
         self._spawn = spawn
         self._clock = clock
         self._down: dict[str, str] = {}
+        self._poll = poll
         self._is_recovering = False
+        self._is_polling = False
         self._losses = 0
+        self.polls = 0
         self.outages = 0
         self.since_utc_ns: int | None = None
 
@@ -66,14 +75,20 @@ class OutageWatch:
         """Whether everything that was ever up is up."""
         return not self._down
 
-    def down(self, part: str, reason: str) -> None:
-        """Note that ``part`` was lost."""
+    def down(self, part: str, reason: str, *, silent_s: float = 0.0) -> None:
+        """Note that ``part`` was lost, and was heard last ``silent_s`` seconds ago."""
+        heard_utc_ns = self._clock.utc_ns() - round(silent_s * _NS_PER_S)
         if not self._down and self._holds.get(_HOLD) is None:
             self.outages += 1
-            self.since_utc_ns = self._clock.utc_ns()
+            self.since_utc_ns = heard_utc_ns
+        elif self.since_utc_ns is not None:
+            self.since_utc_ns = min(self.since_utc_ns, heard_utc_ns)
         self._down[part] = reason
         self._losses += 1
         self._hold()
+        if self._poll is not None and self._is_private_only and not self._is_polling:
+            self._is_polling = True
+            self._spawn("private-polling", self._poll_forever(self._poll))
 
     def up(self, part: str) -> None:
         """Note that ``part`` is there; after a loss the account is reconciled first."""
@@ -87,15 +102,27 @@ class OutageWatch:
             self._spawn("outage-recovery", self._reconcile())
 
     def _hold(self) -> None:
-        only_private = set(self._down) == {_PRIVATE}
         held = self._holds.get(_HOLD)
         # An outage that halted trading halts it until both sides were compared, not until some
         # parts are back.
         was_halted = held is not None and held.state is TradingState.HALTED
-        reduces = only_private and not was_halted
+        reduces = self._is_private_only and not was_halted
         state = TradingState.REDUCING if reduces else TradingState.HALTED
         parts = "; ".join(f"{part}: {reason}" for part, reason in sorted(self._down.items()))
         self._holds.set(_HOLD, state, f"lost {parts}")
+
+    @property
+    def _is_private_only(self) -> bool:
+        return set(self._down) == {_PRIVATE}
+
+    async def _poll_forever(self, poll: Callable[[], Awaitable[object]]) -> None:
+        try:
+            while self._is_private_only:
+                self.polls += 1
+                await poll()
+                await self._pause(_POLL_S)
+        finally:
+            self._is_polling = False
 
     async def _reconcile(self) -> None:
         try:

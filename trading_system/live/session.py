@@ -33,6 +33,7 @@ from trading_system.execution.engine import ExecutionEngine
 from trading_system.execution.executor import Executor
 from trading_system.execution.journal.store import Journal
 from trading_system.live.account import AccountFeed, Reconciler, own_part
+from trading_system.live.address_ban import hold_while_banned
 from trading_system.live.client import GatedClient
 from trading_system.live.collector import tame_collector
 from trading_system.live.connection import Account, Traffic, VenueConnection
@@ -67,6 +68,7 @@ _FLATTEN_ATTEMPTS = 3
 _COMPARE_EVERY_S = 5.0
 _COMPARE_AGAIN_S = 1.0
 _MARK_EVERY_S = 0.5
+_NS_PER_MS = 1_000_000
 _PROBE_EVERY_S = 5.0
 _CLOCK_EVERY_ROUNDS = 12
 
@@ -116,7 +118,8 @@ class TradingSession:
         self._is_ending = False
         self.answers: dict[str, dict[str, Any]] = {}
         self.loop_lag = LoopLag(clock=clock)
-        self.portfolio = Portfolio(account.wallet.wallet_balance)
+        self.portfolio = Portfolio(account.wallet.wallet_balance, hedged=account.hedged)
+        self.venue_account = account
         self.signals = AISignalOptimizer(
             settings.optimization, clock=clock, extra_signals=settings.strategy.signal
         )
@@ -151,9 +154,14 @@ class TradingSession:
             request_timeout_s=self._timeout_s,
             walk=lambda symbol, side, quantity: self.feed.symbols[symbol].walk(side, quantity),
         )
-        self.account = AccountFeed(self.engine)
+        self.account = AccountFeed(self.engine, drift=self._gateway.drift)
         self.reconciler = Reconciler(
-            self._gateway, portfolio=self.portfolio, engine=self.engine, clock=clock
+            self._gateway,
+            portfolio=self.portfolio,
+            engine=self.engine,
+            clock=clock,
+            offset_ns=lambda: connection.rest.offset_ns,
+            merged=self.account.fast.merged,
         )
         self.client = GatedClient(
             self._gateway,
@@ -172,7 +180,11 @@ class TradingSession:
         self.slippage_bps = newest_slippage(self.trader)
         self.making = self._market_making() if settings.strategy.name == "market-maker" else None
         self.outage = OutageWatch(
-            self.engine.holds, recover=self._catch_up, spawn=spawn, clock=clock
+            self.engine.holds,
+            recover=self._catch_up,
+            poll=self._poll_account,
+            spawn=spawn,
+            clock=clock,
         )
         self.private = connection.private_stream(self._private_callbacks())
         self.public = connection.public_stream(self.feed.topics(), self._public_callbacks())
@@ -181,7 +193,9 @@ class TradingSession:
         return StreamCallbacks(
             on_frame=self.account.on_frame,
             on_up=lambda: self.outage.up("private stream"),
-            on_down=lambda reason: self.outage.down("private stream", reason),
+            on_down=lambda reason: self.outage.down(
+                "private stream", reason, silent_s=self.private.silent_s
+            ),
         )
 
     def _public_callbacks(self) -> StreamCallbacks:
@@ -288,7 +302,7 @@ class TradingSession:
         self._spawn("compare", self._compare_forever())
         self._spawn("marks", self._mark_forever())
         self._spawn("loop-lag", self.loop_lag.run())
-        self._spawn("settling", settle_silent(self.engine))
+        self._spawn("settling", settle_silent(self.engine, fetch_missing=self._fetch_missing))
         self._spawn("probe", self._probe_forever())
         for symbol in self.instruments:
             panel = self.signals.panel(symbol)
@@ -381,12 +395,17 @@ class TradingSession:
     async def _catch_up(self) -> bool:
         """Learn what happened during an outage; return whether both sides are known to agree."""
         await self._synchronise_clock()
-        for order in self.engine.live_orders:
-            await self.engine.look_up(order)
         if not await self.reconciler.catch_up(self.outage.since_utc_ns):
             return False
         # What agreed before the outage proves nothing now.
         return await self.reconciler.agrees_now() and not self.engine.unknown_orders
+
+    async def _poll_account(self) -> None:
+        await self.reconciler.catch_up(self.outage.since_utc_ns)
+
+    async def _fetch_missing(self) -> None:
+        if self.account.fast.is_overdue(self._clock.monotonic_ns()):
+            await self.reconciler.catch_up(self._clock.utc_ns())
 
     async def _compare_forever(self) -> None:
         rounds = 0
@@ -419,7 +438,17 @@ class TradingSession:
             self.engine.check_losses()
             hold_while_stale(self.feed, self.engine.holds, limit_s=self._settings.risk.stale_book_s)
             await renew_doubtful(self.feed, self.public)
+            hold_while_banned(self._connection.rest.banned_for_s, self.engine.holds)
+            await self._watch_clock()
             await asyncio.sleep(_MARK_EVERY_S)
+
+    async def _watch_clock(self) -> None:
+        """Notice at once that somebody set this machine's clock, then measure again."""
+        rest = self._connection.rest
+        if rest.venue_clock.has_moved:
+            self.clock_offset_ms = rest.offset_ns / _NS_PER_MS
+            _LOG.error("this machine's clock was set", clock_offset_ms=self.clock_offset_ms)
+            await self._synchronise_clock()
 
     async def _probe_forever(self) -> None:
         """Measure the request path while no order needs it, and keep it warm."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -21,11 +21,18 @@ _ASK_AGAIN_S = 1.1
 _LOOK_EVERY_S = 1.0
 
 
-async def settle_silent(engine: ExecutionEngine) -> None:
-    """Look up, until cancelled, every order whose answer or report is overdue."""
+async def settle_silent(
+    engine: ExecutionEngine, *, fetch_missing: Callable[[], Awaitable[object]] | None = None
+) -> None:
+    """Look up, until cancelled, every order whose answer or report is overdue.
+
+    ``fetch_missing`` is called as often and asks for executions whose full row is overdue.
+    """
     while True:
         await asyncio.sleep(_LOOK_EVERY_S)
         await engine.look_up_silent()
+        if fetch_missing is not None:
+            await fetch_missing()
 
 
 async def cancel_and_settle(engine: ExecutionEngine, *, timeout_s: float) -> int:

@@ -177,7 +177,9 @@ class EmbeddedVenue:
         command += ["--speed", str(venue.speed), "--fill-model", venue.fill_model]
         command += ["--limits", venue.limits, "--ack-delay-ms", str(venue.ack_delay_ms)]
         command += ["--latency", venue.latency]
-        if venue.market == "synthetic":
+        if venue.market == "live":
+            command += ["--source", venue.source]
+        if venue.market != "replay":
             command += ["--symbols", ",".join(self._settings.symbols)]
             command += ["--state", str(self.state_file)]
         for path in venue.recording:

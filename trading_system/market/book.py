@@ -400,8 +400,8 @@ class OrderBook:
         Returns
         -------
         BookWalk or None
-            None when the opposite side is empty or the book suspect. Valid for an order that arrives now and alone:
-            hidden size, other takers and replenishment are not modelled.
+            None when the opposite side is empty or the book suspect. Valid for an order that
+            arrives now and alone: hidden size, other takers and replenishment are not modelled.
 
         Raises
         ------

@@ -92,6 +92,13 @@ _COUNTERS: Final[tuple[_Row, ...]] = (
     ("books_suspect_total", "Books in doubt.", "status.streams.suspect_books", 1.0),
     ("books_refuted_total", "Books level 1 proved wrong.", "status.streams.refuted_books", 1.0),
     ("topics_silent_total", "Level-1 topics fallen silent.", "status.streams.silent_topics", 1.0),
+    ("schema_drift_total", "Rows unlike documented.", "status.streams.schema_drift", 1.0),
+    (
+        "execution_conflicts_total",
+        "Executions told in two ways.",
+        "status.streams.execution_conflicts",
+        1.0,
+    ),
     ("topic_renewals_total", "Topics subscribed anew.", "status.streams.resyncs", 1.0),
     ("behaviour_changes_total", "Changes of level.", "status.behaviour.changes", 1.0),
     ("cpu_seconds_total", "Processor time used.", "status.process.cpu_s", 1.0),

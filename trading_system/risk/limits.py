@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import Enum
 
 from trading_system.domain.instruments import Instrument
-from trading_system.domain.orders import OrderIntent, OrderType, Side
+from trading_system.domain.orders import OrderIntent, OrderType, Side, TriggerDirection
 
 _LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
 _BPS = Decimal(10_000)
@@ -46,6 +46,7 @@ class DenyReason(Enum):
     SELF_CROSS = "self_cross"
     CLOCK_OFFSET = "clock_offset"
     JOURNAL = "journal"
+    TRIGGER = "trigger"
     NOT_AMENDABLE = "not_amendable"
     AMEND_RATE = "amend_rate"
 
@@ -169,7 +170,10 @@ class RestingChange:
 def collar_price(
     limits: RiskLimits, instrument: Instrument, *, side: Side, mid: Decimal
 ) -> Decimal:
-    """Return the worst price the gate accepts for ``side``, rounded inside the collar."""
+    """Return the worst price the gate accepts for ``side``, rounded inside the collar.
+
+    ``mid`` is where the order will trade: the market's mid, or a conditional order's trigger.
+    """
     band = mid * limits.collar_bps / _BPS
     if side is Side.BUY:
         return instrument.ticks_to_price(instrument.floor_ticks(mid + band))
@@ -195,6 +199,7 @@ def decide(
     return (
         _check_state(intent, state)
         or _check_form(intent, instrument)
+        or _check_grid(intent, instrument)
         or _check_market(intent, limits, instrument, market)
         or _check_conduct(intent, limits, exposure)
         or _check_exposure(intent, limits, market, exposure)
@@ -222,6 +227,7 @@ def decide_change(
     intent = change.intent
     return (
         _check_form(intent, instrument)
+        or _check_grid(intent, instrument)
         or _check_market(intent, limits, instrument, market)
         or _check_conduct(intent, limits, exposure)
         or _check_changed_exposure(change, limits, market, exposure)
@@ -264,6 +270,20 @@ def _check_form(intent: OrderIntent, instrument: Instrument) -> RiskDecision | N
     return None
 
 
+def _check_grid(intent: OrderIntent, instrument: Instrument) -> RiskDecision | None:
+    """Refuse a trigger price, or a price of an attached exit, between two ticks."""
+    exits = [exit_ for exit_ in (intent.take_profit, intent.stop_loss) if exit_ is not None]
+    prices = [price for exit_ in exits for price in (exit_.price, exit_.limit_price)]
+    if intent.trigger is not None:
+        prices.append(intent.trigger.price)
+    for price in prices:
+        if price is not None and price % instrument.tick_size:
+            return _deny(
+                DenyReason.OFF_GRID, f"price {price} is no multiple of {instrument.tick_size}"
+            )
+    return None
+
+
 def _check_market(
     intent: OrderIntent, limits: RiskLimits, instrument: Instrument, market: MarketView
 ) -> RiskDecision | None:
@@ -274,16 +294,40 @@ def _check_market(
             DenyReason.STALE_BOOK,
             f"{intent.symbol} book is {market.age_s:.1f} s old, limit {limits.max_book_age_s} s",
         )
+    if (early := _check_trigger(intent, market.mid)) is not None:
+        return early
+    trades_at = market.mid if intent.trigger is None else intent.trigger.price
     if intent.price is not None:
-        worst = collar_price(limits, instrument, side=intent.side, mid=market.mid)
+        worst = collar_price(limits, instrument, side=intent.side, mid=trades_at)
         if (intent.price - worst) * intent.side.sign > 0:
             return _deny(
                 DenyReason.PRICE_COLLAR,
-                f"price {intent.price} beyond {worst}, {limits.collar_bps} bps from {market.mid}",
+                f"price {intent.price} beyond {worst}, {limits.collar_bps} bps from {trades_at}",
             )
-    notional = intent.quantity * (intent.price or market.mid)
+    notional = intent.quantity * (intent.price or trades_at)
     if notional < instrument.min_notional and not intent.reduce_only:
         return _deny(DenyReason.MIN_NOTIONAL, f"value {notional} below {instrument.min_notional}")
+    return None
+
+
+def _check_trigger(intent: OrderIntent, mid: Decimal) -> RiskDecision | None:
+    """Refuse a trigger, or an attached exit of an order without a price, that is reached now."""
+    trigger = intent.trigger
+    if trigger is not None:
+        rises = trigger.direction is TriggerDirection.RISE
+        if (trigger.price <= mid) if rises else (trigger.price >= mid):
+            return _deny(
+                DenyReason.TRIGGER,
+                f"the market at {mid} has reached a trigger at {trigger.price} "
+                f"({trigger.direction.name.lower()}) already",
+            )
+    if intent.price is not None:
+        return None  # the intent itself has made sure that its exits lie around its price
+    for exit_, sign in ((intent.take_profit, 1), (intent.stop_loss, -1)):
+        if exit_ is not None and (exit_.price - mid) * sign * intent.side.sign <= 0:
+            return _deny(
+                DenyReason.TRIGGER, f"an exit at {exit_.price} is reached by the market at {mid}"
+            )
     return None
 
 
@@ -329,7 +373,9 @@ def _check_exposure(
                 f"reduce-only {intent.side.name} {intent.quantity} against a position of {held}",
             )
         return None
-    notional = intent.quantity * max(intent.price or market.mid, market.mid)
+    # A conditional order counts from now on, at the highest price at which it may trade.
+    trigger_price = intent.trigger.price if intent.trigger is not None else market.mid
+    notional = intent.quantity * max(intent.price or market.mid, trigger_price, market.mid)
     return _check_caps(
         intent,
         limits,
@@ -349,7 +395,9 @@ def _check_changed_exposure(
     assert intent.price is not None
     if intent.reduce_only:
         return None  # it is counted as no exposure and the venue lets it only shrink the position
-    notional = change.open_quantity * max(intent.price, change.former_price, market.mid)
+    trigger_price = intent.trigger.price if intent.trigger is not None else market.mid
+    highest = max(intent.price, change.former_price, trigger_price, market.mid)
+    notional = change.open_quantity * highest
     others = exposure.open_order_notional - change.counted_notional
     return _check_caps(
         intent,

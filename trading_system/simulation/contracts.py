@@ -8,10 +8,15 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from trading_system.domain.instruments import Category, Instrument
 from trading_system.domain.orders import Side
 from trading_system.simulation.matching.book import MatchingBook
+from trading_system.simulation.price_limits import (
+    LINEAR_WINDOW_S,
+    SPOT_WINDOW_S,
+    MeanPremium,
+    PriceLimits,
+    linear_limits,
+    spot_limits,
+)
 from trading_system.simulation.records import PublicTrade
-
-PRICE_BAND = Decimal("0.05")
-"""Orders more aggressive than mark price plus or minus this share are re-priced to it."""
 
 MONEY_STEP = Decimal("1E-8")
 """Grid of divided money amounts, USDT."""
@@ -44,6 +49,8 @@ class Contract:
         Value of one tick times one lot, quote currency.
     mark, index : Decimal
         Reference prices, 0 until the market has set them.
+    premium : MeanPremium
+        Recent mean of the mid price over the mark price, of a spot pair over the index price.
     """
 
     __slots__ = (
@@ -55,6 +62,7 @@ class Contract:
         "last_ticks",
         "maintenance_rate",
         "mark",
+        "premium",
         "symbol",
         "trades",
         "unit",
@@ -69,6 +77,7 @@ class Contract:
         self.book = MatchingBook()
         self.mark = Decimal(0)
         self.index = Decimal(0)
+        self.premium = MeanPremium(SPOT_WINDOW_S if self.is_spot else LINEAR_WINDOW_S)
         self.last_ticks: int | None = None
         self.trades: deque[PublicTrade] = deque(maxlen=_PUBLIC_TRADES)
         self._direction = "ZeroPlusTick"
@@ -76,6 +85,20 @@ class Contract:
     def value(self, lots: int) -> Decimal:
         """Return the value of ``lots`` at the mark price, quote currency."""
         return self.instrument.qty_step * lots * self.mark
+
+    def sample_premium(self, now_ms: int) -> None:
+        """Let the book's mid price count in the price limits, once a second."""
+        bid, ask = self.book.best_bid(), self.book.best_ask()
+        if bid is None or ask is None:
+            return
+        mid = self.instrument.ticks_to_price(bid + ask) / 2
+        self.premium.add(mid - (self.index if self.is_spot else self.mark), now_ms=now_ms)
+
+    def price_limits(self) -> PriceLimits:
+        """Return the highest buy and the lowest sell price that orders may have now."""
+        if self.is_spot:
+            return spot_limits(index=self.index, premium=self.premium.mean)
+        return linear_limits(mark=self.mark, index=self.index, premium=self.premium.mean)
 
     def band_ticks(self, side: Side) -> int:
         """Return the most aggressive price a limit order of ``side`` keeps, rounded inwards."""
@@ -120,7 +143,8 @@ class Contract:
 
     def _banded(self, side: Side, rounding: str) -> int:
         instrument = self.instrument
-        share = 1 + PRICE_BAND if side is Side.BUY else 1 - PRICE_BAND
-        ticks = int((self.mark * share / instrument.tick_size).to_integral_value(rounding))
+        limits = self.price_limits()
+        price = limits.highest_buy if side is Side.BUY else limits.lowest_sell
+        ticks = int((price / instrument.tick_size).to_integral_value(rounding))
         lowest = max(1, instrument.ceil_ticks(instrument.min_price))
         return min(max(ticks, lowest), instrument.floor_ticks(instrument.max_price))

@@ -36,6 +36,7 @@ from trading_system.simulation.validation import (
 CANCEL_LIMIT = 500
 """Orders that one cancel-all takes at most."""
 
+
 class OrderEntry:
     """Checks requests, then lets orders trade and rest, or wait for their price.
 
@@ -74,7 +75,10 @@ class OrderEntry:
         if record.link_id:
             account.histories.links.add(record.link_id, record.order_id)
         live = LiveOrder(record, account, stake)
-        if terms.trigger is None:
+        rejection = account.next_rejection()
+        if rejection:
+            self._settlement.reject(live, step, reason=rejection)
+        elif terms.trigger is None:
             self.enter(live, step)
         else:
             self._triggers.arm(live, step)
@@ -215,7 +219,7 @@ class OrderEntry:
         """Let a triggered order enter the market, on the terms of this moment.
 
         What only reduces is cut to the position; anything else needs margin and a place now, and
-        is cancelled without them.
+        is rejected without them.
         """
         record, stake = live.record, live.stake
         contract = stake.contract
@@ -229,13 +233,13 @@ class OrderEntry:
             if record.lots and not trigger_of(live).kind.is_whole:
                 lots = min(lots, record.lots)
             record.lots = record.leaves_lots = lots
-            refusal = "" if lots else "CancelByReduceOnly"
-        else:
-            refusal = "UNKNOWN" if _lacks_backing(live) else ""
-        if refusal:
-            self._settlement.close(live, step, cancel_type=refusal, reason="EC_Others")
-        else:
-            self.enter(live, step)
+            if not lots:
+                self._settlement.close(live, step, cancel_type="CancelByReduceOnly")
+                return
+        elif _lacks_backing(live):
+            self._settlement.reject(live, step, reason="EC_Others")
+            return
+        self.enter(live, step)
 
     def _cancel_by_user(self, live: LiveOrder, step: MatchingStep) -> None:
         if is_waiting(live):
@@ -252,11 +256,9 @@ class OrderEntry:
         limit: int,
         is_chosen: Callable[[LiveOrder], bool] = lambda _: True,
     ) -> list[OrderRecord]:
-        chosen = [
-            live
-            for live in orders.values()
-            if is_within(live, contract) and is_chosen(live)
-        ][:limit]
+        chosen = [live for live in orders.values() if live.is_within(contract) and is_chosen(live)][
+            :limit
+        ]
         for live in chosen:
             self._cancel_by_user(live, step)
         return [live.record for live in chosen]
@@ -339,12 +341,6 @@ class _ReducingRoom:
         return usable
 
 
-def is_within(live: LiveOrder, contract: Contract | None) -> bool:
-    """Return whether an order belongs to a listing; None stands for all contracts, not spot."""
-    own = live.stake.contract
-    return not own.is_spot if contract is None else own is contract
-
-
 def _find(account: Account, contract: Contract, *, order_id: str, link_id: str) -> LiveOrder:
     live = account.find_live(order_id, link_id)
     if live is None or live.stake.contract is not contract:
@@ -375,7 +371,7 @@ def _lacks_backing(live: LiveOrder) -> bool:
             price_ticks=record.price_ticks,
             lots=record.lots,
         )
-        check_room(live.stake, record.time_in_force)
+        check_room(live.account, live.stake, record.time_in_force)
     except VenueReject:
         return True
     return False

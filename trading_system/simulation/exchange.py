@@ -15,22 +15,30 @@ from typing import NamedTuple
 from trading_system.domain.errors import ConfigurationError, ValidationError
 from trading_system.domain.instruments import Category, Instrument, category_of
 from trading_system.domain.orders import Side
+from trading_system.simulation.accounts import settings
 from trading_system.simulation.accounts.account import Account
-from trading_system.simulation.accounts.holdings import open_account
+from trading_system.simulation.accounts.holdings import Holding, open_account
+from trading_system.simulation.accounts.margins import health, position_view
 from trading_system.simulation.contracts import Contract, money
-from trading_system.simulation.entry import OrderEntry
+from trading_system.simulation.entry import CANCEL_LIMIT, OrderEntry
 from trading_system.simulation.house import HouseFlow
 from trading_system.simulation.identifiers import Identifiers
+from trading_system.simulation.liquidation import Liquidation, LiquidationParts
 from trading_system.simulation.matching.book import MatchingBook
+from trading_system.simulation.precheck import MarginRates, margin_rates
 from trading_system.simulation.records import (
     HOUSE,
     AccountSpec,
+    Amendment,
     ClosedPnlRecord,
+    DcpProduct,
     ExchangeListener,
     ExecutionRecord,
     LedgerEntry,
+    LiquidationRecord,
     OrderRecord,
     OrderRequest,
+    PositionMode,
     PositionView,
     PublicTrade,
     StopChange,
@@ -42,6 +50,7 @@ from trading_system.simulation.spot_entry import SpotEntry
 from trading_system.simulation.spot_settlement import SpotIds
 from trading_system.simulation.steps import MatchingStep
 from trading_system.simulation.stops import PositionStops
+from trading_system.simulation.triggers import Triggers
 
 DEFAULT_MAINTENANCE_RATE = Decimal("0.005")
 """Maintenance margin as a share of the position's value."""
@@ -53,7 +62,9 @@ class ExchangeParts(NamedTuple):
     contracts: Mapping[str, Contract]
     accounts: Mapping[int, Account]
     entry: OrderEntry
+    spot: SpotEntry
     stops: PositionStops
+    triggers: Triggers
 
 
 class Exchange:
@@ -107,13 +118,35 @@ class Exchange:
         book_ids = count(1)
         spot_ids = SpotIds(seed)
         self._settlement = Settlement(identifiers, spot_ids=spot_ids)
-        self._entry = OrderEntry(self._settlement, identifiers=identifiers, book_ids=book_ids)
-        self._spot = SpotEntry(self._settlement, enter=self._entry.enter, ids=spot_ids)
-        self._stops = PositionStops(self._settlement, entry=self._entry, identifiers=identifiers)
+        self._triggers = Triggers(self._settlement)
+        self._entry = OrderEntry(
+            self._settlement,
+            triggers=self._triggers,
+            identifiers=identifiers,
+            book_ids=book_ids,
+        )
+        self._spot = SpotEntry(
+            self._settlement, entry=self._entry, triggers=self._triggers, ids=spot_ids
+        )
+        self._stops = PositionStops(
+            self._settlement, triggers=self._triggers, identifiers=identifiers
+        )
         self._house = HouseFlow(
             self._settlement, accounts=self._accounts.values(), book_ids=book_ids
         )
-        self.parts = ExchangeParts(self._contracts, self._accounts, self._entry, self._stops)
+        self._liquidation = Liquidation(
+            LiquidationParts(
+                settlement=self._settlement,
+                entry=self._entry,
+                stops=self._stops,
+                triggers=self._triggers,
+                identifiers=identifiers,
+            ),
+            tell=lambda step: step.tell(self.listener),
+        )
+        self.parts = ExchangeParts(
+            self._contracts, self._accounts, self._entry, self._spot, self._stops, self._triggers
+        )
 
     def book(self, symbol: str) -> MatchingBook:
         """Return the book of a contract; only the exchange may change it."""
@@ -134,6 +167,13 @@ class Exchange:
         self._conclude(contract, step)
         return record
 
+    def pre_check(self, account_id: int, request: OrderRequest) -> MarginRates:
+        """Return what a new order would do to the margin rates, or raise ``VenueReject``."""
+        contract = self._tradable(request.symbol)
+        account = self._accounts[account_id]
+        request, terms = self._entry.checked(account, contract, request)
+        return margin_rates(account, contract, request=request, terms=terms)
+
     def amend(
         self,
         account_id: int,
@@ -143,9 +183,10 @@ class Exchange:
         link_id: str = "",
         price: Decimal | None = None,
         quantity: Decimal | None = None,
+        change: Amendment | None = None,
         now_ms: int,
     ) -> OrderRecord:
-        """Change price (quote currency) or total quantity (base currency) of a resting order.
+        """Change an order that rests or waits: its price or total quantity, or by ``change``.
 
         A higher quantity or another price loses time priority, a pure decrease keeps it.
         """
@@ -157,8 +198,7 @@ class Exchange:
             contract,
             order_id=order_id,
             link_id=link_id,
-            price=price,
-            quantity=quantity,
+            change=change or Amendment(price=price, quantity=quantity),
             step=step,
         )
         self._conclude(contract, step)
@@ -167,13 +207,8 @@ class Exchange:
     def cancel(
         self, account_id: int, symbol: str, *, order_id: str = "", link_id: str = "", now_ms: int
     ) -> OrderRecord:
-        """Cancel a resting order or a stop; ``order_id`` wins over ``link_id``."""
+        """Cancel an order that rests or waits; ``order_id`` wins over ``link_id``."""
         step = MatchingStep(now_ms)
-        stop = self._accounts[account_id].stops.get(order_id)
-        if stop is not None and stop.record.symbol == symbol:
-            self._stops.cancel(stop, step)
-            step.tell(self.listener)
-            return stop.record
         contract = self._tradable(symbol)
         entry = self._spot if contract.is_spot else self._entry
         record = entry.cancel(
@@ -187,27 +222,46 @@ class Exchange:
         return record
 
     def cancel_all(
-        self, account_id: int, *, symbol: str | None = None, now_ms: int
+        self,
+        account_id: int,
+        *,
+        symbol: str | None = None,
+        now_ms: int,
+        limit: int = CANCEL_LIMIT,
     ) -> list[OrderRecord]:
-        """Cancel at most 500 resting orders, oldest first, of one listing or of all contracts."""
+        """Cancel at most ``limit`` resting orders, oldest first, of one listing or of all."""
         contract = None if symbol is None else self._tradable(symbol)
         step = MatchingStep(now_ms)
-        records = self._entry.cancel_all(self._accounts[account_id], contract=contract, step=step)
+        records = self._entry.cancel_all(
+            self._accounts[account_id], contract=contract, step=step, limit=limit
+        )
         step.tell(self.listener)
         return records
 
     def cancel_stops(
-        self, account_id: int, *, symbol: str | None = None, now_ms: int
+        self,
+        account_id: int,
+        *,
+        symbol: str | None = None,
+        now_ms: int,
+        own_only: bool = False,
+        limit: int = CANCEL_LIMIT,
     ) -> list[OrderRecord]:
-        """Deactivate the stops of one listing, or of all contracts."""
-        wanted = None if symbol is None else self._tradable(symbol)
+        """Deactivate waiting orders, oldest first, of one listing or of all contracts.
+
+        With ``own_only`` conditional orders only, no stops of positions.
+        """
+        contract = None if symbol is None else self._tradable(symbol)
         step = MatchingStep(now_ms)
-        stops = self._accounts[account_id].stops.values()
-        chosen = [live for live in stops if live.is_within(wanted)]
-        for live in chosen:
-            self._stops.cancel(live, step)
+        records = self._entry.cancel_waiting(
+            self._accounts[account_id],
+            contract=contract,
+            step=step,
+            own_only=own_only,
+            limit=limit,
+        )
         step.tell(self.listener)
-        return [live.record for live in chosen]
+        return records
 
     def set_stops(
         self,
@@ -246,22 +300,74 @@ class Exchange:
             110043 unchanged, 110013 out of range, 110007 when margin would not suffice.
         """
         contract = self._tradable(symbol)
-        highest = contract.instrument.max_leverage
-        if not (leverage.is_finite() and 1 <= leverage <= highest):
-            raise VenueReject(110013, f"cannot set leverage due to risk limit: 1 to {highest}")
         account = self._accounts[account_id]
-        stake = account.stake(contract)
-        former = stake.leverage
-        if leverage == former:
-            raise VenueReject(110043, "leverage not modified")
-        stake.leverage = leverage
-        if leverage < former and not stake.is_idle and account.available() < 0:
-            stake.leverage = former
-            raise VenueReject(110007, "ab not enough for new leverage")
-        if self.listener is not None:
-            for each in account.stakes_of(contract):
-                self.listener.on_position(account_id, symbol, each.position_idx)
-            self.listener.on_wallet(account_id)
+        settings.set_leverage(account, contract, leverage)
+        self._tell_settings(account, [contract])
+
+    def switch_mode(
+        self, account_id: int, mode: PositionMode, *, symbol: str = "", coin: str = ""
+    ) -> None:
+        """Switch the position mode of one contract, or of all idle ones of a settlement coin.
+
+        Raises
+        ------
+        VenueReject
+            110025 unchanged, 110029 no hedge mode, 110024 a position, 110028 an open order.
+        """
+        account = self._accounts[account_id]
+        if symbol:
+            contract = self._tradable(symbol)
+            settings.switch_mode(account, contract, mode)
+            changed = [contract]
+        else:
+            changed = settings.switch_modes(account, self._contracts.values(), coin, mode)
+        self._tell_settings(account, changed)
+
+    def set_disconnect_window(self, account_id: int, product: DcpProduct, window_s: int) -> None:
+        """Set how long an institutional account's connections may be down, 3 to 300 s.
+
+        Raises
+        ------
+        VenueReject
+            10005 for other accounts, 10001 out of range.
+        """
+        account = self._accounts[account_id]
+        settings.set_disconnect_window(account, product, window_s)
+        self._tell_settings(account, [])
+
+    def disconnect_windows_s(self, account_id: int) -> Mapping[DcpProduct, int]:
+        """Return the windows that are set, seconds."""
+        return MappingProxyType(self._accounts[account_id].dcp_windows_s)
+
+    def cancel_disconnected(self, account_id: int, product: DcpProduct, *, now_ms: int) -> int:
+        """Cancel all orders of a product, resting or waiting; return how many."""
+        account, step = self._accounts[account_id], MatchingStep(now_ms)
+        is_spot = product is DcpProduct.SPOT
+        resting = [
+            each for each in account.orders.values() if each.stake.contract.is_spot == is_spot
+        ]
+        waiting = [
+            each for each in account.stops.values() if each.stake.contract.is_spot == is_spot
+        ]
+        for live in resting:
+            self._settlement.close(live, step, cancel_type="CancelByDCP")
+        for live in waiting:
+            self._triggers.clear(live, step, cancel_type="CancelByDCP")
+        step.tell(self.listener)
+        return len(resting) + len(waiting)
+
+    def reject_next(self, account_id: int, reason: str, count: int = 1) -> None:
+        """Let the next ``count`` orders be accepted and then rejected; 0 ends that."""
+        self._accounts[account_id].reject_next(reason, count)
+
+    def _tell_settings(self, account: Account, contracts: Sequence[Contract]) -> None:
+        step = MatchingStep(0)
+        step.touch_wallet(account.account_id)
+        for contract in contracts:
+            for index in account.modes.indices(contract):
+                account.stake(contract, index)
+                step.touch_position(account.account_id, contract.symbol, index)
+        step.tell(self.listener)
 
     # Queries.
 
@@ -299,8 +405,14 @@ class Exchange:
 
     def position(self, account_id: int, symbol: str, position_idx: int = 0) -> PositionView:
         """Return a snapshot of a position, flat or not."""
-        account = self._accounts[account_id]
-        return account.stake(self._contracts[symbol], position_idx).view(account_id)
+        return position_view(self._accounts[account_id], self._contracts[symbol], position_idx)
+
+    def positions(self, account_id: int, symbol: str) -> list[PositionView]:
+        """Return the position of a one-way contract, both sides of a hedged one, flat or not."""
+        account, contract = self._accounts[account_id], self._contracts[symbol]
+        return [
+            position_view(account, contract, index) for index in account.modes.indices(contract)
+        ]
 
     def wallet(self, account_id: int) -> WalletView:
         """Return a snapshot of a wallet."""
@@ -308,8 +420,10 @@ class Exchange:
 
     def fee_rates(self, account_id: int, symbol: str) -> tuple[Decimal, Decimal]:
         """Return (taker, maker) rates as shares of the traded value."""
-        stake = self._accounts[account_id].stake(self._contracts[symbol])
-        return stake.taker_rate, self._accounts[account_id].maker_rate
+        account = self._accounts[account_id]
+        stake = account.stake(self._contracts[symbol])
+        maker_rate = stake.maker_rate if isinstance(stake, Holding) else account.maker_rate
+        return stake.taker_rate, maker_rate
 
     # Reference prices.
 
@@ -326,7 +440,19 @@ class Exchange:
         contract.index = money(index_price)
         contract.mark = money(mark_price)
         if now_ms is not None:
+            contract.sample_premium(now_ms)
             self._fire_stops(contract, now_ms)
+            self._liquidate(now_ms)
+
+    def price_limits(self, symbol: str) -> tuple[int, int]:
+        """Return the highest buy and the lowest sell price of orders now, ticks."""
+        contract = self._contracts[symbol]
+        return contract.band_ticks(Side.BUY), contract.band_ticks(Side.SELL)
+
+    def liquidations(self, symbol: str, *, after: int = 0) -> list[LiquidationRecord]:
+        """Return recent liquidations in a contract, those numbered above ``after``."""
+        recent = self._liquidation.recent
+        return [each for each in recent if each.symbol == symbol and each.number > after]
 
     def mark_price(self, symbol: str) -> Decimal:
         """Return the mark price, 0 before the first reference."""
@@ -356,6 +482,7 @@ class Exchange:
                 if stake.position.lots:
                     self._settlement.fund(account, stake, rate=rate, step=step)
         step.tell(self.listener)
+        self._liquidate(now_ms)
 
     # House flow.
 
@@ -368,16 +495,20 @@ class Exchange:
         *,
         now_ms: int,
         post_only: bool = False,
+        in_front: bool = False,
     ) -> int | None:
         """Place a limit order of the house; return its id if some of it rests.
 
-        With ``post_only`` a crossing order does nothing and returns None.
+        With ``post_only`` a crossing order does nothing and returns None; with ``in_front`` one
+        that does not cross rests before all others at its price.
         """
         assert price_ticks > 0
         assert lots > 0
         contract = self._contracts[symbol]
         if not contract.book.crosses(side, price_ticks):
-            return self._house.rest(contract, side, price_ticks=price_ticks, lots=lots)
+            return self._house.rest(
+                contract, side, price_ticks=price_ticks, lots=lots, in_front=in_front
+            )
         if post_only:
             return None
         step = MatchingStep(now_ms)
@@ -455,15 +586,29 @@ class Exchange:
         self._stops.follow(contract, step)
         step.tell(self.listener)
         self._fire_stops(contract, step.now_ms)
+        if step.account_ids:
+            self._liquidate(step.now_ms)
+
+    def _liquidate(self, now_ms: int) -> None:
+        # The trades of a liquidation may exhaust their other side and fire stops; every run
+        # leaves its account with fewer positions or healthy, so this ends.
+        while (account := self._exhausted()) is not None:
+            self._liquidation.run(account, now_ms=now_ms)
+            for contract in self._contracts.values():
+                self._fire_stops(contract, now_ms)
+
+    def _exhausted(self) -> Account | None:
+        accounts = self._accounts.values()
+        return next((each for each in accounts if health(each).is_exhausted), None)
 
     def _fire_stops(self, contract: Contract, now_ms: int) -> None:
         # A stop's own trades may reach further stops; each fires once, so this ends.
-        while (live := self._stops.due(contract)) is not None:
+        while (live := self._triggers.due(contract)) is not None:
             step = MatchingStep(now_ms)
-            self._stops.trigger(live, step)
+            self._triggers.release(live, step)
             step.tell(self.listener)
             step = MatchingStep(now_ms)
-            self._stops.send(live, step)
+            (self._spot if contract.is_spot else self._entry).send(live, step)
             self._stops.follow(contract, step)
             step.tell(self.listener)
 

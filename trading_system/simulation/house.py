@@ -42,10 +42,20 @@ class HouseFlow:
         )
         return self.rest(contract, side, price_ticks=price_ticks, lots=left) if left else None
 
-    def rest(self, contract: Contract, side: Side, *, price_ticks: int, lots: int) -> int:
+    def rest(
+        self,
+        contract: Contract,
+        side: Side,
+        *,
+        price_ticks: int,
+        lots: int,
+        in_front: bool = False,
+    ) -> int:
         """Let an order rest that does not cross; return its house id."""
         house_id = next(self._book_ids)
-        contract.book.add(house_id, HOUSE, side=side, price_ticks=price_ticks, lots=lots)
+        contract.book.add(
+            house_id, HOUSE, side=side, price_ticks=price_ticks, lots=lots, in_front=in_front
+        )
         return house_id
 
     def take(

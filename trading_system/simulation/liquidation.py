@@ -29,6 +29,7 @@ from trading_system.simulation.records import (
 from trading_system.simulation.settlement import Settlement
 from trading_system.simulation.steps import MatchingStep
 from trading_system.simulation.stops import PositionStops
+from trading_system.simulation.triggers import Triggers
 
 _REMEMBERED = 1000
 
@@ -40,6 +41,7 @@ class LiquidationParts:
     settlement: Settlement
     entry: OrderEntry
     stops: PositionStops
+    triggers: Triggers
     identifiers: Identifiers
 
 
@@ -64,6 +66,7 @@ class Liquidation:
         self._settlement = parts.settlement
         self._entry = parts.entry
         self._stops = parts.stops
+        self._triggers = parts.triggers
         self._identifiers = parts.identifiers
         self._tell = tell
         self._count = 0
@@ -71,16 +74,17 @@ class Liquidation:
     def run(self, account: Account, *, now_ms: int) -> None:
         """Cancel an exhausted account's orders and close positions until it is not exhausted."""
         self._prepare(account, now_ms)
+        step = MatchingStep(now_ms)
         while health(account).is_exhausted:
             stakes = [stake for stake in account.stakes.values() if stake.position.lots]
-            self._take_over(account, max(stakes, key=_maintenance), now_ms)
-        step = MatchingStep(now_ms)
+            stake = max(stakes, key=_maintenance)
+            self._take_over(account, stake, now_ms)
+            if account.cash < 0 and not any(each.position.lots for each in stakes):
+                self._settlement.insure(account, stake.contract, step)
         for stake in account.stakes.values():
             if stake.is_liquidating:
                 stake.is_liquidating = False
                 step.touch_position(account.account_id, stake.contract.symbol, stake.position_idx)
-        if account.cash < 0 and not any(each.position.lots for each in account.stakes.values()):
-            self._settlement.insure(account, step)
         self._tell(step)
 
     def _prepare(self, account: Account, now_ms: int) -> None:
@@ -90,7 +94,7 @@ class Liquidation:
                 stake.is_liquidating = True
                 step.touch_position(account.account_id, stake.contract.symbol, stake.position_idx)
         for live in list(account.stops.values()):
-            self._stops.clear(live, step, cancel_type="CancelAllBeforeLiq")
+            self._triggers.clear(live, step, cancel_type="CancelAllBeforeLiq")
         for live in list(account.orders.values()):
             self._settlement.close(live, step, cancel_type="CancelAllBeforeLiq")
         self._tell(step)
@@ -107,9 +111,7 @@ class Liquidation:
             live = self._order(account, stake, price_ticks, now_ms, created_by=CREATED_BY_TAKEOVER)
             step = MatchingStep(now_ms)
             lots = live.record.leaves_lots
-            self._settlement.fill(
-                live, lots, price_ticks=price_ticks, is_maker=False, step=step
-            )
+            self._settlement.fill(live, lots, price_ticks=price_ticks, is_maker=False, step=step)
             self._tell(step)
 
     def _order(

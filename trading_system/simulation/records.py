@@ -71,6 +71,19 @@ class PositionMode(Enum):
     HEDGE = 3
 
 
+class DcpProduct(Enum):
+    """Bybit ``product`` of disconnect protection, among those this venue trades."""
+
+    DERIVATIVES = "DERIVATIVES"
+    SPOT = "SPOT"
+
+
+CREATED_BY_USER = "CreateByUser"
+CREATED_BY_LIQUIDATION = "CreateByLiq"
+CREATED_BY_TAKEOVER = "CreateByTakeOver_PassThrough"
+BUST_TRADE = "BustTrade"
+
+
 class SelfMatch(Enum):
     """Bybit ``smpType`` of an incoming order."""
 
@@ -323,6 +336,7 @@ class OrderRecord:
     last_price_on_created: Decimal | None = None
     trigger: Trigger | None = None
     position_idx: int = 0
+    created_by: str = CREATED_BY_USER
     take_profit: Guard | None = None
     stop_loss: Guard | None = None
     scope: StopScope = StopScope.FULL
@@ -361,6 +375,29 @@ class ExecutionRecord:
     sequence: int
     stop_kind: StopKind | None = None
     position_idx: int = 0
+    created_by: str = CREATED_BY_USER
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it is one side of a public trade; no funding, no takeover by the venue."""
+        is_trade = self.exec_type in {"Trade", BUST_TRADE}
+        return is_trade and self.created_by != CREATED_BY_TAKEOVER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiquidationRecord:
+    """One liquidated position, as the ``allLiquidation`` topic publishes it.
+
+    ``side`` is that of the position, ``price_ticks`` its bankruptcy price, ``number`` counts up
+    from 1.
+    """
+
+    number: int
+    symbol: str
+    side: Side
+    lots: int
+    price_ticks: int
+    time_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -462,6 +499,9 @@ class PositionView:
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
     position_idx: int = 0
+    liquidation_price: Decimal | None = None
+    bankruptcy_price: Decimal | None = None
+    is_liquidating: bool = False
     trailing_stop: Decimal | None = None
 
 
@@ -471,7 +511,8 @@ class WalletView:
 
     ``funding`` is the sum received (negative when paid), ``traded`` what spot sales brought less
     what spot purchases cost; ``wallet_balance`` equals
-    ``start_balance + realised - fees + funding + traded`` exactly. ``locked`` backs spot buy
+    ``start_balance + realised - fees + funding + traded + insurance`` exactly, where ``insurance``
+    is what the insurance fund paid after liquidations. ``locked`` backs spot buy
     orders and is no margin. Coins are not collateral: they back nothing but their own sale.
     """
 
@@ -489,13 +530,19 @@ class WalletView:
     maintenance_margin: Decimal
     available: Decimal
     traded: Decimal = Decimal(0)
+    insurance: Decimal = Decimal(0)
     locked: Decimal = Decimal(0)
     coins: tuple[CoinView, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
 class AccountSpec:
-    """How an account starts: its UID, API credentials and balance."""
+    """How an account starts: its UID, API credentials and balance.
+
+    ``rsa_public_key`` (PEM) replaces ``api_secret``: the client then signs with RSA. ``parent_uid``
+    is 0 for a main account. ``allowed_ips`` empty allows every address. The key expires at
+    ``expires_ms``, UTC.
+    """
 
     account_id: int
     uid: int
@@ -507,6 +554,11 @@ class AccountSpec:
     read_only: bool = False
     labels: tuple[str, ...] = field(default=())
     institutional: bool = False
+    rsa_public_key: str = ""
+    parent_uid: int = 0
+    can_withdraw: bool = False
+    allowed_ips: tuple[str, ...] = ()
+    expires_ms: int | None = None
 
 
 class ExchangeListener(Protocol):

@@ -14,6 +14,8 @@ from trading_system.simulation.identifiers import Identifiers
 from trading_system.simulation.matching.book import RestingOrder
 from trading_system.simulation.matching.sweep import sweep
 from trading_system.simulation.records import (
+    BUST_TRADE,
+    CREATED_BY_USER,
     HOUSE,
     ClosedPnlRecord,
     ExecutionRecord,
@@ -113,6 +115,40 @@ class Settlement:
         self._finish(live, _closed_state(live))
         self.touch(live, step)
 
+    def reject(self, live: LiveOrder, step: MatchingStep, *, reason: str) -> None:
+        """Reject an order in matching that its owner was told is accepted."""
+        live.record.reject_reason = reason
+        self._finish(live, OrderState.REJECTED)
+        self.touch(live, step)
+
+    def insure(self, account: Account, contract: Contract, step: MatchingStep) -> None:
+        """Let the insurance fund pay what a wallet lacks after a liquidation in ``contract``."""
+        amount = -account.cash
+        account.credit(insurance=amount)
+        account.histories.ledger.append(
+            LedgerEntry(
+                entry_id=self._identifiers.uuid(),
+                account_id=account.account_id,
+                symbol=contract.symbol,
+                entry_type="LIQUIDATION",
+                side=None,
+                lots=0,
+                position_lots_after=0,
+                price=_ZERO,
+                funding=_ZERO,
+                fee=_ZERO,
+                cash_flow=amount,
+                change=amount,
+                balance_after=account.cash,
+                fee_rate=_ZERO,
+                order_id="",
+                link_id="",
+                trade_id="",
+                time_ms=step.now_ms,
+            )
+        )
+        step.touch_wallet(account.account_id)
+
     def touch(self, live: LiveOrder, step: MatchingStep) -> None:
         """Stamp and announce a changed order."""
         live.record.updated_ms = step.now_ms
@@ -151,6 +187,8 @@ class Settlement:
         record.cum_value += lot_value * lots
         record.cum_fee += change.fee
         record.closed_pnl += change.net
+        if record.take_profit or record.stop_loss:
+            step.note_guarded(live, lots)
         self._remember_fill(
             live, lots, price_ticks=price_ticks, is_maker=is_maker, change=change, step=step
         )
@@ -299,7 +337,8 @@ class Settlement:
             closed_lots=change.closed_lots,
             is_maker=is_maker,
             mark_price=contract.mark,
-            exec_type="Trade",
+            exec_type="Trade" if record.created_by == CREATED_BY_USER else BUST_TRADE,
+            created_by=record.created_by,
             time_ms=step.now_ms,
             sequence=contract.book.sequence,
             stop_kind=None if record.trigger is None else record.trigger.kind,
@@ -322,7 +361,7 @@ class Settlement:
         realised: Decimal,
         funding: Decimal,
     ) -> LedgerEntry:
-        is_trade = execution.exec_type == "Trade"
+        is_trade = execution.exec_type != "Funding"
         fee = execution.fee if is_trade else _ZERO
         return LedgerEntry(
             entry_id=self._identifiers.uuid(),

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 
-from trading_system.domain.orders import TimeInForce
+from trading_system.domain.orders import OrderType, TimeInForce
 from trading_system.simulation.accounts.account import Account, LiveOrder
 from trading_system.simulation.accounts.holdings import Holding
 from trading_system.simulation.contracts import Contract
-from trading_system.simulation.records import OrderRecord, OrderRequest, VenueReject
+from trading_system.simulation.entry import OrderEntry
+from trading_system.simulation.records import (
+    Amendment,
+    OrderRecord,
+    OrderRequest,
+    OrderState,
+    TriggerRequest,
+    VenueReject,
+)
 from trading_system.simulation.settlement import Settlement
 from trading_system.simulation.spot_settlement import SpotIds
 from trading_system.simulation.spot_validation import (
     SpotTerms,
+    amount_lots,
     base_lots,
     check_funds,
     check_value,
+    condition,
     limit_ticks,
     spot_terms,
 )
 from trading_system.simulation.steps import MatchingStep
+from trading_system.simulation.triggers import Triggers, is_waiting, trigger_of
 
 
 def holding_of(account: Account, contract: Contract) -> Holding:
@@ -37,8 +47,10 @@ class SpotEntry:
     ----------
     settlement : Settlement
         Where fills and states are settled.
-    enter : callable
+    entry : OrderEntry
         Lets an order outside the book trade, then rests or closes what is left.
+    triggers : Triggers
+        Where conditional orders wait.
     ids : SpotIds
         Source of order ids.
     """
@@ -47,11 +59,13 @@ class SpotEntry:
         self,
         settlement: Settlement,
         *,
-        enter: Callable[[LiveOrder, MatchingStep], None],
+        entry: OrderEntry,
+        triggers: Triggers,
         ids: SpotIds,
     ) -> None:
         self._settlement = settlement
-        self._enter = enter
+        self._entry = entry
+        self._triggers = triggers
         self._ids = ids
 
     def place(
@@ -62,7 +76,11 @@ class SpotEntry:
         terms = spot_terms(request, contract=contract, account=account, holding=holding)
         record = self._record(request, terms, account=account, contract=contract, step=step)
         account.histories.links.add(record.link_id, record.order_id)
-        self._enter(LiveOrder(record, account, holding), step)
+        live = LiveOrder(record, account, holding)
+        if terms.trigger is None:
+            self._entry.enter(live, step)
+        else:
+            self._triggers.arm(live, step)
         return record
 
     def amend(
@@ -72,17 +90,22 @@ class SpotEntry:
         *,
         order_id: str,
         link_id: str,
-        price: Decimal | None,
-        quantity: Decimal | None,
+        change: Amendment,
         step: MatchingStep,
     ) -> OrderRecord:
-        """Change price or total size of a resting order, or raise ``VenueReject``."""
+        """Change price or total size of a resting order, or raise ``VenueReject``.
+
+        Of a waiting order the trigger price can change.
+        """
         live = _find(account, contract, order_id=order_id, link_id=link_id)
         holding, record = holding_of(account, contract), live.record
+        if is_waiting(live):
+            self._move_trigger(live, change, step)
+            return record
         ticks = record.price_ticks
-        if price is not None:
-            ticks = limit_ticks(contract, record.side, price)
-        lots = _amended_lots(record, contract, quantity)
+        if change.price is not None:
+            ticks = limit_ticks(contract, record.side, change.price)
+        lots = _amended_lots(record, contract, change.quantity)
         if (ticks, lots) == (record.price_ticks, record.lots):
             raise VenueReject(10001, "order not modified: no value differs")
         check_value(contract, contract.unit * (ticks * lots))
@@ -99,7 +122,7 @@ class SpotEntry:
             self._settlement.touch(live, step)
         else:
             self._settlement.unrest(live)
-            self._enter(live, step)
+            self._entry.enter(live, step)
         return record
 
     def cancel(
@@ -111,14 +134,53 @@ class SpotEntry:
         link_id: str,
         step: MatchingStep,
     ) -> OrderRecord:
-        """Cancel a resting order, or raise ``VenueReject``."""
+        """Cancel an order that rests or waits, or raise ``VenueReject``."""
         live = _find(account, contract, order_id=order_id, link_id=link_id)
+        if is_waiting(live):
+            self._triggers.cancel(live, step)
+            return live.record
         self._settlement.close(live, step, cancel_type="CancelByUser", reason="EC_PerCancelRequest")
         return live.record
 
-    def _check_funds(
-        self, live: LiveOrder, holding: Holding, *, ticks: int, lots: int
-    ) -> None:
+    def send(self, live: LiveOrder, step: MatchingStep) -> None:
+        """Let a triggered order enter the market, or reject what is not paid for or off the band.
+
+        A market order sized in quote currency gets its lots now.
+        """
+        record, holding = live.record, holding_of(live.account, live.stake.contract)
+        contract, side = holding.contract, record.side
+        record.state = OrderState.NEW
+        if record.order_type is OrderType.MARKET:
+            record.time_in_force = TimeInForce.IOC
+            record.price_ticks = contract.protective_ticks(side)
+            if record.quote_amount is not None:
+                record.lots = record.leaves_lots = amount_lots(
+                    contract, side, record.quote_amount, limit=record.price_ticks, without=None
+                )
+        terms = SpotTerms(
+            price_ticks=record.price_ticks, lots=record.lots, time_in_force=record.time_in_force
+        )
+        try:
+            if record.order_type is OrderType.LIMIT:
+                limit_ticks(contract, side, contract.instrument.ticks_to_price(record.price_ticks))
+            check_funds(live.account, holding, side=side, terms=terms)
+        except VenueReject:
+            self._settlement.reject(live, step, reason="EC_Others")
+            return
+        self._entry.enter(live, step)
+
+    def _move_trigger(self, live: LiveOrder, change: Amendment, step: MatchingStep) -> None:
+        trigger = trigger_of(live)
+        if change.trigger_price is None or change != Amendment(trigger_price=change.trigger_price):
+            raise VenueReject(170312, "only the triggerPrice of a waiting order can be modified")
+        moved = condition(
+            live.stake.contract, TriggerRequest(price=change.trigger_price, kind=trigger.kind)
+        )
+        if moved == trigger:
+            raise VenueReject(10001, "order not modified: no value differs")
+        self._triggers.change(live, moved, step)
+
+    def _check_funds(self, live: LiveOrder, holding: Holding, *, ticks: int, lots: int) -> None:
         # The order's own lock is free for its new terms.
         record = live.record
         former = (record.price_ticks, record.lots)
@@ -159,6 +221,8 @@ class SpotEntry:
                 None if last is None else contract.instrument.ticks_to_price(last)
             ),
             quote_amount=terms.quote_amount,
+            trigger=terms.trigger,
+            state=OrderState.NEW if terms.trigger is None else OrderState.UNTRIGGERED,
         )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from trading_system.simulation.accounts.account import LiveOrder
 from trading_system.simulation.records import (
     ExchangeListener,
     ExecutionRecord,
@@ -26,13 +29,19 @@ class MatchingStep:
     ----------
     now_ms : int
         Venue time, UTC milliseconds.
+
+    Attributes
+    ----------
+    guarded : dict
+        Orders with a take profit or stop loss that have filled, each with the lots.
     """
 
-    __slots__ = ("_accounts", "now_ms", "trades")
+    __slots__ = ("_accounts", "guarded", "now_ms", "trades")
 
     def __init__(self, now_ms: int) -> None:
         self.now_ms = now_ms
         self.trades: list[PublicTrade] = []
+        self.guarded: dict[str, tuple[LiveOrder, int]] = {}
         self._accounts: dict[int, _Touched] = {}
 
     def touch_order(self, order: OrderRecord) -> None:
@@ -40,6 +49,24 @@ class MatchingStep:
         touched = self._touched(order.account_id)
         touched.orders[order.order_id] = order
         touched.positions[order.symbol, order.position_idx] = None
+
+    def touch_position(self, account_id: int, symbol: str, position_idx: int) -> None:
+        """Note that a position changed without an order, and its wallet with it."""
+        self._touched(account_id).positions[symbol, position_idx] = None
+
+    def touch_wallet(self, account_id: int) -> None:
+        """Note that a wallet changed by itself."""
+        self._touched(account_id)
+
+    @property
+    def account_ids(self) -> Collection[int]:
+        """Accounts touched so far."""
+        return self._accounts.keys()
+
+    def note_guarded(self, live: LiveOrder, lots: int) -> None:
+        """Note that an order with a take profit or stop loss has filled ``lots``."""
+        _, before = self.guarded.get(live.record.order_id, (live, 0))
+        self.guarded[live.record.order_id] = (live, before + lots)
 
     def add_execution(self, execution: ExecutionRecord) -> None:
         """Note a fill or a funding settlement."""

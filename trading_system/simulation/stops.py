@@ -114,6 +114,12 @@ class PositionStops:
             self._hand_over(live, lots, step)
         self._triggers.follow(contract, step)
 
+    def clear(
+        self, live: LiveOrder, step: MatchingStep, *, cancel_type: str = "CancelByTpSlTsClear"
+    ) -> None:
+        """Deactivate a waiting order because the venue wishes so."""
+        self._triggers.clear(live, step, cancel_type=cancel_type)
+
     def _made(
         self, account: Account, stake: Stake, change: StopChange, step: MatchingStep
     ) -> OrderRecord | None:
@@ -143,14 +149,26 @@ class PositionStops:
         room = stake.reducible(record.side.opposite)
         if not room:
             return
+        is_first = lots == record.cum_lots
         for guard, takes_profit in ((record.take_profit, True), (record.stop_loss, False)):
             if guard is not None:
                 kind = _KINDS[record.scope, takes_profit]
-                self._guard(parent, guard, kind=kind, lots=min(lots, room), step=step)
+                self._guard(
+                    parent, guard, kind=kind, lots=min(lots, room), is_first=is_first, step=step
+                )
 
     def _guard(
-        self, parent: LiveOrder, guard: Guard, *, kind: StopKind, lots: int, step: MatchingStep
+        self,
+        parent: LiveOrder,
+        guard: Guard,
+        *,
+        kind: StopKind,
+        lots: int,
+        is_first: bool,
+        step: MatchingStep,
     ) -> None:
+        # A stop over the whole position is set by the first fill; what its owner makes of it
+        # afterwards stays.
         record, stake = parent.record, parent.stake
         trigger = Trigger(
             kind=kind,
@@ -175,10 +193,10 @@ class PositionStops:
             )
             self._triggers.arm(LiveOrder(stop, parent.account, stake), step)
         elif kind.is_partial:
-            former.record.lots += lots
-            former.record.leaves_lots = former.record.lots
+            room = stake.reducible(former.record.side)
+            former.record.lots = former.record.leaves_lots = min(former.record.lots + lots, room)
             self._settlement.touch(former, step)
-        elif former.record.trigger != trigger:
+        elif is_first and former.record.trigger != trigger:
             self._triggers.change(former, trigger, step)
 
     def _former(self, stake: Stake, trigger: Trigger) -> LiveOrder | None:

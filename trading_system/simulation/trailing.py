@@ -28,6 +28,4 @@ def followed(trigger: Trigger, price_ticks: int) -> Trigger:
     elif (price_ticks - trail.best_ticks) * sign <= 0:
         return trigger
     moved = replace(trail, best_ticks=price_ticks)
-    return replace(
-        trigger, trail=moved, price_ticks=trailing_level(moved, on_rise=trigger.on_rise)
-    )
+    return replace(trigger, trail=moved, price_ticks=trailing_level(moved, on_rise=trigger.on_rise))

@@ -42,6 +42,7 @@ class Triggers:
         record, kind = live.record, trigger_of(live).kind
         if kind.is_whole:
             live.stake.stops[kind] = live
+        live.stake.hold(live)
         live.account.stops[record.order_id] = live
         self._waiting.setdefault(record.symbol, {})[record.order_id] = live
 
@@ -54,9 +55,11 @@ class Triggers:
         """Deactivate a waiting order because its owner wishes so."""
         self._drop(live, step, cancel_type="CancelByUser", reason="EC_PerCancelRequest")
 
-    def clear(self, live: LiveOrder, step: MatchingStep) -> None:
-        """Deactivate a stop that has no position, or whose twin has fired."""
-        self._drop(live, step, cancel_type="CancelByTpSlTsClear", reason="EC_NoError")
+    def clear(
+        self, live: LiveOrder, step: MatchingStep, *, cancel_type: str = "CancelByTpSlTsClear"
+    ) -> None:
+        """Deactivate a waiting order that has lost its reason: no position, a twin has fired."""
+        self._drop(live, step, cancel_type=cancel_type, reason="EC_NoError")
 
     def of(self, stake: Stake) -> list[LiveOrder]:
         """Return everything of a stake that waits, oldest first."""
@@ -132,6 +135,7 @@ class Triggers:
         record, kind = live.record, trigger_of(live).kind
         if kind.is_whole:
             del live.stake.stops[kind]
+        live.stake.let_go(live)
         del live.account.stops[record.order_id]
         del self._waiting[record.symbol][record.order_id]
 

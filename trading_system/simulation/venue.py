@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from trading_system.domain.errors import ConfigurationError
+from trading_system.domain.instruments import Category, Instrument
 from trading_system.simulation.candles import MINUTE_MS
 from trading_system.simulation.exchange import Exchange
-from trading_system.simulation.instruments import INSTRUMENTS
+from trading_system.simulation.instruments import INSTRUMENTS, SPOT_INSTRUMENTS
+from trading_system.simulation.live_market.market import LiveMarket
 from trading_system.simulation.market import Market
 from trading_system.simulation.records import (
     AccountSpec,
@@ -49,6 +51,7 @@ class SimulatedVenue:
         self._intervals_ms = {
             symbol: instrument.funding_interval_minutes * MINUTE_MS
             for symbol, instrument in exchange.instruments.items()
+            if instrument.category is Category.LINEAR
         }
         self._now_ms = 0
         exchange.listener = self._fan_out
@@ -163,6 +166,7 @@ def build_synthetic_venue(
     activity: float,
     start_prices: Mapping[str, Decimal] | None = None,
     id_seed: int | None = None,
+    has_spot: bool = False,
 ) -> SimulatedVenue:
     """Return a venue whose market is made by seeded participants.
 
@@ -179,6 +183,9 @@ def build_synthetic_venue(
         Where prices begin, quote currency; a symbol that is missing begins at its default.
     id_seed : int or None
         Decides the ids of orders and executions; None takes ``seed``.
+    has_spot : bool
+        Whether to list the spot pair of each symbol too, where the venue's table has one. The
+        contracts' market is the same with and without.
 
     Raises
     ------
@@ -191,8 +198,9 @@ def build_synthetic_venue(
         raise ConfigurationError(
             f"symbols must be some of {known}, each once; was {','.join(symbols)!r}"
         )
+    spot = [SPOT_INSTRUMENTS[each] for each in symbols if has_spot and each in SPOT_INSTRUMENTS]
     exchange = Exchange(
-        [INSTRUMENTS[symbol] for symbol in symbols],
+        [*(INSTRUMENTS[symbol] for symbol in symbols), *spot],
         accounts,
         seed=seed if id_seed is None else id_seed,
     )
@@ -241,6 +249,34 @@ def build_replay_venue(
     exchange = Exchange([each.instrument for each in opened.found], accounts, seed=seed)
     statistics = MarketStatistics(exchange)
     market = ReplayMarket(exchange, statistics, opened, speed=speed, fill_model=fill_model)
+    venue = SimulatedVenue(exchange, statistics, market)
+    venue.add_listener(market.account_orders)
+    return venue
+
+
+def build_live_venue(
+    *,
+    instruments: Sequence[Instrument],
+    accounts: Sequence[AccountSpec],
+    seed: int,
+    source: str,
+    depth: int,
+    fill_model: Literal["queue", "trade-through"],
+) -> SimulatedVenue:
+    """Return a venue whose market is a public stream; somebody else brings its messages.
+
+    Parameters
+    ----------
+    instruments : Sequence of Instrument
+        As the source lists them.
+    source : str
+        Name of the source, for the description.
+    depth : int
+        Levels of the followed books.
+    """
+    exchange = Exchange(instruments, accounts, seed=seed)
+    statistics = MarketStatistics(exchange)
+    market = LiveMarket(exchange, statistics, source=source, depth=depth, fill_model=fill_model)
     venue = SimulatedVenue(exchange, statistics, market)
     venue.add_listener(market.account_orders)
     return venue

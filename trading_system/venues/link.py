@@ -8,10 +8,10 @@ traffic in time, and log-in and subscription must be through by then.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Literal, Protocol
 
 import aiohttp
@@ -25,6 +25,7 @@ from trading_system.domain.errors import (
 )
 from trading_system.domain.ports import Clock
 from trading_system.runtime.backoff import Backoff
+from trading_system.venues.link_state import LinkLife, LinkState
 
 _LOG = structlog.get_logger(__name__)
 _NS_PER_S = 1_000_000_000
@@ -32,17 +33,6 @@ _MAX_FRAME_BYTES = 4 * 1024 * 1024
 _CLOSE_S = 2.0
 _UNCONFIRMED = "log-in or subscription was not confirmed in time"
 _Socket = aiohttp.ClientWebSocketResponse[Literal[False]]  # frames as bytes
-
-
-class LinkState(Enum):
-    """Where a link is in its life."""
-
-    IDLE = "idle"
-    CONNECTING = "connecting"
-    PREPARING = "preparing"
-    UP = "up"
-    WAITING = "waiting"
-    ENDED = "ended"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +48,8 @@ class LinkTiming:
         subscription must be through by the first one.
     pong_s : float or None
         From a ping to the first frame after it; silence as long as this drops the connection.
-        None: as long as ``ping_s``. A venue that is pinged on a beat is judged at the next ping.
+        None: as long as ``ping_s``. A venue that is pinged on a beat is suspect after half of
+        ``ping_s`` and judged at the next ping.
     spacing_s : float
         Shortest time from one connection attempt to the next.
     stable_s : float
@@ -142,6 +133,8 @@ class Link:
         The venue's name and its way of being kept awake.
     timing : LinkTiming
         Patience.
+    logs_in : bool
+        Whether the user's first text is a log-in; :meth:`authenticated` tells of its success.
 
     Attributes
     ----------
@@ -158,6 +151,7 @@ class Link:
         jitter: random.Random,
         heartbeat: Heartbeat,
         timing: LinkTiming | None = None,
+        logs_in: bool = False,
     ) -> None:
         self._url = url
         self._heartbeat = heartbeat
@@ -167,7 +161,8 @@ class Link:
         self._timing = timing or LinkTiming()
         self._socket: _Socket | None = None
         self._drop_reason: str | None = None
-        self.state = LinkState.IDLE
+        self._first = LinkState.AUTHENTICATING if logs_in else LinkState.SUBSCRIBING
+        self._life = LinkLife()
         self.attempts = 0
         self.connects = 0
         self.frames = 0
@@ -179,11 +174,25 @@ class Link:
     @property
     def is_up(self) -> bool:
         """Whether the connection is open, logged in and subscribed."""
-        return self.state is LinkState.UP
+        return self._life.state is LinkState.LIVE
+
+    @property
+    def state(self) -> LinkState:
+        """Where the connection is in its life."""
+        return self._life.state
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the newest frame, 0 before the first."""
+        return 0.0 if self.last_frame_ns is None else self._since_s(self.last_frame_ns)
+
+    def authenticated(self) -> None:
+        """Let the user say that the log-in is through."""
+        self._life.enter(LinkState.SUBSCRIBING)
 
     def prepared(self) -> None:
         """Let the user say that log-in and subscription are through."""
-        self.state = LinkState.UP
+        self._life.enter(LinkState.LIVE)
 
     async def run(self) -> None:
         """Keep the connection alive until cancelled.
@@ -207,10 +216,9 @@ class Link:
                     delay_s = next(delays, None)
                     if delay_s is None:
                         raise self._not_sent(f"gave up: {self.reason}", operation="stream.connect")
-                    self.state = LinkState.WAITING
                     await asyncio.sleep(max(delay_s, self._timing.spacing_s - lasted_s))
         finally:
-            self.state = LinkState.ENDED
+            self._life.enter(LinkState.CLOSED)
 
     async def send(self, text: str, *, has_deadline: bool = False) -> None:
         """Hand ``text`` to the socket.
@@ -267,7 +275,7 @@ class Link:
 
     async def _attempt(self, session: aiohttp.ClientSession) -> str:
         self.attempts += 1
-        self.state = LinkState.CONNECTING
+        self._life.enter(LinkState.CONNECTING)
         try:
             async with asyncio.timeout(self._timing.connect_s):
                 socket = await session.ws_connect(
@@ -276,20 +284,22 @@ class Link:
                     decode_text=False,
                     timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S),
                 )
-        except (aiohttp.ClientError, OSError) as e:
+        except (aiohttp.ClientError, OSError, ValueError) as e:
+            self._life.enter(LinkState.BACKING_OFF)
             return f"cannot connect: {_words(e)}"
         self.connects += 1
         self._socket = socket
         self._drop_reason = None
-        self.state = LinkState.PREPARING
+        self._life.enter(self._first)
         try:
             return await self._connection(socket)
         except BaseExceptionGroup as e:  # one failure is enough to know
             raise e.exceptions[0] from e
         finally:
             self._socket = None
-            self.state = LinkState.WAITING
-            await socket.close()
+            self._life.enter(LinkState.BACKING_OFF)
+            with contextlib.suppress(aiohttp.ClientError, OSError):  # it is lost anyway
+                await socket.close()
 
     async def _connection(self, socket: _Socket) -> str:
         reason = "closed"
@@ -316,10 +326,14 @@ class Link:
         while True:
             frames = self.frames
             await self._write(socket, ping)
-            await asyncio.sleep(self._timing.ping_s)
+            await asyncio.sleep(self._timing.ping_s / 2)
+            if self.frames == frames and self.is_up:
+                _LOG.warning("stream suspect: a ping brought nothing", url=self._url)
+                self._life.enter(LinkState.SUSPECT)
+            await asyncio.sleep(self._timing.ping_s / 2)
             if self.frames == frames:
                 return f"silent for {self._timing.ping_s:g} s after a ping"
-            if self.state is not LinkState.UP:
+            if not self.is_up:
                 return _UNCONFIRMED
 
     async def _watch_silence(self, socket: _Socket, ping: str | None) -> str:
@@ -339,7 +353,7 @@ class Link:
                 await asyncio.sleep(pong_s)
                 if self.frames == frames:
                     return f"silent for {pong_s:g} s after a ping"
-            if self.state is not LinkState.UP and self._since_s(opened_ns) > ping_s:
+            if not self.is_up and self._since_s(opened_ns) > ping_s:
                 return _UNCONFIRMED
 
     def _since_s(self, then_ns: int) -> float:
@@ -355,6 +369,8 @@ class Link:
             if message.type is not aiohttp.WSMsgType.TEXT:
                 return f"unexpected frame type {message.type!r}"
             self.frames += 1
+            if self._life.state is LinkState.SUSPECT:
+                self._life.enter(LinkState.LIVE)
             self.bytes_received += len(message.data)
             try:
                 answer = self._user.received(message.data, received_ns)
@@ -399,6 +415,11 @@ class LinkView:
     def last_frame_ns(self) -> int | None:
         """Monotonic time of the newest frame, None before the first."""
         return self._link.last_frame_ns
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the newest frame, 0 before the first."""
+        return self._link.silent_s
 
     @property
     def reason(self) -> str | None:

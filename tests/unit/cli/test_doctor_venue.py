@@ -34,6 +34,7 @@ ANSWERS: dict[str, Any] = {
     },
     "/v5/account/fee-rate": {"list": [{"takerFeeRate": "0.00055", "makerFeeRate": "0.0002"}]},
     "/v5/order/realtime": {"list": []},
+    "/v5/account/query-dcp-info": {"dcpInfos": []},
 }
 
 
@@ -97,9 +98,60 @@ def test_the_balance_must_pay_an_entry(available: str, status: CheckStatus) -> N
     assert finding.status is status
 
 
-def test_hedge_mode_is_refused() -> None:
+def test_the_position_mode_is_told_and_either_is_fine() -> None:
     rows = [{"positionIdx": 1}, {"positionIdx": 2}]
-    assert venue.judge_position_mode("BTCUSDT", {"list": rows}).status is FAILED
+    hedged = venue.judge_position_mode("BTCUSDT", {"list": rows})
+    assert (hedged.status, "hedge mode" in hedged.detail) == (OK, True)
+    assert "one-way" in venue.judge_position_mode("BTCUSDT", {"list": rows[:0]}).detail
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"parentUid": "0"}, "main account, HMAC key"),
+        ({"isMaster": True, "parentUid": "0"}, "main account"),
+        ({"isMaster": False, "parentUid": "77"}, "sub-account of 77"),
+        ({"parentUid": "77", "rsaPublicKey": "x"}, "sub-account of 77, RSA key"),
+        ({}, "main account"),
+    ],
+)
+def test_the_kind_of_account_and_key_is_told(row: dict[str, Any], says: str) -> None:
+    assert says in key(**row).detail
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([], "not offered"),
+        (None, "not offered"),
+        ([{"product": "DERIVATIVES", "dcpStatus": "OFF", "timeWindow": "10"}], "not offered"),
+        ([{"product": "SPOT", "dcpStatus": "ON", "timeWindow": "10"}], "not offered"),
+        ([{"product": "DERIVATIVES", "dcpStatus": "ON", "timeWindow": "40"}], "after 40 s"),
+    ],
+)
+def test_cancel_on_disconnect_is_told_where_the_account_has_it(rows: Any, says: str) -> None:
+    finding = venue.judge_cancel_on_disconnect({"dcpInfos": rows})
+    assert (finding.status, says in finding.detail) == (OK, True)
+
+
+async def test_a_venue_without_cancel_on_disconnect_is_no_fault(tmp_path: Path) -> None:
+    found = await findings(tmp_path, {**ANSWERS, "/v5/account/query-dcp-info": 10017})
+    assert "not offered" in found["cancel on disconnect"].detail
+
+
+async def test_a_private_key_that_others_may_read_is_named_with_its_remedy(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "key.pem"
+    file.write_text("secret")
+    file.chmod(0o644)
+    given = {"bybit.rest_url": "http://127.0.0.1:9", "bybit.ws_url": "ws://127.0.0.1:9"}
+    given |= {"bybit.api_key": "k", "bybit.private_key_file": str(file)}
+    nowhere = tmp_path / "nothing"
+    loaded = load_settings(given, environ={}, dotenv_path=nowhere, config_path=nowhere)
+    (finding,) = await remote_findings(loaded, clock=ManualClock(NOW_NS))
+    assert (finding.status, "chmod 600" in finding.remedy) == (FAILED, True)
+    assert "secret" not in finding.detail
 
 
 def test_limits_name_what_the_venue_documents() -> None:
@@ -151,7 +203,7 @@ async def findings(tmp_path: Path, answers: dict[str, Any]) -> dict[str, Finding
 async def test_a_good_account_passes_every_check(tmp_path: Path) -> None:
     found = await findings(tmp_path, ANSWERS)
     assert [name for name, finding in found.items() if finding.status is not OK] == []
-    assert len(found) == 6
+    assert len(found) == 7
     assert is_fit(found.values())
 
 
@@ -162,8 +214,9 @@ async def test_an_answer_that_is_missing_or_refused_fails_its_own_check_only(
 ) -> None:
     found = await findings(tmp_path, {**ANSWERS, path: broken})
     failed = [name for name, finding in found.items() if finding.status is FAILED]
-    is_harmless = path in {"/v5/order/realtime", "/v5/position/list"} and isinstance(broken, dict)
-    assert len(found) == 6
+    lists = {"/v5/order/realtime", "/v5/position/list", "/v5/account/query-dcp-info"}
+    is_harmless = path in lists and isinstance(broken, dict)
+    assert len(found) == 7
     assert len(failed) <= 1
     assert bool(failed) or is_harmless
 

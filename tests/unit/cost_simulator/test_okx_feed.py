@@ -11,7 +11,7 @@ from okx_server import OkxServer, alive, becomes_true, book_row, data, snapshot
 from trading_system.cost_simulator.feeds import Listeners, Tick, not_offered
 from trading_system.cost_simulator.okx import OkxBookFeed, confirmed_ns
 from trading_system.runtime.clock import ManualClock, SystemClock
-from trading_system.venues.link import LinkState
+from trading_system.venues.link_state import LinkState
 from trading_system.venues.okx.hosts import OkxHosts
 from trading_system.venues.okx.instruments import OkxContract, OkxInstrument, OkxInstType
 
@@ -73,7 +73,7 @@ class Rig:
 
     def hear(self) -> None:
         link = self.feed._feed._link
-        link.state, link.last_frame_ns = LinkState.UP, self.clock.monotonic_ns()
+        link._life.state, link.last_frame_ns = LinkState.LIVE, self.clock.monotonic_ns()
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_a_quiet_book_is_vouched_for_only_while_level_1_shows_the_same(rig: Rig)
     assert confirmed_s() == 0  # the book was not told of the change
     rig.send_top(("99.9", "200"), ("100.1", "300"))
     assert confirmed_s() == 33
-    rig.feed._feed._link.state = LinkState.WAITING
+    rig.feed._feed._link._life.state = LinkState.BACKING_OFF
     assert confirmed_s() == 0
 
 

@@ -140,12 +140,12 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
         opened(tmp_path / "j")
 
 
-@pytest.mark.parametrize("statement", ["PRAGMA user_version = 3", "CREATE TABLE other (x)"])
+@pytest.mark.parametrize("statement", ["PRAGMA user_version = 9", "CREATE TABLE other (x)"])
 def test_another_format_is_refused(tmp_path: Path, statement: str) -> None:
     other = sqlite3.connect(tmp_path / "j")
     other.execute(statement)
     other.close()
-    with pytest.raises(ConfigurationError, match="this program writes 2"):
+    with pytest.raises(ConfigurationError, match="this program writes 3"):
         opened(tmp_path / "j")
 
 

@@ -10,6 +10,7 @@ from trading_system.domain.orders import (
     Fill,
     OrderIntent,
     OrderReport,
+    OrderStatus,
     OrderType,
     PositionReport,
     Side,
@@ -110,7 +111,6 @@ async def test_positions_and_wallet_are_noted() -> None:
         b"{",
         b'{"topic":"dcp","data":[]}',
         frame("order", {"orderId": 1}),
-        frame("order", order_row("x", "Exploded")),
         frame("execution", execution_row("x", side="Sideways")),
         frame("execution", execution_row("x", execPrice="NaN")),
         frame("execution", execution_row("x", execTime="-1")),
@@ -124,11 +124,54 @@ async def test_an_impossible_private_frame_is_refused(raw: bytes) -> None:
     assert rig.portfolio.fills == 0
 
 
+async def test_an_order_status_of_tomorrow_is_counted_and_changes_nothing() -> None:
+    rig, feed, link_id = await tracked()
+    feed.on_frame(frame("order", order_row(link_id, "Exploded")), 0)
+    order = rig.engine.order(link_id)
+    assert order is not None
+    assert order.status is not TrackedStatus.FILLED
+    assert feed.drift.counts["order.orderStatus: Exploded"] == 1
+
+
+async def test_rows_that_say_less_than_documented_are_taken_and_counted() -> None:
+    rig, feed, link_id = await tracked()
+    feed.on_frame(frame("execution", execution_row(link_id, execType="Airdrop")), 0)
+    assert rig.portfolio.fills == 0
+    feed.on_frame(frame("execution", execution_row(link_id, isMaker=None)), 0)
+    assert rig.portfolio.fills == 1
+    feed.on_frame(frame("wallet", {"totalEquity": "9"}), 0)
+    feed.on_frame(frame("wallet", {"totalEquity": ""}), 0)
+    feed.on_frame(
+        frame("position", {"symbol": "B", "side": "Sell", "size": "1", "category": "x"}), 0
+    )
+    assert (feed.equity, feed.venue_positions) == (9, {})
+    assert feed.drift.counts["execution.execType: Airdrop"] == 1
+    assert feed.drift.counts["execution.isMaker: missing"] == 1
+    assert feed.drift.total > 3
+
+
+async def test_the_fast_stream_tells_first_and_the_full_one_books() -> None:
+    rig, feed, link_id = await tracked()
+    fast = {"category": "linear", "execId": "e1", "symbol": "BTCUSDT", "side": "Buy"}
+    fast |= {"execPrice": "50000", "execQty": "0.1", "orderId": "o1", "orderLinkId": ""}
+    feed.on_frame(frame("execution.fast", fast), 5)
+    feed.on_frame(frame("execution.fast", fast | {"category": "spot", "execId": "e2"}), 5)
+    assert (rig.portfolio.fills, feed.fast.first) == (0, 1)
+    assert feed.fast.is_overdue(2_000_000_000)
+    feed.on_frame(frame("execution", execution_row(link_id, execPrice="50001")), 0)
+    feed.on_frame(frame("execution", execution_row(link_id, execPrice="50001")), 0)
+    assert rig.portfolio.position("BTCUSDT").fees == Decimal("2.75")
+    assert rig.portfolio.position("BTCUSDT").entry_value == Decimal(5_000)
+    assert (rig.portfolio.fills, feed.fast.conflicts) == (1, 1)
+    assert not feed.fast.is_overdue(2_000_000_000)
+
+
 class Queries:
     def __init__(self, quantity: str) -> None:
         self.quantity = Decimal(quantity)
         self.entry_price: Decimal | None = Decimal(50_000)
         self.failure: Exception | None = None
+        self.orders: list[OrderReport] = []
 
     async def positions(self) -> list[PositionReport]:
         if self.failure is not None:
@@ -143,7 +186,7 @@ class Queries:
         ]
 
     async def open_orders(self) -> list[OrderReport]:
-        return []
+        return self.orders
 
 
 async def test_existing_positions_are_adopted_and_then_agree() -> None:
@@ -412,3 +455,40 @@ async def test_the_age_of_a_comparison_is_known() -> None:
     await reconciler.check()
     rig.clock.advance(3)
     assert reconciler.compared_age_s == 3.0
+
+
+async def test_catching_up_asks_by_the_venues_clock_and_follows_every_order_at_work() -> None:
+    rig, _, link_id = await tracked()
+    queries, looks = Missed([]), rig.venue.lookups
+    reconciler = Reconciler(
+        queries,
+        portfolio=rig.portfolio,
+        engine=rig.engine,
+        clock=rig.clock,
+        offset_ns=lambda: 2_000_000_000,
+    )
+    assert await reconciler.catch_up(60_000_000_000)
+    assert queries.asked_ms == [57_000]
+    assert rig.venue.lookups == looks + 1  # it is not listed as open, so it is asked for
+    queries.orders = [own_report(link_id), own_report("somebody-elses")]
+    assert await reconciler.catch_up(60_000_000_000)
+    assert rig.venue.lookups == looks + 1
+    order = rig.engine.order(link_id)
+    assert order is not None
+    assert order.status is TrackedStatus.OPEN
+
+
+def own_report(link_id: str) -> OrderReport:
+    return OrderReport(
+        order_id="o1",
+        link_id=link_id,
+        symbol="BTCUSDT",
+        side=Side.BUY,
+        status=OrderStatus.NEW,
+        quantity=Decimal("0.1"),
+        filled_quantity=Decimal(0),
+        average_price=None,
+        price=Decimal(50_000),
+        reason="",
+        ts_exchange_ns=1,
+    )

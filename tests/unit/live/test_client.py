@@ -4,7 +4,7 @@ import pytest
 
 from trading_system.domain.errors import ValidationError
 from trading_system.domain.orders import OrderType, Side, TimeInForce
-from trading_system.live.client import order_request, side_of
+from trading_system.live.order_requests import order_request, side_of
 
 
 def test_a_market_order_is_immediate_or_cancel() -> None:

@@ -173,7 +173,7 @@ def test_a_suspect_book_that_is_not_cleared_is_subscribed_anew() -> None:
     batch.feed.reset_topic(TOPIC)
     batch.push(book(u=40))
     assert batch.feed.fresh_books(1.0) == 1
-    batch.clock.advance(5.0)
+    batch.clock.advance(4.0)
     assert batch.feed.overdue() == {}
 
 

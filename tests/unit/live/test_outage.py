@@ -17,17 +17,25 @@ class Watched:
         self.answers = list(answers)
         self.work: list[Coroutine[Any, Any, None]] = []
         self.interrupt: str | None = None
+        self.clock = ManualClock()
         self.watch = OutageWatch(
             self.holds,
             recover=self.recover,
             spawn=lambda _name, coroutine: self.work.append(coroutine),
-            clock=ManualClock(),
+            clock=self.clock,
+            poll=self.poll,
             pause=self.pause,
         )
         self.pauses = 0
+        self.polls_until_up = 0
 
     async def pause(self, _seconds: float) -> None:
         self.pauses += 1
+
+    async def poll(self) -> bool:
+        if self.watch.polls > self.polls_until_up:
+            self.watch.up(PRIVATE)
+        return True
 
     async def recover(self) -> bool:
         if self.interrupt is not None:
@@ -101,3 +109,34 @@ async def test_reconciling_is_tried_until_both_sides_agree() -> None:
     await watched.run()
     assert watched.pauses == 2
     assert watched.holds.state is TradingState.ACTIVE
+
+
+async def test_while_only_the_private_stream_is_down_the_account_is_polled() -> None:
+    watched = Watched(True)
+    watched.polls_until_up = 3
+    watched.watch.down(PRIVATE, "reset")
+    watched.watch.down(PRIVATE, "still")
+    assert len(watched.work) == 1
+    await watched.run()
+    assert watched.watch.polls == 4
+    assert watched.holds.state is TradingState.ACTIVE
+
+
+async def test_polling_ends_when_more_is_down() -> None:
+    watched = Watched()
+    watched.watch.down(PRIVATE, "reset")
+    watched.watch.down(PUBLIC, "reset")
+    await watched.run()
+    assert watched.watch.polls == 0
+    assert watched.holds.state is TradingState.HALTED
+
+
+async def test_what_was_missed_begins_with_the_last_frame_not_with_the_detection() -> None:
+    watched = Watched()
+    now_ns = watched.clock.utc_ns()
+    watched.watch.down(PUBLIC, "reset")
+    assert watched.watch.since_utc_ns == now_ns
+    watched.watch.down(PRIVATE, "half open", silent_s=20.0)
+    assert watched.watch.since_utc_ns == now_ns - 20_000_000_000
+    watched.watch.down(PRIVATE, "again", silent_s=1.0)
+    assert watched.watch.since_utc_ns == now_ns - 20_000_000_000

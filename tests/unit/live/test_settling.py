@@ -29,10 +29,16 @@ def test_overdue_orders_are_looked_up_every_second_until_cancelled() -> None:
     async def live(_loop: VirtualLoop) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(3.5):
-                await settle_silent(engine)
+                await settle_silent(engine, fetch_missing=fetch)
+
+    asked: list[int] = []
+
+    async def fetch() -> None:
+        asked.append(engine.looks)
 
     in_virtual_time(live)
     assert engine.looks == 3
+    assert asked == [1, 2, 3]
 
 
 def resting(number: int) -> TrackedOrder:

@@ -10,6 +10,7 @@ from trading_system.domain.errors import CorruptDataError, SequenceGapError, Val
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import Side
 from trading_system.market.book import OrderBook
+from trading_system.market.contiguity import Contiguity
 from trading_system.market.decode import BookMessage
 
 INSTRUMENT = Instrument(
@@ -267,3 +268,88 @@ def test_relative_measures_do_not_depend_on_the_price_unit(book):
     scaled.apply(msgspec.structs.replace(SNAPSHOT, **levels), 1)
     assert scaled.spread / scaled.mid == pytest.approx(book.spread / book.mid, rel=1e-12)
     assert scaled.imbalance(2) == book.imbalance(2)
+
+
+def learning(*, proof_steps=3, legal_jumps=2):
+    contiguity = Contiguity(proof_steps=proof_steps, legal_jumps=legal_jumps)
+    book = OrderBook(INSTRUMENT, depth=50, contiguity=contiguity)
+    assert book.apply(SNAPSHOT, 10)
+    return book
+
+
+def level_one(sequence, *, bid=(99.9, 5.0), ask=(100.1, 3.0)):
+    top = OrderBook(INSTRUMENT, depth=1)
+    topic = "orderbook.1.ABCUSDT"
+    top.apply(delta(7, topic=topic, is_snapshot=True, sequence=sequence, bids=[bid], asks=[ask]), 1)
+    return top
+
+
+def test_a_jump_in_a_stream_that_always_stepped_by_one_is_a_gap():
+    book = learning()
+    for update_id in (101, 102, 103):
+        assert book.apply(delta(update_id), 11)
+    with pytest.raises(SequenceGapError):
+        book.apply(delta(105), 11)
+    assert_emptied(book)
+
+
+def test_steps_before_a_snapshot_count_as_proof():
+    book = learning()
+    assert book.apply(delta(101), 11)
+    assert book.apply(delta(102), 11)
+    assert book.apply(msgspec.structs.replace(SNAPSHOT, update_id=300, sequence=2_000), 11)
+    assert book.apply(delta(301, sequence=2_001), 11)
+    with pytest.raises(SequenceGapError):
+        book.apply(delta(303, sequence=2_003), 11)
+
+
+def test_a_jump_in_an_unproven_stream_makes_the_book_suspect_until_level_one_confirms_it():
+    book = learning()
+    assert book.apply(delta(105), 11)
+    assert (book.is_suspect, book.is_ready, book.suspicions, book.gaps) == (True, False, 1, 0)
+    assert book.walk(Side.BUY, 1.0) is None
+    assert book.apply(delta(106), 12)
+    assert not book.verify(level_one(1_005))
+    assert book.agrees_with(level_one(1_005)) is None
+    assert not book.verify(level_one(1_006, bid=(99.9, 5.5)))
+    assert not book.verify(level_one(1_006, ask=(100.2, 3.0)))
+    assert book.verify(level_one(1_006))
+    assert (book.is_suspect, book.is_ready, book.cleared) == (False, True, 1)
+    assert not book.verify(level_one(1_006))
+
+
+def test_a_suspect_book_is_cleared_by_a_snapshot():
+    book = learning()
+    assert book.apply(delta(105), 11)
+    assert book.apply(msgspec.structs.replace(SNAPSHOT, update_id=9, sequence=2_000), 12)
+    assert (book.is_ready, book.cleared) == (True, 0)
+
+
+@pytest.mark.parametrize("update_id", [100, 99])
+def test_an_update_id_that_repeats_or_falls_is_a_gap_whatever_was_learned(update_id):
+    book = learning()
+    with pytest.raises(SequenceGapError):
+        book.apply(delta(update_id, sequence=5_000), 11)
+
+
+def test_a_stream_whose_jumps_were_confirmed_is_not_punished_until_it_is_refuted():
+    book = learning()
+    for update_id in (105, 110):
+        assert book.apply(delta(update_id), 11)
+        assert book.verify(level_one(900 + update_id))
+    for update_id in (115, 116, 117, 118, 119, 125):
+        assert book.apply(delta(update_id), 11)
+        assert book.is_ready
+    assert isinstance(book.distrust("level 1 shows other prices"), SequenceGapError)
+    assert_emptied(book)
+    assert book.apply(msgspec.structs.replace(SNAPSHOT, update_id=200, sequence=2_000), 12)
+    assert book.apply(delta(205, sequence=2_005), 13)
+    assert book.is_suspect
+
+
+def test_a_book_without_a_message_agrees_with_nothing():
+    book = OrderBook(INSTRUMENT, depth=50)
+    assert book.agrees_with(level_one(5)) is None
+    assert isinstance(book.distrust("test"), SequenceGapError)
+    learned = learning()
+    assert learned.agrees_with(OrderBook(INSTRUMENT, depth=1)) is None

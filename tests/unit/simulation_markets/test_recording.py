@@ -1,5 +1,6 @@
 import gzip
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -146,7 +147,7 @@ def test_files_that_are_no_recordings_are_refused(tmp_path: Path) -> None:
     assert "cannot be read as gzip" in refusal(plain)
     assert "holds no depth updates" in refusal(write(tmp_path / "e.gz"))
     assert "does not exist" in refusal(tmp_path / "no.gz")
-    assert "cannot be read" in refusal(tmp_path)
+    assert "holds no finished part" in refusal(tmp_path)
 
 
 def test_a_cut_off_file_is_refused(tmp_path: Path) -> None:
@@ -155,9 +156,20 @@ def test_a_cut_off_file_is_refused(tmp_path: Path) -> None:
     assert "is cut off" in refusal(path)
 
 
-def test_coin_margined_recordings_are_refused(tmp_path: Path) -> None:
-    path = write(tmp_path / "c.gz", depth(0, 1, 9, 0).replace("BTCUSDT", "BTCUSD_PERP"))
-    assert "COIN-M" in refusal(path)
+def test_coin_margined_contracts_are_lots_of_a_fixed_size(tmp_path: Path) -> None:
+    lines = [depth(0, 1, 9, 0), snapshot(1, 9), trade(2, "100.1", "4", sold=False)]
+    lines = [
+        line.replace("BTCUSDT", "BTCUSD_PERP").replace("5.000", "5").replace("3.000", "3")
+        for line in lines
+    ]
+    (chain,) = opened([write(tmp_path / "c.gz", *lines)])
+    assert (chain.symbol, chain.instrument.quote_coin) == ("BTCUSD", "USDT")
+    assert chain.instrument.qty_step == Decimal("0.9995")  # 100 USD at the first mid of 100.05
+    first, _, last = chain.messages()
+    assert isinstance(first, Snapshot)
+    assert first.bids == [(1000, 5)]
+    assert isinstance(last, RecordedTrade)
+    assert last.lots == 4
 
 
 def test_one_file_twice_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from trading_system.simulation.bybit_server.connections import (
     authenticate,
+    idle_limit_s,
     operation_of,
     read_request,
     request_id,
@@ -21,7 +22,7 @@ EXPIRES = 1_700_000_001_000
 @pytest.mark.parametrize("expires", [EXPIRES, str(EXPIRES)])
 def test_expires_may_be_number_or_text(expires):
     request = {"args": ["demoKey", expires, SIGNATURE]}
-    assert authenticate(request, ACCOUNTS, now_ms=EXPIRES - 1) is ACCOUNT
+    assert authenticate(request, ACCOUNTS, now_ms=EXPIRES - 1, address="127.0.0.1") is ACCOUNT
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_expires_may_be_number_or_text(expires):
 )
 def test_bad_authentication_gets_its_code(args, code):
     with pytest.raises(VenueReject) as caught:
-        authenticate({"args": args}, ACCOUNTS, now_ms=EXPIRES - 1)
+        authenticate({"args": args}, ACCOUNTS, now_ms=EXPIRES - 1, address="127.0.0.1")
     assert caught.value.code == code
 
 
@@ -82,3 +83,21 @@ def test_time_window_is_open_at_its_far_end(age_ms, window, is_accepted):
     allowed = nullcontext() if is_accepted else pytest.raises(VenueReject, match="10002")
     with allowed:
         check_time(str(now_ms - age_ms), window, now_ms=now_ms)
+
+
+@pytest.mark.parametrize(
+    ("query", "limit_s"),
+    [
+        ("", 7.0),
+        ("max_active_time=30s", 30.0),
+        ("a=1&max_active_time=1m", 60.0),
+        ("max_active_time=9m&b=2", 540.0),
+        ("max_active_time=5s", 30.0),
+        ("max_active_time=99m", 600.0),
+        ("max_active_time=60", 7.0),
+        ("max_active_time=-1m", 7.0),
+        ("xmax_active_time=30s", 7.0),
+    ],
+)
+def test_client_chooses_how_long_its_connection_may_be_silent(query, limit_s):
+    assert idle_limit_s(query, default_s=7.0) == limit_s

@@ -1,5 +1,7 @@
 from trading_system.simulation.bybit_server.limits import (
     ADDRESS_LIMIT,
+    CONNECTION_LIMIT,
+    CONNECTION_WINDOW_MS,
     RequestLimits,
     RollingQuota,
 )
@@ -64,4 +66,28 @@ def test_address_is_refused_beyond_the_documented_rate():
     limits = RequestLimits(is_enforced=True)
     verdicts = [limits.take_address("a", now_ms=0).admitted for _ in range(ADDRESS_LIMIT + 1)]
     assert verdicts == [1] * ADDRESS_LIMIT + [0]
-    assert limits.take_address("a", now_ms=5001).admitted == 1
+    assert limits.take_address("b", now_ms=0).admitted == 1
+
+
+def test_banned_address_returns_after_ten_minutes_of_silence():
+    limits = RequestLimits(is_enforced=True)
+    for _ in range(ADDRESS_LIMIT + 1):
+        limits.take_address("a", now_ms=0)
+    assert limits.take_address("a", now_ms=300_000).admitted == 0
+    assert limits.take_address("a", now_ms=899_999).admitted == 0
+    assert limits.take_address("a", now_ms=1_499_999).admitted == 1
+
+
+def test_new_connections_of_an_address_are_bounded_in_five_minutes():
+    limits = RequestLimits(is_enforced=True)
+    opened = [limits.take_connection("a", now_ms=each) for each in range(CONNECTION_LIMIT + 1)]
+    assert opened == [True] * CONNECTION_LIMIT + [False]
+    assert limits.take_connection("b", now_ms=0)
+    assert limits.take_connection("a", now_ms=CONNECTION_WINDOW_MS)
+
+
+def test_switched_off_limits_ban_no_address():
+    limits = RequestLimits(is_enforced=False)
+    for _ in range(ADDRESS_LIMIT + 1):
+        assert limits.take_address("a", now_ms=0).admitted
+        assert limits.take_connection("a", now_ms=0)

@@ -9,7 +9,15 @@ from trading_system.simulation.bybit_server.order_parameters import (
     order_reference,
 )
 from trading_system.simulation.bybit_server.parameters import Fields
-from trading_system.simulation.records import SelfMatch, VenueReject
+from trading_system.simulation.records import (
+    Amendment,
+    GuardRequest,
+    SelfMatch,
+    StopScope,
+    TriggerBy,
+    TriggerRequest,
+    VenueReject,
+)
 
 LIMIT = {"symbol": "BTCUSDT", "side": "Buy", "orderType": "Limit", "qty": "0.001", "price": "50000"}
 
@@ -47,10 +55,11 @@ def test_options_are_read():
         {"timeInForce": "RPI"},
         {"reduceOnly": "maybe"},
         {"positionIdx": "one"},
-        {"triggerPrice": "50000"},
-        {"takeProfit": "60000"},
-        {"stopLoss": 40000},
-        {"bboSideType": "Queue"},
+        {"triggerPrice": "-"},
+        {"triggerPrice": "60000", "triggerDirection": "up"},
+        {"takeProfit": "60000", "tpTriggerBy": "Moon"},
+        {"stopLoss": -1},
+        {"bboSideType": "Best"},
         {"slippageToleranceType": "Percent"},
         {"trailingStop": "100"},
         {"activePrice": "51000"},
@@ -68,6 +77,31 @@ def test_cleared_stops_are_no_request():
     assert create_request(Fields({**LIMIT, "takeProfit": "0", "stopLoss": "", "triggerPrice": 0}))
 
 
+def test_condition_and_guards_are_read():
+    fields = {
+        **LIMIT,
+        "triggerPrice": "60000",
+        "triggerDirection": 1,
+        "triggerBy": "IndexPrice",
+        "takeProfit": "70000",
+        "tpslMode": "Partial",
+        "tpOrderType": "Limit",
+        "tpLimitPrice": "69000",
+    }
+    request = create_request(Fields(fields))
+    assert request.trigger == TriggerRequest(price=Decimal(60000), by=TriggerBy.INDEX, on_rise=True)
+    assert request.take_profit == GuardRequest(price=Decimal(70000), limit_price=Decimal(69000))
+    assert (request.scope, request.stop_loss) == (StopScope.PARTIAL, None)
+
+
+def test_amend_tells_removing_from_leaving():
+    ids = {"symbol": "S", "orderId": "o"}
+    amendment = order_change(Fields({**ids, "takeProfit": "0", "triggerPrice": "5"})).amendment
+    assert amendment == Amendment(
+        take_profit=GuardRequest(price=Decimal(0)), trigger_price=Decimal(5)
+    )
+
+
 def test_order_id_wins_over_link_id():
     reference = order_reference(Fields({"symbol": "S", "orderId": "o", "orderLinkId": "l"}))
     assert (reference.order_id, reference.link_id) == ("o", "")
@@ -77,6 +111,6 @@ def test_order_id_wins_over_link_id():
 
 def test_amend_needs_a_change():
     ids = {"symbol": "S", "orderId": "o"}
-    assert order_change(Fields({**ids, "qty": "2"})).quantity == Decimal(2)
+    assert order_change(Fields({**ids, "qty": "2"})).amendment.quantity == Decimal(2)
     with pytest.raises(VenueReject):
         order_change(Fields(ids))

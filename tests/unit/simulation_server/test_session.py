@@ -34,6 +34,7 @@ def make(latency=None, **options):
         options=ServerOptions(**options),
         line=line,
         path="/v5/public/linear",
+        address="127.0.0.1",
         faults=FaultEngine(seed=1, clock=SystemClock()),
         latency=latency,
     )

@@ -136,3 +136,12 @@ def test_entries_that_do_not_belong_together_are_refused(entries):
 def test_an_entry_survives_its_line():
     entry = Links(account_id=1, pairs=[("a", "b")])
     assert to_entry(to_line(entry)[:-1]) == entry
+
+
+def test_file_of_version_1_is_read_with_the_defaults_of_what_it_lacks(path):
+    with StateFile(path) as file:
+        file.replace([to_line(Head(version=1, market="m", seed=1, generation=0, accounts=[]))])
+    with StateFile(path) as file:
+        saved = file.load()
+    assert saved is not None
+    assert saved.head.version == 1

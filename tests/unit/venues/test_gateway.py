@@ -103,7 +103,6 @@ async def test_nothing_else_is_sent_a_second_time(failure):
         (lambda c: c.submit(intent(reduce_only=True), timeout_s=1), CREATE, 1),
         (lambda c: c.amend("A", "lk-1", price=Decimal(1), timeout_s=1), "/v5/order/amend", 2),
         (lambda c: c.cancel("A", "lk-1", timeout_s=1), CANCEL, 1),
-        (lambda c: c.cancel_all("A", timeout_s=1), "/v5/order/cancel-all", 1),
         (lambda c: c.protect("A", Decimal(1), timeout_s=1), STOP, 1),
         (lambda c: c.cancel_batch([("A", "x")], timeout_s=1), "/v5/order/cancel-batch", 1),
         (lambda c: c.submit_batch([intent()], timeout_s=1), "/v5/order/create-batch", 2),
@@ -173,7 +172,30 @@ async def test_an_amendment_carries_only_what_changes():
 async def test_cancelling_all_leaves_position_stops_alone():
     transport = FakeTransport().answer("/v5/order/cancel-all", ok({"list": []}))
     await gateway(transport, trade=FakeChannel()).cancel_all("A", timeout_s=1)
-    assert transport.sent[0].body["orderFilter"] == "Order"
+    assert [sent.body for sent in transport.sent] == [
+        {"category": "linear", "symbol": "A", "orderFilter": "Order"},
+        {
+            "category": "linear",
+            "symbol": "A",
+            "orderFilter": "StopOrder",
+            "stopOrderType": "Stop",
+        },
+    ]
+    assert {sent.priority for sent in transport.sent} == {1}
+
+
+async def test_the_whole_account_can_be_cancelled_at_once():
+    transport = FakeTransport().answer("/v5/order/cancel-all", ok({"list": []}))
+    await gateway(transport).cancel_all(None, timeout_s=1)
+    assert [sent.body.get("settleCoin") for sent in transport.sent] == ["USDT", "USDT"]
+    assert all("symbol" not in sent.body for sent in transport.sent)
+
+
+async def test_conditional_orders_are_cancelled_even_if_the_first_request_failed():
+    transport = FakeTransport().answer("/v5/order/cancel-all", refused(10016), ok({}))
+    with pytest.raises(VenueUnavailable):
+        await gateway(transport).cancel_all("A", timeout_s=1)
+    assert len(transport.sent) == 2
 
 
 @pytest.mark.parametrize(("price", "text"), [(Decimal("9.50"), "9.50"), (None, "0")])

@@ -28,6 +28,7 @@ from trading_system.domain.orders import Side
 from trading_system.runtime.backoff import Backoff
 from trading_system.runtime.clock import ManualClock, SystemClock
 from trading_system.venues.okx.feed import OkxExtras, OkxPublicFeed
+from trading_system.venues.link_state import LinkState
 
 NAME = SWAP.inst_id
 BOOKS = ("books", NAME)
@@ -87,6 +88,7 @@ async def test_what_a_server_adds_to_an_argument_does_not_matter():
         return client.received(json.dumps(frame | {"arg": arg}).encode(), 1)
 
     client.opened()
+    client._link._life.state = LinkState.SUBSCRIBING
     answer({"event": "subscribe"})
     assert client.is_up
     answer(json.loads(snapshot()))

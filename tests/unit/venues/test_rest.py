@@ -139,8 +139,11 @@ async def test_the_signed_body_is_the_one_on_the_wire():
 
 async def test_requests_are_stamped_with_the_venues_time():
     transport = answering(ok({}))
-    client = rest(transport)
-    client.offset_ns = 3_000_000_000
+    clock = ManualClock()
+    client = rest(transport, clock=clock)
+    now_ns = clock.monotonic_ns()
+    ahead_ns = clock.utc_ns() + 3_000_000_000
+    client.venue_clock.note(sent_ns=now_ns, back_ns=now_ns, server_ns=ahead_ns)
     await client.post(CREATE, {}, timeout_s=2, priority=2)
     assert transport.sent[0].headers["X-BAPI-TIMESTAMP"] == "1700000003000"
     assert client.auth_headers(b"")["X-BAPI-TIMESTAMP"] == "1700000003000"

@@ -17,7 +17,8 @@ from trading_system.domain.errors import (
 from trading_system.runtime.backoff import Backoff
 from trading_system.runtime.clock import ManualClock, SystemClock
 from trading_system.venues.bybit.streams import BybitStream, StreamCallbacks
-from trading_system.venues.link import LinkState, LinkTiming
+from trading_system.venues.link import LinkTiming
+from trading_system.venues.link_state import LinkState
 
 ORDER = '{"topic":"order","data":[]}'
 BOOK = "orderbook.50.ABCUSDT"
@@ -75,7 +76,7 @@ async def test_it_logs_in_before_it_subscribes_and_delivers_frames():
             assert client.reason is None
     assert venue.operations() == ["auth", "subscribe"]
     assert ear.frames == [ORDER.encode()]
-    assert client.state is LinkState.ENDED
+    assert client.state is LinkState.CLOSED
 
 
 async def test_it_pings_at_once_so_that_silence_can_be_judged():
@@ -380,3 +381,83 @@ def test_a_reconnect_storm_is_bounded():
     spaced = [max(delay, LinkTiming().spacing_s) for delay in delays[:1000]]
     assert sum(elapsed <= 300 for elapsed in itertools.accumulate(spaced)) < 100
     assert min(spaced) >= 1.0
+
+
+async def test_a_log_in_that_came_too_late_is_no_word_against_the_key():
+    venue, ear = StreamVenue(), Ear()
+    refusals = ["Params Error: request expired"]
+    accept = venue.on_auth
+
+    async def on_auth(socket, asked):
+        if refusals:
+            await socket.send_json({"op": "auth", "success": False, "ret_msg": refusals.pop()})
+        else:
+            await accept(socket, asked)
+
+    venue.on_auth = on_auth
+    async with venue.running() as url, alive(stream(url, ear, signer=signer())):
+        await ear.up.wait()
+    assert "too late" in ear.downs[0]
+
+
+async def test_a_key_that_is_always_too_late_ends_the_stream():
+    venue, ear = StreamVenue(), Ear()
+
+    async def on_auth(socket, asked):
+        await socket.send_json({"op": "auth", "success": False, "ret_msg": "request expired"})
+
+    venue.on_auth = on_auth
+    async with venue.running() as url:
+        client = stream(url, ear, signer=signer(), timing=QUICK)
+        with pytest.raises(VenueAuthError):
+            async with asyncio.timeout(10):
+                await client.run()
+    assert client.connects == 4
+
+
+async def test_an_unanswered_subscription_is_repeated_and_then_named():
+    venue, ear, clock = StreamVenue(), Ear(), ManualClock()
+
+    async def ignore_subscriptions(socket, asked):
+        if asked["op"] == "ping":
+            await socket.send_json({"op": "pong"})
+
+    venue.answer = ignore_subscriptions
+    async with venue.running() as url:
+        client = stream(url, ear, "order", "wallet", clock=clock)
+        async with alive(client):
+            for asked in (1, 2):
+                await becomes_true(lambda n=asked: len(venue.operations()) == n)
+                clock.advance(4.0)
+                await venue.sockets[0].send_str(ORDER)
+            await ear.down.wait()
+    assert venue.operations() == ["subscribe"] * 2
+    assert "no answer to subscribe of order, wallet" in ear.downs[0]
+    assert (client.unanswered, client.unconfirmed_topics) == (2, ["order", "wallet"])
+
+
+async def test_a_stream_whose_ping_brings_nothing_is_suspect_until_the_next_frame():
+    venue, ear = StreamVenue(), Ear()
+    timing = LinkTiming(ping_s=0.3, backoff=QUICK.backoff)
+    async with venue.running() as url:
+        client = stream(url, ear, timing=timing)
+        async with alive(client):
+            await ear.up.wait()
+            venue.is_mute = True
+            await becomes_true(lambda: client.state is LinkState.SUSPECT)
+            assert not client.is_up
+            await venue.sockets[0].send_str(ORDER)
+            await becomes_true(lambda: client.state is LinkState.LIVE)
+            assert client.silent_s < 0.3
+    assert client.connects == 1
+
+
+async def test_a_spot_stream_asks_for_ten_topics_at_a_time():
+    ear = Ear()
+    client = stream("ws://x/v5/public/spot", ear, *[f"t{n}" for n in range(11)])
+    first = json.loads(client.opened())
+    assert len(first["args"]) == 10
+    answer = {"op": "subscribe", "success": True, "req_id": first["req_id"]}
+    rest = json.loads(client.received(json.dumps(answer).encode(), 1))
+    assert rest["args"] == ["t10"]
+    assert client.unconfirmed_topics == ["t10"]

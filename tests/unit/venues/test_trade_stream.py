@@ -13,7 +13,7 @@ from trading_system.domain.errors import (
 )
 from trading_system.runtime.clock import ManualClock, SystemClock
 from trading_system.venues.bybit.trade_stream import BybitTradeStream
-from trading_system.venues.link import LinkState
+from trading_system.venues.link_state import LinkState
 
 BODY = {"category": "linear", "symbol": "ABCUSDT", "orderLinkId": "x"}
 
@@ -55,7 +55,7 @@ async def test_an_accepted_request_returns_its_answer():
     assert b'"o-1"' in bytes(answer.result)
     asked = room.venue.orders()[0]
     assert (asked["op"], asked["args"]) == ("order.create", [BODY])
-    assert room.client.state is LinkState.ENDED
+    assert room.client.state is LinkState.CLOSED
 
 
 async def test_requests_carry_the_venues_time_the_window_and_ids_of_their_own():

@@ -2,19 +2,34 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from bybit_rows import FLAT, ORDER, POSITION
+from bybit_rows import EXECUTION, FLAT, ORDER, POSITION, WALLET
 
 from trading_system.domain.errors import CorruptDataError
-from trading_system.domain.orders import OrderIntent, OrderStatus, OrderType, Side, TimeInForce
+from trading_system.domain.orders import OrderStatus
 from trading_system.venues.bybit import wire
+from trading_system.venues.bybit.drift import SchemaDrift
 
 
-def order(**changes):
-    return wire.order_report(msgspec.convert(ORDER | changes, wire.OrderRow))
+def order(drift=None, **changes):
+    return wire.order_report(
+        msgspec.convert(ORDER | changes, wire.OrderRow), drift or SchemaDrift()
+    )
 
 
-def position(**changes):
-    return wire.position_report(msgspec.convert(POSITION | changes, wire.PositionRow))
+def position(drift=None, **changes):
+    row = msgspec.convert(POSITION | changes, wire.PositionRow)
+    return wire.position_report(row, drift or SchemaDrift())
+
+
+def fill(drift=None, **changes):
+    return wire.fill(
+        msgspec.convert(EXECUTION | changes, wire.ExecutionRow), drift or SchemaDrift()
+    )
+
+
+def wallet(drift=None, **changes):
+    row = msgspec.convert(WALLET | changes, wire.WalletRow)
+    return wire.wallet_report(row, drift or SchemaDrift(), ts_exchange_ns=7)
 
 
 @pytest.mark.parametrize(
@@ -22,13 +37,13 @@ def position(**changes):
     [
         ("Created", OrderStatus.NEW),
         ("New", OrderStatus.NEW),
-        ("Untriggered", OrderStatus.NEW),
-        ("Triggered", OrderStatus.NEW),
+        ("Untriggered", OrderStatus.UNTRIGGERED),
+        ("Triggered", OrderStatus.TRIGGERED),
         ("PartiallyFilled", OrderStatus.PARTIALLY_FILLED),
         ("Filled", OrderStatus.FILLED),
         ("Cancelled", OrderStatus.CANCELLED),
         ("PartiallyFilledCanceled", OrderStatus.CANCELLED),
-        ("Deactivated", OrderStatus.CANCELLED),
+        ("Deactivated", OrderStatus.DEACTIVATED),
         ("Rejected", OrderStatus.REJECTED),
     ],
 )
@@ -83,7 +98,6 @@ def test_unset_prices_are_none_in_all_spellings(unset):
         {"qty": "NaN"},
         {"qty": "1e5"},
         {"qty": ""},
-        {"avgPrice": "inf"},
         {"updatedTime": "soon"},
         {"updatedTime": "9" * 16},
     ],
@@ -103,41 +117,51 @@ def test_a_position_carries_its_sign_and_its_stop():
         position(side="")
 
 
-def test_an_order_body_is_spelled_as_the_venue_wants_it():
-    body = wire.order_body(
-        OrderIntent(
-            symbol="BTCUSDT",
-            side=Side.SELL,
-            order_type=OrderType.LIMIT,
-            quantity=Decimal("0.010"),
-            price=Decimal("1E+4"),
-            time_in_force=TimeInForce.POST_ONLY,
-            reduce_only=True,
-            link_id="ts-1",
-        )
-    )
-    assert body == {
-        "category": "linear",
-        "symbol": "BTCUSDT",
-        "side": "Sell",
-        "orderType": "Limit",
-        "qty": "0.010",
-        "price": "10000",
-        "timeInForce": "PostOnly",
-        "orderLinkId": "ts-1",
-        "positionIdx": 0,
-        "reduceOnly": True,
-    }
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"avgPrice": "inf"}, "order.avgPrice: not a number"),
+        ({"price": 9.9}, "order.price: not a text"),
+        ({"rejectReason": None}, "order.rejectReason: missing"),
+        ({"positionIdx": 7}, "order.positionIdx: unknown"),
+        ({"positionIdx": True}, "order.positionIdx: unknown"),
+        ({"triggerPrice": "soon"}, "order.triggerPrice: not a number"),
+    ],
+)
+def test_an_optional_value_that_cannot_be_read_is_counted_and_left_out(changes, what):
+    drift = SchemaDrift()
+    known = {"triggerPrice": "", "positionIdx": 0}
+    assert order(drift, **known).order_id == "o-1"
+    assert drift.total == 0
+    assert order(drift, **known | changes).quantity == 5
+    assert dict(drift.counts) == {what: 1}
 
 
-def test_a_market_order_has_neither_price_nor_time_in_force():
-    body = wire.order_body(
-        OrderIntent(
-            symbol="BTCUSDT",
-            side=Side.BUY,
-            order_type=OrderType.MARKET,
-            quantity=Decimal(1),
-            link_id="ts-1",
-        )
-    )
-    assert body.keys().isdisjoint({"price", "timeInForce", "reduceOnly"})
+def test_the_index_of_a_position_and_of_an_order_is_told():
+    assert position(positionIdx=2).position_idx == 2
+    assert order(positionIdx=1).position_idx == 1
+    assert order(triggerPrice="9.5").trigger_price == Decimal("9.5")
+
+
+@pytest.mark.parametrize(
+    ("closed", "is_closing"), [("", None), ("0", False), ("0.000", False), ("2", True)]
+)
+def test_whether_a_fill_closes_is_told_where_the_venue_says_so(closed, is_closing):
+    assert fill(closedSize=closed).is_closing is is_closing
+
+
+def test_a_fill_without_its_makers_flag_counts_as_a_takers():
+    drift = SchemaDrift()
+    assert fill(drift, isMaker=None).is_maker is False
+    assert fill(drift, isMaker="true").is_maker is False
+    assert drift.total == 2
+
+
+def test_a_wallet_needs_its_equity_only():
+    drift = SchemaDrift()
+    report = wallet(drift, totalWalletBalance=None, totalAvailableBalance="n/a")
+    assert report.equity == report.wallet_balance == Decimal("10000.5")
+    assert (report.available_balance, drift.total) == (Decimal(0), 2)
+    assert wallet().available_balance == 9_000
+    with pytest.raises(CorruptDataError, match="equity"):
+        wallet(totalEquity="")

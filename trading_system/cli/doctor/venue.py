@@ -209,7 +209,9 @@ async def _account_findings(
         try:
             answer = await probe.read("/v5/account/query-dcp-info")
         except VenueRejected as e:
-            return ok("cancel on disconnect", f"not offered here ({e.code})")
+            if e.code != _NOT_OFFERED:
+                raise
+            return ok("cancel on disconnect", "not offered by this environment")
         return judge_cancel_on_disconnect(answer.result)
 
     checks: dict[str, Callable[[], Awaitable[Finding]]] = {

@@ -54,15 +54,18 @@ from trading_system.monitoring.latency import LatencyRing
 from trading_system.risk.limits import TradingState
 from trading_system.risk.losses import LossState
 
-SCHEMA_VERSION = 2
-"""Format of the file, in ``PRAGMA user_version``; 2 added price changes to 1, which is read on."""
+SCHEMA_VERSION = 3
+"""Format of the file, in ``PRAGMA user_version``; older ones are read on.
+
+2 added price changes, 3 conditional orders with their states and attached exits.
+"""
 
 IN_MEMORY = ":memory:"
 """A path that keeps the journal in memory, for tests and simulation."""
 
 _LOG = structlog.get_logger(__name__)
 _APPLICATION_ID = 0x54534A31
-_READABLE = (1, SCHEMA_VERSION)
+_READABLE = range(1, SCHEMA_VERSION + 1)
 _LOCK_WAIT_S = 0.2
 _CHECKPOINT_ROWS = 2000
 _MAX_BACKLOG = 10_000

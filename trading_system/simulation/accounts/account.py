@@ -18,6 +18,7 @@ from trading_system.simulation.matching.book import RestingOrder
 from trading_system.simulation.records import (
     AccountSpec,
     CoinView,
+    DcpProduct,
     OrderRecord,
     PositionView,
     StopKind,
@@ -68,6 +69,8 @@ class Stake:
         0 one-way, 1 long and 2 short side of a hedged contract.
     created_ms, updated_ms : int
         When an order first and last touched it, 0 before.
+    is_liquidating : bool
+        Whether the venue is closing the position.
     stops : dict of StopKind to LiveOrder
         Untriggered stops of the position.
     """
@@ -77,6 +80,7 @@ class Stake:
         "_ticklots",
         "contract",
         "created_ms",
+        "is_liquidating",
         "leverage",
         "orders",
         "position",
@@ -92,6 +96,7 @@ class Stake:
     ) -> None:
         self.contract = contract
         self.position_idx = position_idx
+        self.is_liquidating = False
         self.leverage = leverage
         self.taker_rate = taker_rate
         self.created_ms = 0
@@ -187,6 +192,12 @@ class Stake:
         value = self.contract.unit * ticklots
         return money(value / self.leverage + value * self.taker_rate)
 
+    def hold(self, live: LiveOrder) -> None:
+        """Set aside what a waiting order needs: nothing in a contract."""
+
+    def let_go(self, live: LiveOrder) -> None:
+        """Free what was set aside for a waiting order."""
+
     def locked_quote(self) -> Decimal:
         """Return the quote currency set aside to pay for coins: nothing in a contract."""
         return _ZERO
@@ -215,8 +226,14 @@ class Stake:
         value = self.contract.value(position.lots)
         return value - position.entry_value if position.lots > 0 else value + position.entry_value
 
-    def view(self, account_id: int) -> PositionView:
-        """Return a snapshot of the position."""
+    def view(
+        self,
+        account_id: int,
+        *,
+        liquidation_price: Decimal | None = None,
+        bankruptcy_price: Decimal | None = None,
+    ) -> PositionView:
+        """Return a snapshot of the position, with the prices that depend on its account."""
         position = self.position
         contract = self.contract
         initial, maintenance = self.position_margins()
@@ -225,6 +242,9 @@ class Stake:
             account_id=account_id,
             symbol=contract.symbol,
             position_idx=self.position_idx,
+            is_liquidating=self.is_liquidating,
+            liquidation_price=liquidation_price,
+            bankruptcy_price=bankruptcy_price,
             lots=position.lots,
             entry_price=money(position.entry_value / qty) if position.lots else _ZERO,
             position_value=position.entry_value,
@@ -242,6 +262,7 @@ class Stake:
             sequence=position.sequence,
             stop_loss=self._stop_price(StopKind.STOP_LOSS),
             take_profit=self._stop_price(StopKind.TAKE_PROFIT),
+            trailing_stop=self._trailing_distance(),
         )
 
     def _stop_price(self, kind: StopKind) -> Decimal | None:
@@ -249,6 +270,13 @@ class Stake:
         if live is None or live.record.trigger is None:
             return None
         return self.contract.instrument.ticks_to_price(live.record.trigger.price_ticks)
+
+    def _trailing_distance(self) -> Decimal | None:
+        live = self.stops.get(StopKind.TRAILING_STOP)
+        trigger = None if live is None else live.record.trigger
+        if trigger is None or trigger.trail is None:
+            return None
+        return self.contract.instrument.ticks_to_price(trigger.trail.distance_ticks)
 
     def _exempt(self) -> int:
         # Ticks times lots of the orders that only reduce the position, oldest order first.
@@ -302,6 +330,9 @@ class Account:
         self.stops: dict[str, LiveOrder] = {}
         self.histories = Histories()
         self.modes = PositionModes()
+        self.dcp_windows_s: dict[DcpProduct, int] = {}
+        self.insurance = _ZERO
+        self._rejections: list[str] = []
         self.stakes: dict[tuple[str, int], Stake] = {}
         self._stakes_of: dict[str, list[Stake]] = {}
 
@@ -377,13 +408,23 @@ class Account:
         fee: Decimal = _ZERO,
         funding: Decimal = _ZERO,
         traded: Decimal = _ZERO,
+        insurance: Decimal = _ZERO,
     ) -> None:
-        """Change the wallet; the fee is positive when paid, funding and ``traded`` when received."""
-        self.cash += realised - fee + funding + traded
+        """Change the wallet; the fee is positive when paid, all else when received."""
+        self.cash += realised - fee + funding + traded + insurance
+        self.insurance += insurance
         self.realised += realised
         self.fees += fee
         self.funding += funding
         self.traded += traded
+
+    def reject_next(self, reason: str, count: int) -> None:
+        """Let the next ``count`` accepted orders be rejected in matching."""
+        self._rejections = [reason] * count
+
+    def next_rejection(self) -> str:
+        """Return why the order just accepted is rejected, empty when it is not."""
+        return self._rejections.pop() if self._rejections else ""
 
     def available(self) -> Decimal:
         """Return the balance that can back new orders, quote currency; may be negative."""
@@ -426,6 +467,7 @@ class Account:
             maintenance_margin=maintenance,
             available=equity - position_margin - order_margin - locked,
             traded=self.traded,
+            insurance=self.insurance,
             locked=locked,
             coins=tuple(
                 view for stake in self.stakes.values() if (view := stake.coin_view()) is not None

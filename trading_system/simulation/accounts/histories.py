@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Iterator
+from itertools import islice
 
 from trading_system.simulation.records import (
     ClosedPnlRecord,
@@ -63,20 +65,43 @@ class LinkIds:
         return self._order_ids.get(link_id, "")
 
 
+class Ledger:
+    """Wallet changes, oldest first; bounded, but counted for good."""
+
+    def __init__(self) -> None:
+        self._entries: deque[LedgerEntry] = deque(maxlen=HISTORY_LIMIT)
+        self.count = 0
+
+    def __iter__(self) -> Iterator[LedgerEntry]:
+        return iter(self._entries)
+
+    def append(self, entry: LedgerEntry) -> None:
+        """Keep a change, dropping the oldest beyond the limit."""
+        self._entries.append(entry)
+        self.count += 1
+
+    def newest(self, number: int) -> list[LedgerEntry]:
+        """Return at most ``number`` changes, oldest first."""
+        start = max(0, len(self._entries) - number)
+        return list(islice(self._entries, start, None))
+
+
 class Histories:
     """All histories of one account.
 
     Attributes
     ----------
-    executions, ledger : deque
+    executions : deque
         Oldest first, bounded.
+    ledger : Ledger
+        The same of wallet changes.
     """
 
     def __init__(self) -> None:
         self.orders = OrderArchive()
         self.links = LinkIds()
         self.executions: deque[ExecutionRecord] = deque(maxlen=HISTORY_LIMIT)
-        self.ledger: deque[LedgerEntry] = deque(maxlen=HISTORY_LIMIT)
+        self.ledger = Ledger()
         self._closed_pnls: OrderedDict[str, ClosedPnlRecord] = OrderedDict()
 
     def closed_pnl(self, order_id: str) -> ClosedPnlRecord | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
+from typing_extensions import override
+
 from trading_system.domain.orders import Side
-from trading_system.simulation.accounts.account import Account, Stake
+from trading_system.simulation.accounts.account import Account, LiveOrder, Stake
 from trading_system.simulation.accounts.fees import spot_rates
 from trading_system.simulation.contracts import Contract
-from trading_system.simulation.records import AccountSpec, CoinView
+from trading_system.simulation.records import AccountSpec, CoinView, OrderRecord, StopKind
 
 _ZERO = Decimal(0)
 
@@ -34,12 +36,13 @@ class Holding(Stake):
         Base coin owned, locked or not.
     """
 
-    __slots__ = ("balance", "maker_rate")
+    __slots__ = ("_held", "balance", "maker_rate")
 
     def __init__(self, contract: Contract, *, taker_rate: Decimal, maker_rate: Decimal) -> None:
         super().__init__(contract, leverage=Decimal(1), taker_rate=taker_rate)
         self.maker_rate = maker_rate
         self.balance = _ZERO
+        self._held: dict[str, LiveOrder] = {}
 
     @property
     def coin(self) -> str:
@@ -47,32 +50,65 @@ class Holding(Stake):
         return self.contract.instrument.base_coin
 
     @property
+    @override
+    def is_idle(self) -> bool:
+        """Whether no order locks anything."""
+        return not (self.orders or self._held)
+
+    @property
     def locked(self) -> Decimal:
-        """Base coin that backs resting sell orders."""
-        return self.contract.instrument.qty_step * self._lots[Side.SELL]
+        """Base coin that backs sell orders."""
+        held = (live.record for live in self._held.values())
+        waiting = sum(record.leaves_lots for record in held if record.side is Side.SELL)
+        return self.contract.instrument.qty_step * (self._lots[Side.SELL] + waiting)
 
     @property
     def free(self) -> Decimal:
         """Base coin that a new sell order may use."""
         return self.balance - self.locked
 
+    @override
     def order_margin(self) -> Decimal:
         """Return nothing: what resting orders need is locked, not margin."""
         return _ZERO
 
+    @override
     def locked_quote(self) -> Decimal:
-        """Return what resting buy orders lock, quote currency."""
-        return self.contract.unit * self._ticklots[Side.BUY]
+        """Return what buy orders lock, quote currency."""
+        held = (live.record for live in self._held.values())
+        waiting = (self._cost(record) for record in held if record.side is Side.BUY)
+        return sum(waiting, self.contract.unit * self._ticklots[Side.BUY])
+
+    @override
+    def hold(self, live: LiveOrder) -> None:
+        """Lock what a waiting TP/SL order needs; other conditional orders lock nothing."""
+        trigger = live.record.trigger
+        if trigger is not None and trigger.kind is StopKind.TPSL:
+            self._held[live.record.order_id] = live
+
+    @override
+    def let_go(self, live: LiveOrder) -> None:
+        """Unlock what a waiting order needed."""
+        self._held.pop(live.record.order_id, None)
 
     def rate(self, *, is_maker: bool) -> Decimal:
         """Return the fee rate of a fill."""
         return self.maker_rate if is_maker else self.taker_rate
 
+    @override
     def coin_view(self) -> CoinView:
         """Return a snapshot of the coin at its index price."""
         return CoinView(
             coin=self.coin, balance=self.balance, locked=self.locked, price=self.contract.index
         )
+
+    def _cost(self, record: OrderRecord) -> Decimal:
+        # Of a market order the trigger price is the best guess.
+        if record.quote_amount is not None:
+            return record.quote_amount
+        assert record.trigger is not None
+        ticks = record.price_ticks or record.trigger.price_ticks
+        return self.contract.unit * (ticks * record.leaves_lots)
 
 
 def open_account(spec: AccountSpec, contracts: Iterable[Contract]) -> Account:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from trading_system.simulation.accounts.account import Account, Stake
 from trading_system.simulation.contracts import Contract
+from trading_system.simulation.records import PositionView
 
 
 class Health(NamedTuple):
@@ -37,10 +38,22 @@ def health(account: Account) -> Health:
     return Health(equity, maintenance)
 
 
+def position_view(account: Account, contract: Contract, position_idx: int) -> PositionView:
+    """Return a snapshot of a position, flat or not."""
+    stake = account.stake(contract, position_idx)
+    if not stake.position.lots:
+        return stake.view(account.account_id)
+    return stake.view(
+        account.account_id,
+        liquidation_price=liquidation_price(account, contract),
+        bankruptcy_price=bankruptcy_price(account, stake),
+    )
+
+
 def liquidation_price(account: Account, contract: Contract) -> Decimal | None:
     """Return the mark price of ``contract`` that would start a liquidation.
 
-    Rounded to the tick that is reached first; None where no price in the contract's range does.
+    Rounded to the first tick at which it does start; None where no price in range does.
     """
     stakes = [stake for stake in account.stakes_of(contract) if stake.position.lots]
     if not stakes:
@@ -53,7 +66,7 @@ def liquidation_price(account: Account, contract: Contract) -> Decimal | None:
         return None
     state = health(account)
     price = contract.mark - (state.equity - state.maintenance) / slope
-    return _on_grid(contract, price, ROUND_CEILING if slope > 0 else ROUND_FLOOR)
+    return _on_grid(contract, price, ROUND_FLOOR if slope > 0 else ROUND_CEILING)
 
 
 def bankruptcy_ticks(account: Account, stake: Stake) -> int:

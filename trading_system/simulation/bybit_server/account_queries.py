@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 
-from trading_system.domain.instruments import plain
+from trading_system.domain.instruments import category_of, plain
 from trading_system.simulation.bybit_server import account_rows, order_rows
+from trading_system.simulation.bybit_server.account_settings import AccountSettings
 from trading_system.simulation.bybit_server.envelope import Row
-from trading_system.simulation.bybit_server.order_parameters import stop_changes
+from trading_system.simulation.bybit_server.order_parameters import position_index
 from trading_system.simulation.bybit_server.paging import DAY_MS, TimeWindow, page, time_window
-from trading_system.simulation.bybit_server.parameters import DetailedReject, Fields, bad
+from trading_system.simulation.bybit_server.parameters import LISTED, Fields, bad
+from trading_system.simulation.bybit_server.stop_parameters import stop_changes
 from trading_system.simulation.bybit_server.texts import GridText
 from trading_system.simulation.exchange import Exchange
-from trading_system.simulation.records import AccountSpec, OrderRecord, VenueReject
+from trading_system.simulation.records import AccountSpec, OrderRecord
 
 _STOP_FILTERS = frozenset({"StopOrder", "tpslOrder", "OcoOrder", "BidirectionalTpslOrder"})
 _PLAIN_FILTERS = frozenset({"Order", "OpenOrder"})
 _OPEN_ONLY = {"0": False, "1": True, "2": True}
 _MAX_RECENT = 500
-_SPOT_FEE = "0.001"
-_LEVERAGE_STEP = Decimal("0.01")
-_MARGIN_MODES = ("REGULAR_MARGIN", "ISOLATED_MARGIN", "PORTFOLIO_MARGIN")
-_MARGIN_MODE_FAILED = 3400045
 
 
 class AccountQueries:
@@ -33,13 +30,22 @@ class AccountQueries:
     exchange : Exchange
         Source of every answer.
     history_lag_ms : int
-        How long a closed order stays invisible in ``order/history``, which Bybit fills later
-        than the streams; ``order/realtime`` never lags.
+        How long a closed order stays invisible in ``order/history`` and a fill in
+        ``execution/list``, which Bybit fills later than the streams; ``order/realtime`` never
+        lags.
+
+    Attributes
+    ----------
+    history_lag_ms : int
+        The same; may change while the venue runs.
+    settings : AccountSettings
+        What an account may set.
     """
 
     def __init__(self, exchange: Exchange, *, history_lag_ms: int = 0) -> None:
         self._exchange = exchange
-        self._history_lag_ms = history_lag_ms
+        self.settings = AccountSettings(exchange)
+        self.history_lag_ms = history_lag_ms
         self._texts = {
             symbol: GridText(instrument) for symbol, instrument in exchange.instruments.items()
         }
@@ -49,20 +55,21 @@ class AccountQueries:
         del now_ms
         category = fields.category()
         limit = fields.limit(default=20, highest=50)
-        if category != "linear":
+        if category not in LISTED:
             return _listing(category, [], "")
         order_id, link_id = fields.text("orderId"), fields.text("orderLinkId")
         if order_id or link_id:
             orders = self._by_id(account, order_id, link_id)
         else:
             orders = self._in_scope(account, fields)
+        orders = [order for order in orders if _category(order.symbol) == category]
         return self._order_page(fields, orders, limit)
 
     def order_history(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
         """Return ``order/history``: closed orders, newest first."""
         category = fields.category()
         limit = fields.limit(default=20, highest=50)
-        if category != "linear":
+        if category not in LISTED:
             return _listing(category, [], "")
         window = time_window(fields, now_ms=now_ms)
         is_kind = _kind_filter(fields)
@@ -77,9 +84,10 @@ class AccountQueries:
                 if order_id or link_id
                 else is_wanted(order.symbol)
             )
+            and _category(order.symbol) == category
             and (not status or order.state.value == status)
             and is_kind(order)
-            and order.updated_ms <= now_ms - self._history_lag_ms
+            and order.updated_ms <= now_ms - self.history_lag_ms
             and _is_kept(order, window, now_ms)
         ]
         return self._order_page(fields, orders, limit)
@@ -88,10 +96,14 @@ class AccountQueries:
         """Return ``execution/list``, newest first; an id overrides every other filter."""
         category = fields.category()
         limit = fields.limit(default=50, highest=100)
-        if category != "linear":
+        if category not in LISTED:
             return _listing(category, [], "")
         order_id, link_id = fields.text("orderId"), fields.text("orderLinkId")
-        everything = reversed(self._exchange.executions(account.account_id))
+        everything = [
+            each
+            for each in reversed(self._exchange.executions(account.account_id))
+            if _category(each.symbol) == category and each.time_ms <= now_ms - self.history_lag_ms
+        ]
         if order_id or link_id:
             chosen = [
                 each
@@ -127,12 +139,13 @@ class AccountQueries:
             raise bad("params error: symbol or settleCoin is required")
         is_wanted = self._scope(fields)
         views = [
-            self._exchange.position(account.account_id, name)
+            view
             for name in self._exchange.instruments
-            if is_wanted(name)
+            if is_wanted(name) and _category(name) == category
+            for view in self._exchange.positions(account.account_id, name)
         ]
         chosen = [view for view in views if symbol or view.lots]
-        items, cursor = page(chosen, fields, limit=limit, key=lambda view: (0, view.symbol))
+        items, cursor = page(chosen, fields, limit=limit, key=lambda view: (view.position_idx, view.symbol))
         rows = [account_rows.position_row(view, self._texts[view.symbol]) for view in items]
         return _listing(category, rows, cursor)
 
@@ -163,12 +176,8 @@ class AccountQueries:
         if fields.required("accountType") != "UNIFIED":
             raise bad("accountType only support UNIFIED")
         view = self._exchange.wallet(account.account_id)
-        names = [name for name in fields.text("coin").split(",") if name] or [view.coin]
-        coins = [
-            account_rows.coin_row(view) if name == view.coin else account_rows.zero_coin_row(name)
-            for name in dict.fromkeys(names)
-        ]
-        return {"list": [account_rows.wallet_row(view, coins=coins)]}
+        named = [name for name in fields.text("coin").split(",") if name]
+        return {"list": [account_rows.wallet_row(view, coins=account_rows.coin_rows(view, named))]}
 
     def fee_rate(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
         """Return ``account/fee-rate`` of one symbol or of all."""
@@ -178,14 +187,12 @@ class AccountQueries:
             return {"category": category, "list": []}
         is_wanted = self._scope(fields)
         symbols = [name for name in self._exchange.instruments if is_wanted(name)]
-        if category == "spot":
-            spot = [_fee_row(name, _SPOT_FEE, _SPOT_FEE) for name in symbols]
-            return {"category": category, "list": spot}
         rows = []
         for name in symbols:
             taker, maker = self._exchange.fee_rates(account.account_id, name)
-            rows.append(_fee_row(name, plain(taker), plain(maker)))
-        return {"list": rows}
+            symbol = self._exchange.instruments[name].symbol
+            rows.append(_fee_row(symbol, plain(taker), plain(maker)))
+        return {"category": category, "list": rows} if category == "spot" else {"list": rows}
 
     def account_info(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
         """Return ``account/info``."""
@@ -197,15 +204,15 @@ class AccountQueries:
         limit = fields.limit(default=20, highest=50)
         window = time_window(fields, now_ms=now_ms, default_ms=DAY_MS)
         kind, currency = fields.text("type"), fields.text("currency")
-        is_ours = fields.text("category", default="linear") == "linear"
-        is_wanted = self._scope(fields)
+        category = fields.text("category")
+        is_wanted = self._scope(fields) if category in LISTED else None
         entries = [
             entry
             for entry in reversed(self._exchange.ledger(account.account_id))
-            if is_ours
+            if category in {"", _category(entry.symbol)}
             and (not kind or entry.entry_type == kind)
-            and currency in {"", order_rows.COIN}
-            and (not entry.symbol or is_wanted(entry.symbol))
+            and currency in {"", entry.coin}
+            and (is_wanted is None or not entry.symbol or is_wanted(entry.symbol))
             and window.holds(entry.time_ms)
         ]
         items, cursor = page(
@@ -224,59 +231,18 @@ class AccountQueries:
         del account, fields, now_ms
         return {"rows": []}
 
-    def dcp_info(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
-        """Return ``account/query-dcp-info``: no product has it enabled."""
-        del account, fields, now_ms
-        return {"dcpInfos": []}
-
-    def set_leverage(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
-        """Perform ``position/set-leverage``."""
-        del now_ms
-        symbol = self._traded_symbol(fields)
-        buy, sell = fields.amount("buyLeverage"), fields.amount("sellLeverage")
-        if buy is None or sell is None or buy != sell:
-            raise bad("params error: buyLeverage must equal sellLeverage")
-        if buy < Decimal(1):
-            raise bad("params error: leverage must be at least 1")
-        if buy % _LEVERAGE_STEP:
-            raise bad(f"params error: leverage must be a multiple of {_LEVERAGE_STEP}")
-        self._exchange.set_leverage(account.account_id, symbol, buy)
-        return {}
-
-    def switch_mode(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
-        """Perform ``position/switch-mode``: one-way is all there is."""
-        del account, now_ms
-        if fields.category() != "linear" or not (fields.text("symbol") or fields.text("coin")):
-            raise bad("params error: category linear and symbol or coin are required")
-        if fields.text("symbol"):
-            self._traded_symbol(fields)
-        if fields.integer("mode") == 0:
-            raise VenueReject(110025, "Position mode is not modified")
-        if fields.integer("mode") == 3:
-            raise bad("hedge mode is not supported by this venue, use mode 0 (one-way)")
-        raise bad("params error: mode must be 0 (one-way)")
-
     def trading_stop(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
-        """Perform ``position/trading-stop``: stops over the whole position, at market."""
+        """Perform ``position/trading-stop``: stops over a position or a part of it."""
         symbol = self._traded_symbol(fields)
         changes = stop_changes(fields)
-        self._exchange.set_stops(account.account_id, symbol, changes, now_ms=now_ms)
-        return {}
-
-    def set_margin_mode(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
-        """Perform ``account/set-margin-mode``: regular (cross) margin is all there is."""
-        del account, now_ms
-        mode = fields.required("setMarginMode")
-        if mode == "REGULAR_MARGIN":
-            return {"reasons": []}
-        if mode not in _MARGIN_MODES:
-            raise bad(f"params error: setMarginMode must be one of {', '.join(_MARGIN_MODES)}")
-        message = f"{mode} is not supported by this venue, use REGULAR_MARGIN"
-        raise DetailedReject(
-            _MARGIN_MODE_FAILED,
-            "Set margin mode failed",
-            result={"reasons": [{"reasonCode": str(_MARGIN_MODE_FAILED), "reasonMsg": message}]},
+        self._exchange.set_stops(
+            account.account_id,
+            symbol,
+            changes,
+            position_idx=position_index(fields),
+            now_ms=now_ms,
         )
+        return {}
 
     def refuse(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
         """Refuse a request that Bybit has and this venue does not."""
@@ -296,7 +262,8 @@ class AccountQueries:
         return [] if order is None else [order]
 
     def _in_scope(self, account: AccountSpec, fields: Fields) -> list[OrderRecord]:
-        if not any(fields.text(name) for name in ("symbol", "baseCoin", "settleCoin")):
+        is_named = any(fields.text(name) for name in ("symbol", "baseCoin", "settleCoin"))
+        if not is_named and fields.category() == "linear":
             raise bad("params error: symbol, baseCoin, settleCoin or an order id is required")
         is_wanted = self._scope(fields)
         wants_closed = fields.choice("openOnly", _OPEN_ONLY, default=False)
@@ -316,19 +283,29 @@ class AccountQueries:
             orders, fields, limit=limit, key=lambda order: (order.created_ms, order.order_id)
         )
         rows = [order_rows.order_row(order, self._texts[order.symbol]) for order in items]
-        return _listing("linear", rows, cursor)
+        return _listing(fields.category(), rows, cursor)
 
-    # Which symbols ``symbol`` > ``baseCoin`` > ``settleCoin`` select; all if none is given.
+    # Which listings of a category ``symbol`` > ``baseCoin`` > ``settleCoin`` select; all if none
+    # is given. Bybit's spot ignores ``settleCoin``.
     def _scope(self, fields: Fields) -> Callable[[str], bool]:
-        symbol, base = fields.text("symbol"), fields.text("baseCoin")
-        settle, instruments = fields.text("settleCoin"), self._exchange.instruments
-        if symbol:
-            if symbol not in instruments:
-                raise bad(f"Not supported symbols: {symbol}")
-            return lambda name: name == symbol
-        if base:
-            return lambda name: instruments[name].base_coin == base
-        return lambda name: not settle or instruments[name].quote_coin == settle
+        category = fields.category()
+        base, instruments = fields.text("baseCoin"), self._exchange.instruments
+        settle = fields.text("settleCoin") if category == "linear" else ""
+        if fields.text("symbol"):
+            key = fields.listing()
+            if key not in instruments:
+                raise bad(f"Not supported symbols: {fields.text('symbol')}")
+            return lambda name: name == key
+
+        def is_wanted(name: str) -> bool:
+            instrument = instruments[name]
+            return (
+                instrument.category.value == category
+                and base in {"", instrument.base_coin}
+                and settle in {"", instrument.quote_coin}
+            )
+
+        return is_wanted
 
 
 # Newest first; the exchange lists closed orders by the time they closed.
@@ -340,10 +317,20 @@ def _by_creation(orders: Sequence[OrderRecord]) -> list[OrderRecord]:
 def _kind_filter(fields: Fields) -> Callable[[OrderRecord], bool]:
     name = fields.text("orderFilter")
     if name in _STOP_FILTERS:
-        return lambda order: order.trigger is not None and name == "StopOrder"
+        return lambda order: _is_stop(order) and name == "StopOrder"
     if name in _PLAIN_FILTERS:
-        return lambda order: order.trigger is None
+        return lambda order: not _is_stop(order)
     return lambda _: True
+
+
+# A triggered order that rests in the book is an active order like others.
+def _is_stop(order: OrderRecord) -> bool:
+    state = order.state
+    return order.trigger is not None and (state.is_conditional or state.is_final)
+
+
+def _category(key: str) -> str:
+    return category_of(key).value
 
 
 def _listing(category: str, rows: list[Row], cursor: str) -> Row:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from trading_system.domain.instruments import plain
 from trading_system.simulation.bybit_server.envelope import Row
+from trading_system.simulation.bybit_server.spot_rows import spot_coin_row
 from trading_system.simulation.bybit_server.texts import GridText, rounded
 from trading_system.simulation.records import AccountSpec, PositionView, WalletView
 
@@ -13,7 +15,7 @@ _RATE = Decimal("0.0001")
 _RISK_LIMIT = "2000000"
 _PERMISSIONS: dict[str, list[str]] = {
     "ContractTrade": ["Order", "Position"],
-    "Spot": [],
+    "Spot": ["SpotTrade"],
     "Wallet": [],
     "Options": [],
     "Derivatives": ["DerivativesTrade"],
@@ -50,12 +52,12 @@ def position_row(view: PositionView, texts: GridText) -> Row:
         "size": texts.amount(abs(view.lots)),
         "avgPrice": "0" if is_flat else rounded(view.entry_price),
         "positionValue": "0" if is_flat else rounded(view.position_value),
-        "positionStatus": "Normal",
+        "positionStatus": "Liq" if view.is_liquidating else "Normal",
         "leverage": plain(view.leverage),
         "breakEvenPrice": "" if even is None else rounded(even),
         "markPrice": texts.near(view.mark_price),
-        "liqPrice": "",
-        "bustPrice": "",
+        "liqPrice": "" if view.liquidation_price is None else texts.near(view.liquidation_price),
+        "bustPrice": "" if view.bankruptcy_price is None else texts.near(view.bankruptcy_price),
         "positionIM": margin,
         "positionIMByMp": margin,
         "positionMM": maintenance,
@@ -63,7 +65,7 @@ def position_row(view: PositionView, texts: GridText) -> Row:
         "positionBalance": margin,
         "takeProfit": "" if view.take_profit is None else texts.near(view.take_profit),
         "stopLoss": "" if view.stop_loss is None else texts.near(view.stop_loss),
-        "trailingStop": "",
+        "trailingStop": "" if view.trailing_stop is None else texts.near(view.trailing_stop),
         "tpslMode": "Full",
         "sessionAvgPrice": "",
         "unrealisedPnl": rounded(view.unrealised),
@@ -74,7 +76,7 @@ def position_row(view: PositionView, texts: GridText) -> Row:
         "updatedTime": str(view.updated_ms),
         "mmrSysUpdatedTime": "",
         "leverageSysUpdatedTime": "",
-        "positionIdx": 0,
+        "positionIdx": view.position_idx,
         "riskId": 1,
         "tradeMode": 0,
         "autoAddMargin": 0,
@@ -103,12 +105,27 @@ def coin_row(view: WalletView) -> Row:
         "equity": plain(view.equity),
         "usdValue": plain(view.equity),
         "walletBalance": plain(view.wallet_balance),
+        "locked": plain(view.locked),
         "totalOrderIM": plain(view.order_margin),
         "totalPositionIM": plain(view.position_margin),
         "totalPositionMM": plain(view.maintenance_margin),
         "unrealisedPnl": plain(view.unrealised),
         "cumRealisedPnl": plain(view.wallet_balance - view.start_balance),
     }
+
+
+def coin_rows(view: WalletView, named: Sequence[str] = ()) -> list[Row]:
+    """Return the wallet's coin rows: those named, else the settlement coin and what is held."""
+    held = {coin.coin: coin for coin in view.coins if coin.balance}
+    rows = []
+    for name in dict.fromkeys(named or (view.coin, *held)):
+        if name == view.coin:
+            rows.append(coin_row(view))
+        elif name in held:
+            rows.append(spot_coin_row(held[name], zero_coin_row(name)))
+        else:
+            rows.append(zero_coin_row(name))
+    return rows
 
 
 def zero_coin_row(coin: str) -> Row:
@@ -137,12 +154,17 @@ def zero_coin_row(coin: str) -> Row:
 
 
 def wallet_row(view: WalletView, *, coins: list[Row]) -> Row:
-    """Return the account row with the given coin rows."""
+    """Return the account row with the given coin rows.
+
+    Coins count at their index price in the totals but not as collateral: the haircut of the
+    available balance is all of their value, and margin rates are of the settlement coin's equity.
+    """
     margin = view.order_margin + view.position_margin
     initial, maintenance = plain(margin), plain(view.maintenance_margin)
     initial_rate = _margin_rate(margin, view.equity)
     maintenance_rate = _margin_rate(view.maintenance_margin, view.equity)
-    equity = plain(view.equity)
+    held = sum((coin.balance * coin.price for coin in view.coins), Decimal(0))
+    equity = plain(view.equity + held)
     return {
         "accountType": "UNIFIED",
         "accountIMRate": initial_rate,
@@ -151,7 +173,7 @@ def wallet_row(view: WalletView, *, coins: list[Row]) -> Row:
         "accountMMRateByMp": maintenance_rate,
         "accountLTV": "0",
         "totalEquity": equity,
-        "totalWalletBalance": plain(view.wallet_balance),
+        "totalWalletBalance": plain(view.wallet_balance + held),
         "totalMarginBalance": equity,
         "totalAvailableBalance": plain(view.available),
         "totalPerpUPL": plain(view.unrealised),
@@ -185,8 +207,8 @@ def key_info(account: AccountSpec) -> Row:
         "apiKey": account.api_key,
         "readOnly": int(account.read_only),
         "secret": "",
-        "permissions": _PERMISSIONS,
-        "ips": ["*"],
+        "permissions": {**_PERMISSIONS, "Wallet": ["Withdraw"] if account.can_withdraw else []},
+        "ips": list(account.allowed_ips) or ["*"],
         "type": 1,
         "deadlineDay": 3650,
         "expiredAt": "2100-01-01T00:00:00Z",
@@ -198,9 +220,9 @@ def key_info(account: AccountSpec) -> Row:
         "vipLevel": f"VIP-{account.vip_level}" if account.vip_level else "No VIP",
         "mktMakerLevel": "0",
         "affiliateID": 0,
-        "rsaPublicKey": "",
-        "isMaster": True,
-        "parentUid": "0",
+        "rsaPublicKey": account.rsa_public_key,
+        "isMaster": not account.parent_uid,
+        "parentUid": str(account.parent_uid),
         "kycLevel": "LEVEL_DEFAULT",
         "kycRegion": "",
         "userIDInt64": str(account.uid),

@@ -13,7 +13,9 @@ INTERVALS_MS = {1: 10, 50: 20, 200: 100, 1000: 200}
 """Push interval by depth."""
 
 _RESEND_MS = 3_000
-_FIRST_UPDATE = 2  # ``u`` 1 announces a service restart.
+FIRST_UPDATE = 2
+"""``u`` of a book's first message; 1 announces a restart of the service."""
+
 
 Level = tuple[int, int]
 
@@ -23,10 +25,17 @@ class BookTopic:
 
     A delta deletes exactly the levels that subscribers hold and that are gone or have left the
     window; ``u`` grows by one per delta. Depth 1 is snapshots only, repeated with the same ``u``
-    after three quiet seconds.
+    after three quiet seconds. ``first_update`` 1 announces a restart of the service.
     """
 
-    def __init__(self, book: MatchingBook, texts: GridText, *, depth: int) -> None:
+    def __init__(
+        self,
+        book: MatchingBook,
+        texts: GridText,
+        *,
+        depth: int,
+        first_update: int = FIRST_UPDATE,
+    ) -> None:
         symbol = texts.instrument.symbol
         self.text = f"orderbook.{depth}.{symbol}"
         self.interval_ms = INTERVALS_MS[depth]
@@ -36,7 +45,8 @@ class BookTopic:
         self._texts = texts
         self._bids: list[Level] = []
         self._asks: list[Level] = []
-        self._update = _FIRST_UPDATE - 1
+        self._first_update = first_update
+        self._update = first_update - 1
         self._seen = -1
         self._changed_ms = 0
         self._sent_ms = 0
@@ -79,7 +89,8 @@ class BookTopic:
         }
 
     def _resend(self, now_ms: int) -> list[bytes]:
-        if self._depth != 1 or now_ms - self._sent_ms < _RESEND_MS or self._update < _FIRST_UPDATE:
+        is_new = self._update < self._first_update
+        if is_new or self._depth != 1 or now_ms - self._sent_ms < _RESEND_MS:
             return []
         self._sent_ms = now_ms
         return self.snapshot(now_ms)

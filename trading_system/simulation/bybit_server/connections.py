@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
-from trading_system.simulation.bybit_server.credentials import NO_SUCH_KEY
+from trading_system.simulation.bybit_server.credentials import is_signed_by, key_owner
 from trading_system.simulation.bybit_server.parameters import decode_json
-from trading_system.simulation.bybit_server.signing import is_signed, stream_text
+from trading_system.simulation.bybit_server.signing import stream_text
 from trading_system.simulation.records import AccountSpec, VenueReject
 
 MAX_ARGS_CHARACTERS = 21_000
 MAX_ARGS = 2_000
 _MAX_ID = 128
+_ACTIVE_TIME = re.compile(r"(?:^|&)max_active_time=(\d{1,4})(s|m)(?:&|$)")
+_SHORTEST_IDLE_S = 30
+_LONGEST_IDLE_S = 600
 
 
 def read_request(text: str) -> dict[str, object] | None:
@@ -53,14 +57,19 @@ def topic_list(request: Mapping[str, object]) -> list[str] | None:
 
 
 def authenticate(
-    request: Mapping[str, object], accounts: Mapping[str, AccountSpec], *, now_ms: int
+    request: Mapping[str, object],
+    accounts: Mapping[str, AccountSpec],
+    *,
+    now_ms: int,
+    address: str,
 ) -> AccountSpec:
     """Return the account whose key signed an ``auth`` request.
 
     Raises
     ------
     VenueReject
-        10001 malformed, 10003 unknown key, 10004 expired or wrong signature.
+        10001 malformed, 10003 unknown key, 33004 expired key, 10010 foreign address, 10004 expired
+        request or wrong signature.
     """
     args = request.get("args")
     if not isinstance(args, list) or len(args) < 3:
@@ -75,11 +84,18 @@ def authenticate(
         raise VenueReject(10001, "expires must be a timestamp in milliseconds")
     if not isinstance(key, str) or not isinstance(signature, str):
         raise VenueReject(10001, "key and signature must be text")
-    account = accounts.get(key)
-    if account is None:
-        raise VenueReject(10003, NO_SUCH_KEY)
+    account = key_owner(key, accounts, now_ms=now_ms, address=address)
     if int(text) <= now_ms:
         raise VenueReject(10004, "Params Error: expires is in the past")
-    if not is_signed(account.api_secret, stream_text(text), signature):
+    if not is_signed_by(account, stream_text(text), signature):
         raise VenueReject(10004, "error sign!")
     return account
+
+
+def idle_limit_s(query: str, *, default_s: float) -> float:
+    """Return how long a connection may stay silent: ``max_active_time`` from 30 s to 10 min."""
+    match = _ACTIVE_TIME.search(query)
+    if match is None:
+        return default_s
+    seconds = int(match[1]) * (60 if match[2] == "m" else 1)
+    return float(min(max(seconds, _SHORTEST_IDLE_S), _LONGEST_IDLE_S))

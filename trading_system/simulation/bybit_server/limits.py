@@ -1,20 +1,28 @@
-"""Request quotas: per account and endpoint in a rolling second, per address in five seconds."""
+"""Request quotas: per account and endpoint in a rolling second, per address in longer windows."""
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 
+from trading_system.domain.instruments import Category
 from trading_system.simulation.records import AccountSpec
 
 ADDRESS_LIMIT = 600
 ADDRESS_WINDOW_MS = 5_000
+ADDRESS_SILENCE_MS = 600_000
+CONNECTION_LIMIT = 500
+CONNECTION_WINDOW_MS = 300_000
+FRAME_LIMIT = 3_000
+FRAME_WINDOW_MS = 1_000
 ACCOUNT_WINDOW_MS = 1_000
 _MAX_ADDRESSES = 4_096
 _MIN_REFUSED_WAIT_MS = 50
 
-# Futures order quotas by VIP level, requests per second.
+# Order quotas by VIP level, requests per second; amending spot has the base quota of futures.
 _ORDER_QUOTAS = (10, 20, 40, 60, 60, 60)
+_SPOT_ORDER_QUOTAS = (20, 25, 30, 40, 40, 40)
+_SPOT_AMEND_QUOTA = 10
 _ORDER_OPERATIONS = frozenset(
     {
         "order.create",
@@ -91,6 +99,15 @@ class RollingQuota:
         )
 
 
+class _Address:
+    # What one address has used, and until when it is shut out unless it stays silent.
+    def __init__(self) -> None:
+        self.requests = RollingQuota(ADDRESS_LIMIT, ADDRESS_WINDOW_MS)
+        self.connections = RollingQuota(CONNECTION_LIMIT, CONNECTION_WINDOW_MS)
+        self.frames = RollingQuota(FRAME_LIMIT, FRAME_WINDOW_MS)
+        self.banned_until_ms = 0
+
+
 class RequestLimits:
     """All quotas of one server.
 
@@ -103,29 +120,55 @@ class RequestLimits:
     def __init__(self, *, is_enforced: bool) -> None:
         self._is_enforced = is_enforced
         self._accounts: dict[tuple[int, str], RollingQuota] = {}
-        self._addresses: OrderedDict[str, RollingQuota] = OrderedDict()
+        self._addresses: OrderedDict[str, _Address] = OrderedDict()
 
     def take_account(
-        self, account: AccountSpec, operation: str, *, count: int, now_ms: int
+        self,
+        account: AccountSpec,
+        operation: str,
+        *,
+        count: int,
+        now_ms: int,
+        category: Category = Category.LINEAR,
     ) -> Admission:
         """Charge ``count`` credits of ``operation`` to ``account``, as far as they last."""
-        key = (account.uid, operation)
+        key = (account.uid, category.key(operation))
         quota = self._accounts.get(key)
         if quota is None:
             quota = self._accounts[key] = RollingQuota(
-                _quota(account, operation), ACCOUNT_WINDOW_MS
+                _quota(account, operation, category), ACCOUNT_WINDOW_MS
             )
         return self._judge(quota.take(count, now_ms=now_ms), count)
 
     def take_address(self, address: str, *, now_ms: int) -> Admission:
-        """Charge one request to ``address``."""
-        quota = self._addresses.get(address)
-        if quota is None:
-            quota = self._addresses[address] = RollingQuota(ADDRESS_LIMIT, ADDRESS_WINDOW_MS)
+        """Charge one request to ``address``; too many end in a ban until ten minutes of silence."""
+        each = self._address(address)
+        admission = self._judge(each.requests.take(1, now_ms=now_ms), 1)
+        if admission.admitted and now_ms >= each.banned_until_ms:
+            return admission
+        each.banned_until_ms = now_ms + ADDRESS_SILENCE_MS
+        return Admission(
+            limit=ADDRESS_LIMIT, remaining=0, reset_ms=each.banned_until_ms, admitted=0
+        )
+
+    def take_connection(self, address: str, *, now_ms: int) -> bool:
+        """Charge one new WebSocket connection to ``address``; return whether it is allowed."""
+        admission = self._address(address).connections.take(1, now_ms=now_ms)
+        return bool(self._judge(admission, 1).admitted)
+
+    def take_frame(self, address: str, *, now_ms: int) -> bool:
+        """Charge one frame of the trade WebSocket to ``address``; return whether it is allowed."""
+        admission = self._address(address).frames.take(1, now_ms=now_ms)
+        return bool(self._judge(admission, 1).admitted)
+
+    def _address(self, address: str) -> _Address:
+        each = self._addresses.get(address)
+        if each is None:
+            each = self._addresses[address] = _Address()
             if len(self._addresses) > _MAX_ADDRESSES:
                 self._addresses.popitem(last=False)
         self._addresses.move_to_end(address)
-        return self._judge(quota.take(1, now_ms=now_ms), 1)
+        return each
 
     def _judge(self, admission: Admission, count: int) -> Admission:
         if self._is_enforced or admission.admitted == count:
@@ -138,7 +181,10 @@ class RequestLimits:
         )
 
 
-def _quota(account: AccountSpec, operation: str) -> int:
+def _quota(account: AccountSpec, operation: str, category: Category) -> int:
     if operation in _ORDER_OPERATIONS:
-        return _ORDER_QUOTAS[max(0, min(account.vip_level, len(_ORDER_QUOTAS) - 1))]
+        if category is Category.SPOT and operation == "order.amend":
+            return _SPOT_AMEND_QUOTA
+        quotas = _SPOT_ORDER_QUOTAS if category is Category.SPOT else _ORDER_QUOTAS
+        return quotas[max(0, min(account.vip_level, len(quotas) - 1))]
     return _QUOTAS[operation]

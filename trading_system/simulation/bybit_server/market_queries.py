@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
 from typing import Protocol
 
 from trading_system.domain.instruments import Category, Instrument, category_of, plain
 from trading_system.simulation.bybit_server.envelope import Row
 from trading_system.simulation.bybit_server.market_rows import (
-    PRICE_LIMIT_RATIO,
     linear_instrument_row,
     recent_trade_row,
     rest_spot_ticker,
@@ -19,6 +18,7 @@ from trading_system.simulation.bybit_server.market_rows import (
 )
 from trading_system.simulation.bybit_server.paging import page
 from trading_system.simulation.bybit_server.parameters import LISTED, Fields, bad
+from trading_system.simulation.bybit_server.risk_feeds import limit_texts
 from trading_system.simulation.bybit_server.texts import GridText, rounded
 from trading_system.simulation.statistics import Candle
 from trading_system.simulation.venue import SimulatedVenue
@@ -202,18 +202,10 @@ class MarketQueries:
         return {"category": category, "list": rows, "nextPageCursor": cursor}
 
     def price_limit(self, fields: Fields, now_ms: int) -> Row:
-        """Return ``market/price-limit``: the band around the mark price, on the grid."""
+        """Return ``market/price-limit``: what the matching engine keeps orders in."""
         symbol = self._linear_symbol(fields, default="linear")
-        texts, mark = self._texts[symbol], self._exchange.mark_price(symbol)
-        tick = texts.instrument.tick_size
-        highest = (mark * (1 + PRICE_LIMIT_RATIO) / tick).to_integral_value(ROUND_FLOOR)
-        lowest = (mark * (1 - PRICE_LIMIT_RATIO) / tick).to_integral_value(ROUND_CEILING)
-        return {
-            "symbol": symbol,
-            "buyLmt": texts.price(int(highest)),
-            "sellLmt": texts.price(int(lowest)),
-            "ts": str(now_ms),
-        }
+        limits = limit_texts(self._exchange.price_limits(symbol), self._texts[symbol])
+        return {"symbol": symbol, **limits, "ts": str(now_ms)}
 
     # Numbered instruments of a category that ``symbol`` and ``baseCoin`` select; an unknown symbol
     # is refused. Nothing is listed in inverse and option.

@@ -7,17 +7,15 @@ from decimal import Decimal
 from trading_system.domain.instruments import Category, Instrument, plain
 from trading_system.simulation.bybit_server.envelope import Row
 from trading_system.simulation.bybit_server.texts import SIDES, GridText, rounded
+from trading_system.simulation.price_limits import LIMIT_RATIO_X, LIMIT_RATIO_Y
 from trading_system.simulation.records import PublicTrade
 from trading_system.simulation.spot_validation import QUOTE_PRECISION
 from trading_system.simulation.statistics import TickerView
 
-PRICE_LIMIT_RATIO = Decimal("0.05")
-"""Half width of the price band around the mark price."""
-
 FUNDING_CAP = "0.005"
 _LAUNCH_MS = "1585526400000"
 _PERCENT = Decimal("1e-6")
-_RISK = {"priceLimitRatioX": "0.05", "priceLimitRatioY": "0.05"}
+_RISK = {"priceLimitRatioX": plain(LIMIT_RATIO_X), "priceLimitRatioY": plain(LIMIT_RATIO_Y)}
 
 
 def linear_instrument_row(instrument: Instrument, *, number: int) -> Row:

@@ -27,8 +27,10 @@ class ServerOptions:
     latency : {"none", "colocated", "regional", "retail"}
         Simulated way of requests and frames; its randomness follows from ``seed``.
     profile : {"full", "demo"}
-        ``demo`` leaves out what Bybit's demo environment does not have, first of all the trade
-        WebSocket.
+        ``demo`` leaves out what Bybit's demo environment does not have: the trade and public
+        WebSockets, fee rates, disconnect protection, batches of other categories than linear.
+    compression : bool
+        Whether ``permessage-deflate`` is agreed to with WebSocket clients that offer it.
     okx_checksums : {"zero", "real"}
         Whether OKX's ``books`` stream carries checksums, or the constant 0 that OKX sends now.
     history_lag_ms : int
@@ -52,6 +54,7 @@ class ServerOptions:
     ack_delay_ms: float = 2.0
     latency: Literal["none", "colocated", "regional", "retail"] = "none"
     profile: Literal["full", "demo"] = "full"
+    compression: bool = True
     okx_checksums: Literal["zero", "real"] = "zero"
     seed: int = 0
     history_lag_ms: int = 0

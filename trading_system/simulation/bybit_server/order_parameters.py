@@ -7,13 +7,25 @@ from decimal import Decimal
 
 from trading_system.domain.orders import OrderType, Side, TimeInForce
 from trading_system.simulation.bybit_server.parameters import Fields, bad
+from trading_system.simulation.bybit_server.spot_parameters import spot_request
 from trading_system.simulation.records import (
+    Amendment,
+    BookPrice,
+    GuardRequest,
     OrderRequest,
     SelfMatch,
-    StopChange,
-    StopKind,
+    Slippage,
+    SlippageUnit,
+    StopScope,
     TriggerBy,
+    TriggerRequest,
 )
+
+TRIGGERS = {value.value: value for value in TriggerBy}
+"""What a trigger may watch, by its name on the wire."""
+
+SCOPES = {value.value: value for value in StopScope}
+"""``tpslMode`` by its name on the wire."""
 
 _SIDES = {"Buy": Side.BUY, "Sell": Side.SELL}
 _ORDER_TYPES = {"Market": OrderType.MARKET, "Limit": OrderType.LIMIT}
@@ -24,30 +36,13 @@ _TIMES_IN_FORCE = {
     "PostOnly": TimeInForce.POST_ONLY,
 }
 _SELF_MATCHES = {value.value: value for value in SelfMatch}
-_PRICED = (
-    "triggerPrice",
-    "takeProfit",
-    "stopLoss",
-    "tpLimitPrice",
-    "slLimitPrice",
-    "trailingStop",
-    "activePrice",
-)
-_STOPS = (
-    (StopKind.TAKE_PROFIT, "takeProfit", "tpTriggerBy"),
-    (StopKind.STOP_LOSS, "stopLoss", "slTriggerBy"),
-)
-_TRIGGERS = {value.value: value for value in TriggerBy}
-_PARTIAL_STOPS = (
-    "trailingStop",
-    "activePrice",
-    "tpSize",
-    "slSize",
-    "tpLimitPrice",
-    "slLimitPrice",
-)
-_PLAIN_FILTERS = frozenset({"Order", "OpenOrder"})
-_NAMED = ("bboSideType", "slippageToleranceType")
+_DIRECTIONS: dict[str, bool | None] = {"0": None, "1": True, "2": False}
+_SLIPPAGE_UNITS = {value.value: value for value in SlippageUnit}
+_BOOK_SIDES = {"Queue": True, "Counterparty": False}
+_FILTERS = {name: name for name in ("Order", "OpenOrder", "StopOrder")}
+_IS_LIMIT = {"Market": False, "Limit": True}
+_LEVELS = 5
+_POSITION_ONLY = ("trailingStop", "activePrice")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +56,10 @@ class OrderReference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderChange:
-    """What an amend asks for; None leaves a value as it is."""
+    """Which order an amend means, and what it asks for."""
 
     reference: OrderReference
-    price: Decimal | None
-    quantity: Decimal | None
+    amendment: Amendment
 
 
 def create_request(fields: Fields) -> OrderRequest:
@@ -76,28 +70,41 @@ def create_request(fields: Fields) -> OrderRequest:
     VenueReject
         10001 if a field is missing, malformed or asks for something this venue does not have.
     """
-    refuse_unsupported(fields)
+    if fields.category(default="linear") == "spot":
+        return spot_request(fields)
+    for name in _POSITION_ONLY:
+        if fields.is_set(name):
+            raise bad(f"{name} is set by position/trading-stop, not with an order")
     order_type = fields.choice("orderType", _ORDER_TYPES)
     is_market = order_type is OrderType.MARKET
+    book_price = None if is_market else _book_price(fields)
     price = None if is_market else fields.amount("price")
-    if price is None and not is_market:
+    if price is None and not (is_market or book_price):
         raise bad("params error: price is required for a limit order")
     quantity = fields.amount("qty")
     if quantity is None:
         raise bad("params error: qty is required")
     time_in_force = fields.choice("timeInForce", _TIMES_IN_FORCE, default=TimeInForce.GTC)
+    trigger = _trigger(fields)
+    _check_filter(fields, is_conditional=trigger is not None)
     return OrderRequest(
-        symbol=fields.required("symbol"),
+        symbol=fields.listing(default="linear"),
         side=fields.choice("side", _SIDES),
         order_type=order_type,
         quantity=quantity,
         price=price,
         time_in_force=TimeInForce.IOC if is_market else time_in_force,
         link_id=fields.text("orderLinkId"),
-        position_idx=fields.integer("positionIdx", default=0) or 0,
+        position_idx=position_index(fields),
         reduce_only=fields.flag("reduceOnly"),
         close_on_trigger=fields.flag("closeOnTrigger"),
         self_match=fields.choice("smpType", _SELF_MATCHES, default=SelfMatch.NONE),
+        trigger=trigger,
+        take_profit=_guard(fields, "tp", "takeProfit"),
+        stop_loss=_guard(fields, "sl", "stopLoss"),
+        scope=fields.choice("tpslMode", SCOPES, default=StopScope.FULL),
+        slippage=_slippage(fields),
+        book_price=book_price,
     )
 
 
@@ -107,64 +114,96 @@ def order_reference(fields: Fields) -> OrderReference:
     if not (order_id or link_id):
         raise bad("params error: orderId or orderLinkId is required")
     return OrderReference(
-        symbol=fields.required("symbol"),
+        symbol=fields.listing(default="linear"),
         order_id=order_id,
         link_id="" if order_id else link_id,
     )
 
 
 def order_change(fields: Fields) -> OrderChange:
-    """Return what an amend body asks for."""
-    refuse_unsupported(fields)
-    change = OrderChange(
-        reference=order_reference(fields),
+    """Return what an amend body asks for; "0" for a take profit or stop loss removes it."""
+    amendment = Amendment(
         price=fields.amount("price"),
         quantity=fields.amount("qty"),
+        trigger_price=fields.amount("triggerPrice") if fields.is_set("triggerPrice") else None,
+        trigger_by=fields.choice("triggerBy", TRIGGERS) if fields.text("triggerBy") else None,
+        take_profit=_guard(fields, "tp", "takeProfit", keeps_zero=True),
+        stop_loss=_guard(fields, "sl", "stopLoss", keeps_zero=True),
     )
-    if change.price is None and change.quantity is None:
+    if amendment == Amendment():
         raise bad("params error: nothing to amend")
-    return change
+    return OrderChange(reference=order_reference(fields), amendment=amendment)
 
 
-def stop_changes(fields: Fields) -> list[StopChange]:
-    """Return what a trading-stop body asks for; an empty list changes nothing.
-
-    Clients leave out ``positionIdx`` and ``tpslMode``, which the documentation requires: they
-    mean one-way and Full here.
-
-    Raises
-    ------
-    VenueReject
-        10001 if a field is malformed or asks for something this venue does not have.
-    """
-    if fields.text("tpslMode", default="Full") != "Full":
-        raise bad("tpslMode Partial is not supported by this venue, use Full")
-    if fields.integer("positionIdx", default=0) != 0:
-        raise bad("position idx not match position mode: one-way needs 0")
-    for name in _PARTIAL_STOPS:
-        if fields.is_set(name):
-            raise bad(f"{name} is not supported by this venue")
-    for name in ("tpOrderType", "slOrderType"):
-        if fields.text(name, default="Market") != "Market":
-            raise bad(f"{name} Limit is not supported by this venue, use Market")
-    changes = []
-    for kind, price_name, by_name in _STOPS:
-        price = fields.amount(price_name)
-        by = fields.choice(by_name, _TRIGGERS, default=TriggerBy.LAST)
-        if price is not None:
-            if price < 0:
-                raise bad(f"params error: {price_name} must not be negative")
-            changes.append(StopChange(kind=kind, price=price, by=by))
-    return changes
+def position_index(fields: Fields) -> int:
+    """Return ``positionIdx``: 0 one-way, 1 long and 2 short side of a hedged contract."""
+    index = fields.integer("positionIdx", default=0) or 0
+    if index not in {0, 1, 2}:
+        raise bad("params error: positionIdx must be 0, 1 or 2")
+    return index
 
 
-def refuse_unsupported(fields: Fields) -> None:
-    """Refuse conditional orders and the like, instead of silently placing a plain order."""
-    for name in _PRICED:
-        if fields.is_set(name):
-            raise bad(f"{name} is not supported by this venue")
-    if fields.text("orderFilter", default="Order") not in _PLAIN_FILTERS:
-        raise bad("orderFilter of conditional orders is not supported by this venue, use Order")
-    for name in _NAMED:
-        if fields.text(name, default="UNKNOWN") != "UNKNOWN":
-            raise bad(f"{name} is not supported by this venue")
+def _trigger(fields: Fields) -> TriggerRequest | None:
+    if not fields.is_set("triggerPrice"):
+        return None
+    price = fields.amount("triggerPrice")
+    assert price is not None
+    direction = fields.text("triggerDirection", default="0")
+    if direction not in _DIRECTIONS:
+        raise bad("params error: triggerDirection must be 1 (rise) or 2 (fall)")
+    return TriggerRequest(
+        price=price,
+        by=fields.choice("triggerBy", TRIGGERS, default=TriggerBy.LAST),
+        on_rise=_DIRECTIONS[direction],
+    )
+
+
+def _check_filter(fields: Fields, *, is_conditional: bool) -> None:
+    # ``orderFilter`` is a field of spot orders; clients send it for contracts too.
+    name = fields.text("orderFilter")
+    if name and (name not in _FILTERS or (name == "StopOrder") != is_conditional):
+        raise bad(f"orderFilter {name} does not fit: it follows from triggerPrice")
+
+
+def _guard(
+    fields: Fields, prefix: str, name: str, *, keeps_zero: bool = False
+) -> GuardRequest | None:
+    price = fields.amount(name)
+    if price is None or (price == 0 and not keeps_zero):
+        return None
+    if price < 0:
+        raise bad(f"params error: {name} must not be negative")
+    return GuardRequest(
+        price=price,
+        by=fields.choice(f"{prefix}TriggerBy", TRIGGERS, default=TriggerBy.LAST),
+        limit_price=stop_limit(fields, prefix),
+    )
+
+
+def stop_limit(fields: Fields, prefix: str) -> Decimal | None:
+    """Return the limit price of a take profit (``tp``) or stop loss (``sl``), None at market."""
+    name = f"{prefix}LimitPrice"
+    price = fields.amount(name) if fields.is_set(name) else None
+    is_limit = fields.choice(f"{prefix}OrderType", _IS_LIMIT, default=False)
+    if is_limit != (price is not None):
+        raise bad(f"params error: {name} and {prefix}OrderType Limit need each other")
+    return price
+
+
+def _slippage(fields: Fields) -> Slippage | None:
+    unit = fields.text("slippageToleranceType", default="UNKNOWN")
+    if unit == "UNKNOWN":
+        return None
+    value = fields.amount("slippageTolerance")
+    if value is None:
+        raise bad("params error: slippageTolerance is required with slippageToleranceType")
+    return Slippage(unit=fields.choice("slippageToleranceType", _SLIPPAGE_UNITS), value=value)
+
+
+def _book_price(fields: Fields) -> BookPrice | None:
+    if not fields.text("bboSideType"):
+        return None
+    level = fields.integer("bboLevel", default=1)
+    if level is None or not 1 <= level <= _LEVELS:
+        raise bad(f"params error: bboLevel must be 1 to {_LEVELS}")
+    return BookPrice(is_own_side=fields.choice("bboSideType", _BOOK_SIDES), level=level)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trading_system.domain.instruments import plain
+from trading_system.domain.instruments import Category, plain
+from trading_system.simulation.bybit_server import spot_rows
 from trading_system.simulation.bybit_server.envelope import Row
 from trading_system.simulation.bybit_server.texts import (
     ORDER_TYPES,
@@ -27,7 +28,6 @@ _ORDER_CONSTANTS: Row = {
     "parentOrderLinkId": "",
     "blockTradeId": "",
     "isLeverage": "",
-    "createType": "CreateByUser",
     "stopOrderType": "",
     "orderIv": "",
     "marketUnit": "",
@@ -46,7 +46,6 @@ _ORDER_CONSTANTS: Row = {
     "slippageTolerance": "",
     "extraFees": "",
     "rpiMatchedQty": "0",
-    "positionIdx": 0,
     "triggerDirection": 0,
     "smpGroup": 0,
     "rpiTakerAccess": False,
@@ -63,30 +62,63 @@ _EXECUTION_CONSTANTS: Row = {
 }
 
 
-_STOP_NAMES = {
-    StopKind.STOP_LOSS: ("CreateByStopLoss", "slTriggerBy"),
-    StopKind.TAKE_PROFIT: ("CreateByTakeProfit", "tpTriggerBy"),
+_CREATE_TYPES = {
+    StopKind.STOP_LOSS: "CreateByStopLoss",
+    StopKind.TAKE_PROFIT: "CreateByTakeProfit",
+    StopKind.TRAILING_STOP: "CreateByTrailingStop",
+    StopKind.PARTIAL_STOP_LOSS: "CreateByPartialStopLoss",
+    StopKind.PARTIAL_TAKE_PROFIT: "CreateByPartialTakeProfit",
+    StopKind.STOP: "CreateByStopOrder",
+    StopKind.TPSL: "CreateByStopOrder",
 }
 
 
-def _stop_fields(order: OrderRecord, texts: GridText) -> Row:
-    # What tells a position's stop from a plain order; nothing for the latter.
+def _trigger_fields(order: OrderRecord, texts: GridText) -> Row:
+    # What tells an order with a condition from a plain one; nothing for the latter.
     trigger = order.trigger
     if trigger is None:
         return {}
-    created, watched = _STOP_NAMES[trigger.kind]
     row: Row = {
-        "createType": created,
+        "createType": _CREATE_TYPES[trigger.kind],
         "stopOrderType": trigger.kind.value,
         "triggerPrice": texts.price(trigger.price_ticks),
         "triggerDirection": 1 if trigger.on_rise else 2,
         "triggerBy": trigger.by.value,
-        "tpslMode": "Full",
-        watched: trigger.by.value,
+        "parentOrderLinkId": trigger.parent_link_id,
     }
+    if trigger.kind.is_whole or trigger.kind.is_partial:
+        row["tpslMode"] = order.scope.value
+        row["tpTriggerBy" if trigger.kind.takes_profit else "slTriggerBy"] = trigger.by.value
     if not order.price_ticks:
         row["price"] = "0"
     return row
+
+
+def _guard_fields(order: OrderRecord, texts: GridText) -> Row:
+    # The take profit and stop loss an order brings to its position.
+    row: Row = {}
+    for prefix, name, guard in (
+        ("tp", "takeProfit", order.take_profit),
+        ("sl", "stopLoss", order.stop_loss),
+    ):
+        if guard is None:
+            continue
+        row["tpslMode"] = order.scope.value
+        row[name] = texts.price(guard.price_ticks)
+        row[f"{prefix}TriggerBy"] = guard.by.value
+        if guard.limit_ticks:
+            row[f"{prefix}LimitPrice"] = texts.price(guard.limit_ticks)
+    return row
+
+
+def _slippage_fields(order: OrderRecord) -> Row:
+    slippage = order.slippage
+    if slippage is None:
+        return {}
+    return {
+        "slippageToleranceType": slippage.unit.value,
+        "slippageTolerance": plain(slippage.value),
+    }
 
 
 def order_row(order: OrderRecord, texts: GridText) -> Row:
@@ -94,12 +126,15 @@ def order_row(order: OrderRecord, texts: GridText) -> Row:
     instrument = texts.instrument
     value = instrument.ticks_to_price(order.price_ticks) * instrument.lots_to_qty(order.leaves_lots)
     last = order.last_price_on_created
-    return {
+    row: Row = {
         **_ORDER_CONSTANTS,
         "orderId": order.order_id,
         "orderLinkId": order.link_id,
-        "symbol": order.symbol,
+        "createType": order.created_by,
+        "symbol": texts.instrument.symbol,
         "side": SIDES[order.side],
+        "positionIdx": order.position_idx,
+        "createType": order.created_by,
         "orderType": ORDER_TYPES[order.order_type],
         "timeInForce": TIMES_IN_FORCE[order.time_in_force],
         "price": texts.price(order.price_ticks),
@@ -123,8 +158,11 @@ def order_row(order: OrderRecord, texts: GridText) -> Row:
         "smpOrderId": order.smp_order_id,
         "createdTime": str(order.created_ms),
         "updatedTime": str(order.updated_ms),
-        **_stop_fields(order, texts),
+        **_trigger_fields(order, texts),
+        **_guard_fields(order, texts),
+        **_slippage_fields(order),
     }
+    return spot_rows.as_spot_order(row, order, texts) if _is_spot(texts) else row
 
 
 def stream_order_row(order: OrderRecord, texts: GridText) -> Row:
@@ -133,18 +171,18 @@ def stream_order_row(order: OrderRecord, texts: GridText) -> Row:
     row["category"] = "linear"
     row["closedPnl"] = plain(order.closed_pnl)
     row["feeCurrency"] = COIN if order.cum_lots else ""
-    return row
+    return spot_rows.as_spot_order_push(row, order, texts) if _is_spot(texts) else row
 
 
 def execution_row(execution: ExecutionRecord, texts: GridText) -> Row:
     """Return the REST row of an execution."""
-    is_trade = execution.exec_type == "Trade"
+    is_trade = execution.exec_type != "Funding"
     kind = execution.stop_kind
-    return {
+    row: Row = {
         **_EXECUTION_CONSTANTS,
-        "createType": "CreateByUser" if kind is None else _STOP_NAMES[kind][0],
+        "createType": execution.created_by if kind is None else _CREATE_TYPES[kind],
         "stopOrderType": "UNKNOWN" if kind is None else kind.value,
-        "symbol": execution.symbol,
+        "symbol": texts.instrument.symbol,
         "orderId": execution.order_id,
         "orderLinkId": execution.link_id,
         "side": SIDES[execution.side],
@@ -165,12 +203,13 @@ def execution_row(execution: ExecutionRecord, texts: GridText) -> Row:
         "isMaker": execution.is_maker,
         "seq": execution.sequence,
     }
+    return spot_rows.as_spot_execution(row, execution, texts) if _is_spot(texts) else row
 
 
 def stream_execution_row(execution: ExecutionRecord, texts: GridText) -> Row:
     """Return the row of the ``execution`` topic."""
     row = execution_row(execution, texts)
-    row["category"] = "linear"
+    row["category"] = texts.instrument.category.value
     row["isLeverage"] = "0"
     row["marketUnit"] = ""
     row["execPnl"] = plain(execution.realised)
@@ -180,8 +219,8 @@ def stream_execution_row(execution: ExecutionRecord, texts: GridText) -> Row:
 def fast_execution_row(execution: ExecutionRecord, texts: GridText) -> Row:
     """Return the short row of the ``execution.fast`` topic."""
     return {
-        "category": "linear",
-        "symbol": execution.symbol,
+        "category": texts.instrument.category.value,
+        "symbol": texts.instrument.symbol,
         "orderId": execution.order_id,
         "isMaker": execution.is_maker,
         "orderLinkId": "" if execution.is_maker else execution.link_id,
@@ -199,7 +238,7 @@ def closed_pnl_row(record: ClosedPnlRecord, texts: GridText) -> Row:
     instrument = texts.instrument
     closed = instrument.lots_to_qty(record.closed_lots)
     return {
-        "symbol": record.symbol,
+        "symbol": texts.instrument.symbol,
         "orderId": record.order_id,
         "side": SIDES[record.side],
         "qty": texts.amount(record.order_lots),
@@ -224,9 +263,9 @@ def closed_pnl_row(record: ClosedPnlRecord, texts: GridText) -> Row:
 def ledger_row(entry: LedgerEntry, texts: GridText) -> Row:
     """Return the row of ``account/transaction-log``; all values are text."""
     size = texts.amount(abs(entry.position_lots_after))
-    return {
+    row: Row = {
         "id": entry.entry_id,
-        "symbol": entry.symbol,
+        "symbol": texts.instrument.symbol,
         "category": "linear",
         "side": "None" if entry.side is None else SIDES[entry.side],
         "transactionTime": str(entry.time_ms),
@@ -248,3 +287,8 @@ def ledger_row(entry: LedgerEntry, texts: GridText) -> Row:
         "orderLinkId": entry.link_id,
         "extraFees": "",
     }
+    return spot_rows.as_spot_ledger(row, entry) if _is_spot(texts) else row
+
+
+def _is_spot(texts: GridText) -> bool:
+    return texts.instrument.category is Category.SPOT

@@ -6,11 +6,12 @@ import re
 from typing import Protocol
 
 from trading_system.domain.instruments import SPOT_SUFFIX, Category, category_of
-from trading_system.simulation.bybit_server.book_feed import INTERVALS_MS, BookTopic
+from trading_system.simulation.bybit_server.book_feed import FIRST_UPDATE, INTERVALS_MS, BookTopic
 from trading_system.simulation.bybit_server.envelope import Row
 from trading_system.simulation.bybit_server.market_feeds import KlineTopic, TickerTopic, TradeTopic
 from trading_system.simulation.bybit_server.market_queries import INTERVALS
 from trading_system.simulation.bybit_server.parameters import LISTED
+from trading_system.simulation.bybit_server.risk_feeds import LiquidationTopic, PriceLimitTopic
 from trading_system.simulation.bybit_server.texts import GridText
 from trading_system.simulation.records import PublicTrade
 from trading_system.simulation.venue import SimulatedVenue
@@ -20,7 +21,7 @@ _KNOWN_SHAPES = re.compile(
     r"(orderbook\.(1|50|200|1000|full|rpi)|publicTrade|tickers|kline\.(\d{1,3}|D|W|M)"
     r"|allLiquidation|priceLimit|insurance|adlAlert)\.[A-Z0-9-]{1,40}|system\.status"
 )
-_SILENT = ("allLiquidation", "priceLimit", "orderbook.full", "orderbook.rpi")
+_SILENT = ("orderbook.full", "orderbook.rpi")
 _SILENT_WITHOUT_SYMBOL = ("insurance.", "adlAlert.", "system.status")
 
 
@@ -61,6 +62,7 @@ class PublicFeeds:
         instruments = self._exchange.instruments
         self._texts = {symbol: GridText(each) for symbol, each in instruments.items()}
         self._topics: dict[str, Topic] = {}
+        self._first_update = FIRST_UPDATE
         self._subscribers: dict[str, dict[Subscriber, None]] = {}
         self._due_ms: dict[str, int] = {}
 
@@ -108,6 +110,11 @@ class PublicFeeds:
         if not subscribers:
             del self._subscribers[text]
             self._due_ms.pop(text, None)
+
+    def restart(self) -> None:
+        """Forget what was published; books begin anew with ``u`` 1, as after a restart."""
+        self._topics.clear()
+        self._first_update = 1
 
     def add_trades(self, symbol: str, trades: list[PublicTrade]) -> None:
         """Hand trades to their stream, if anybody subscribes to it."""
@@ -159,9 +166,13 @@ class PublicFeeds:
         book = self._exchange.book(key)
         if kind == "orderbook":
             assert int(detail) in INTERVALS_MS
-            return BookTopic(book, texts, depth=int(detail))
+            return BookTopic(book, texts, depth=int(detail), first_update=self._first_update)
         if kind == "publicTrade":
             return TradeTopic(texts)
+        if kind == "allLiquidation":
+            return LiquidationTopic(self._exchange, texts)
+        if kind == "priceLimit":
+            return PriceLimitTopic(self._exchange, texts)
         if kind == "tickers":
             return TickerTopic(statistics, texts, lambda: book.sequence)
         return KlineTopic(statistics, texts, interval=detail)

@@ -40,7 +40,13 @@ class OrderRoute:
 Route = PublicRoute | SignedRoute | OrderRoute
 
 
-NOT_IN_DEMO = frozenset({"/v5/account/fee-rate", "/v5/account/query-dcp-info"})
+NOT_IN_DEMO = frozenset(
+    {
+        "/v5/account/fee-rate",
+        "/v5/account/query-dcp-info",
+        "/v5/order/disconnected-cancel-all",
+    }
+)
 """Paths that Bybit's demo environment does not have."""
 
 
@@ -50,7 +56,7 @@ def routes(market: MarketQueries, account: AccountQueries) -> Mapping[str, Route
     table |= _public(market)
     table |= _queries(account)
     table |= _settings(account)
-    for name in ("create", "amend", "cancel", "cancel-all"):
+    for name in ("create", "amend", "cancel", "cancel-all", "pre-check"):
         table[f"/v5/order/{name}"] = OrderRoute(operation=f"order.{name}")
     for name in ("create-batch", "amend-batch", "cancel-batch"):
         table[f"/v5/order/{name}"] = OrderRoute(operation=f"order.{name}")
@@ -88,7 +94,7 @@ def _queries(account: AccountQueries) -> dict[str, SignedRoute]:
         "account/fee-rate": account.fee_rate,
         "account/info": account.account_info,
         "account/transaction-log": account.transaction_log,
-        "account/query-dcp-info": account.dcp_info,
+        "account/query-dcp-info": account.settings.dcp_info,
         "user/query-api": account.query_api,
         "asset/coin/query-info": account.coin_info,
     }
@@ -100,12 +106,11 @@ def _queries(account: AccountQueries) -> dict[str, SignedRoute]:
 
 def _settings(account: AccountQueries) -> dict[str, SignedRoute]:
     answers = {
-        "position/set-leverage": account.set_leverage,
-        "position/switch-mode": account.switch_mode,
+        "position/set-leverage": account.settings.set_leverage,
+        "position/switch-mode": account.settings.switch_mode,
         "position/trading-stop": account.trading_stop,
-        "account/set-margin-mode": account.set_margin_mode,
-        "order/pre-check": account.refuse,
-        "order/disconnected-cancel-all": account.refuse,
+        "account/set-margin-mode": account.settings.set_margin_mode,
+        "order/disconnected-cancel-all": account.settings.protect_disconnected,
         "position/set-auto-add-margin": account.refuse,
         "position/add-margin": account.refuse,
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,11 +13,13 @@ from typing import Self
 
 from aiohttp import WSMsgType, web
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestHandler
 
 from trading_system.domain.errors import ConfigurationError
 from trading_system.domain.ports import Clock
 from trading_system.simulation.bybit_server.account_queries import AccountQueries
 from trading_system.simulation.bybit_server.connection_guard import ConnectionGuard
+from trading_system.simulation.bybit_server.connections import idle_limit_s
 from trading_system.simulation.bybit_server.limits import RequestLimits
 from trading_system.simulation.bybit_server.line import Line
 from trading_system.simulation.bybit_server.market_queries import MarketQueries
@@ -33,6 +34,8 @@ from trading_system.simulation.bybit_server.session import Session
 from trading_system.simulation.bybit_server.streams import Channel, PrivateChannel, PublicChannel
 from trading_system.simulation.bybit_server.trade_stream import TradeChannel
 from trading_system.simulation.faults.engine import FaultEngine
+from trading_system.simulation.faults.names import Fault
+from trading_system.simulation.faults.rules import Moment
 from trading_system.simulation.latency import latency_of
 from trading_system.simulation.okx_server.side import LISTENING_S, OkxSide
 from trading_system.simulation.venue import SimulatedVenue
@@ -49,7 +52,6 @@ _PUBLIC_PATHS = {
     "/v5/public/option": "option",
     "/v5/public/misc/status": "status",
 }
-_ACTIVE_TIME = re.compile(r"(?:^|&)max_active_time=(\d{1,4})(s|m)(?:&|$)")
 
 
 class BybitServer:
@@ -97,7 +99,7 @@ class BybitServer:
             exchange, on_trades=self._public.add_trades, now_ms=self._now_ms
         )
         self._latency = latency_of(options.latency, seed=options.seed)
-        queries = AccountQueries(exchange, history_lag_ms=options.history_lag_ms)
+        self._queries = queries = AccountQueries(exchange, history_lag_ms=options.history_lag_ms)
         table = routes(MarketQueries(venue, books=self._public), queries)
         if options.profile == "demo":
             table = {path: route for path, route in table.items() if path not in NOT_IN_DEMO}
@@ -110,14 +112,19 @@ class BybitServer:
             limits=limits,
             accounts=self._accounts,
             options=options,
-            now_ms=self._now_ms,
+            now_ms=self._told_ms,
+            market_ms=self._now_ms,
+            faults=self.faults,
         )
+        self._limits = limits
         self._okx = OkxSide(
             venue,
             clock=clock,
             is_limited=options.limits == "documented",
             has_checksums=options.okx_checksums == "real",
         )
+        self._back_ns = 0
+        self._connections: Callable[[], list[RequestHandler]] = list
         self._context = self._running()
         venue.add_listener(self._private)
 
@@ -151,9 +158,35 @@ class BybitServer:
     def pump(self) -> None:
         """Advance the market towards the clock's time and push what is due."""
         now_ms = self._now_ms()
+        self._strike()
         self._pace.advance(now_ms)
         self._public.pump(now_ms)
+        self._private.watch(now_ms)
         self._okx.pump()
+
+    def _strike(self) -> None:
+        rule = self.faults.meet(Moment.VENUE)
+        if rule is not None:
+            self._restart(pause_s=rule.duration_s or 0.0)
+        lag = self.faults.lasting(Fault.HISTORY_LAG)
+        lag_ms = self._options.history_lag_ms if lag is None else lag.delay_ms or 0
+        self._queries.history_lag_ms = round(lag_ms)
+        if self.faults.watches(Moment.CONNECTION):
+            for session in list(self._sessions):
+                session.strike()
+
+    def _restart(self, *, pause_s: float) -> None:
+        self._public.restart()
+        self._back_ns = self._clock.monotonic_ns() + round(pause_s * _NS_PER_S)
+        for session in list(self._sessions):
+            session.cut()
+        for connection in self._connections():
+            if connection.transport is not None:
+                connection.transport.abort()
+
+    @property
+    def _is_restarting(self) -> bool:
+        return self._clock.monotonic_ns() < self._back_ns
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
@@ -165,12 +198,13 @@ class BybitServer:
             auto_decompress=False,
             logger=_http_logger(),
         )
+        self._connections = lambda: server.connections
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()
         try:
             self._port = await self._listen(runner)
             async with asyncio.TaskGroup() as group:
-                pumping = group.create_task(self._pump_forever(server))
+                pumping = group.create_task(self._pump_forever())
                 try:
                     yield
                 finally:
@@ -194,7 +228,7 @@ class BybitServer:
         assert isinstance(port, int)
         return port
 
-    async def _pump_forever(self, server: web.Server) -> None:
+    async def _pump_forever(self) -> None:
         pause_s = self._options.pump_interval_ms / 1000
         sweep_s = min(_SWEEP_S, self._options.header_timeout_s / 2)
         swept_s = 0.0
@@ -203,11 +237,17 @@ class BybitServer:
             now_s = self._clock.monotonic_ns() / _NS_PER_S
             if now_s - swept_s > sweep_s:
                 swept_s = now_s
-                self._guard.sweep(server.connections, now_s=now_s)
+                self._guard.sweep(self._connections(), now_s=now_s)
             await asyncio.sleep(pause_s)
 
     def _now_ms(self) -> int:
         return self._clock.utc_ns() // _NS_PER_MS
+
+    # The clock that clients see and are checked against; matching and streams keep the true one.
+    def _told_ms(self) -> int:
+        rule = self.faults.lasting(Fault.CLOCK_SKEW)
+        skew_ms = 0 if rule is None else rule.skew_ms or 0
+        return self._now_ms() + skew_ms
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if not self._guard.note_request(request.protocol):
@@ -216,9 +256,15 @@ class BybitServer:
         make = self._channel_of(path)
         if make is None or request.headers.get("Upgrade", "").lower() != "websocket":
             return await self._answer(request)
-        if not self._okx.admits(path, request.remote or ""):
+        address, idle_s = request.remote or "", LISTENING_S
+        if not self._okx.admits(path, address):
             raise web.HTTPTooManyRequests
-        idle_s = LISTENING_S if self._okx.serves_stream(path) else self._idle_s(query)
+        if not self._okx.serves_stream(path):
+            if self._is_restarting:
+                raise web.HTTPServiceUnavailable
+            if not self._limits.take_connection(address, now_ms=self._now_ms()):
+                raise web.HTTPForbidden
+            idle_s = idle_limit_s(query, default_s=self._options.idle_timeout_s)
         return await self._converse(request, make, idle_s=idle_s)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -228,7 +274,12 @@ class BybitServer:
             await asyncio.sleep(way_s)
         try:
             is_okx = self._okx.serves_rest(request.raw_path)
-            response = self._answer_okx(request) if is_okx else await self._rest.handle(request)
+            if is_okx:
+                response = self._answer_okx(request)
+            elif self._is_restarting:
+                response = self._rest.restarting()
+            else:
+                response = await self._rest.handle(request)
         except TimeoutError as e:
             raise web.HTTPRequestTimeout from e
         if way_s:
@@ -242,18 +293,24 @@ class BybitServer:
         )
 
     def _channel_of(self, path: str) -> Callable[[Session], Channel] | None:
-        if path in _PUBLIC_PATHS:
+        is_demo = self._options.profile == "demo"
+        if path in _PUBLIC_PATHS and not is_demo:
             category = _PUBLIC_PATHS[path]
             return lambda session: PublicChannel(
                 session, self._public, category=category, now_ms=self._now_ms
             )
         if path == "/v5/private":
             return lambda session: PrivateChannel(
-                session, self._private, accounts=self._accounts, now_ms=self._now_ms
+                session, self._private, accounts=self._accounts, now_ms=self._told_ms
             )
-        if path == "/v5/trade" and self._options.profile == "full":
+        if path == "/v5/trade" and not is_demo:
             return lambda session: TradeChannel(
-                session, self._desk, accounts=self._accounts, now_ms=self._now_ms
+                session,
+                self._desk,
+                accounts=self._accounts,
+                now_ms=self._told_ms,
+                market_ms=self._now_ms,
+                faults=self.faults,
             )
         make = self._okx.channel_of(path)
         return None if make is None else lambda session: make(session, partial(_end, session))
@@ -261,9 +318,9 @@ class BybitServer:
     async def _converse(
         self, request: web.BaseRequest, make: Callable[[Session], Channel], *, idle_s: float
     ) -> web.StreamResponse:
-        # Compression would cost a pass per client and frame; clients must accept its refusal.
+        # Only frames to a client that offered compression are compressed, one by one.
         socket = web.WebSocketResponse(
-            compress=False,
+            compress=self._options.compression,
             autoping=False,
             max_msg_size=self._options.max_message_bytes,
             timeout=_CLOSE_TIMEOUT_S,
@@ -276,6 +333,7 @@ class BybitServer:
             options=self._options,
             line=Line(transport),
             path=request.path,
+            address=request.remote or "",
             faults=self.faults,
             latency=self._latency,
         )
@@ -292,13 +350,6 @@ class BybitServer:
             channel.close()
             session.cut()
         return socket
-
-    def _idle_s(self, query: str) -> float:
-        match = _ACTIVE_TIME.search(query)
-        if match is None:
-            return self._options.idle_timeout_s
-        seconds = int(match[1]) * (60 if match[2] == "m" else 1)
-        return float(min(max(seconds, 30), 600))
 
 
 # The HTTP library answers a malformed request with 400 and closes; its traceback says nothing

@@ -34,6 +34,8 @@ class Session:
         The connection below.
     path : str
         What the client asked for, without its query.
+    address : str
+        The client's address.
     faults : FaultEngine
         Decides what happens to pushes.
     latency : Latency or None
@@ -47,10 +49,12 @@ class Session:
         options: ServerOptions,
         line: Line,
         path: str,
+        address: str,
         faults: FaultEngine,
         latency: Latency | None = None,
     ) -> None:
         self.connection_id = connection_id
+        self.address = address
         self.is_closed = False
         self._options = options
         self._line = line
@@ -101,7 +105,8 @@ class Session:
 
     def strike(self) -> None:
         """Let a fault of connections strike this one, if one is due."""
-        self._faults.strike_connection()
+        if not (self.is_closed or self._is_finishing or self._is_frozen):
+            self._faults.strike_connection()
 
     def later(self, action: Callable[[], None]) -> None:
         """Run ``action`` after the acknowledgement delay, behind everything delayed before."""

@@ -68,7 +68,9 @@ class StreamFaults:
 
     def strike_connection(self) -> None:
         """Ask whether a fault strikes the open connection itself, and let it."""
-        rule = self._engine.meet(Moment.CONNECTION, path=self._path)
+        rule = None
+        if not self._is_stalled(""):
+            rule = self._engine.meet(Moment.CONNECTION, path=self._path)
         if rule is None:
             return
         if rule.fault is Fault.STALL:

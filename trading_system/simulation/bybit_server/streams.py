@@ -207,7 +207,12 @@ class PrivateChannel:
 
     def _authenticate(self, request: Mapping[str, object]) -> None:
         try:
-            account = authenticate(request, self._accounts, now_ms=self._now_ms())
+            account = authenticate(
+                request,
+                self._accounts,
+                now_ms=self._now_ms(),
+                address=self._session.address,
+            )
         except VenueReject as e:
             self._refuse(request, "auth", e.message)
             return

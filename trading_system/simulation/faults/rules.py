@@ -220,6 +220,11 @@ def _reach_problem(rule: FaultRule) -> str:
         )
     if rule.link_id and Moment.PUSH in rule.moments:
         return "link_id is looked for in requests: remove it or topic"
+    if rule.fault is Fault.REJECT_AFTER_ACCEPT and not rule.path.endswith("create"):
+        return (
+            "reject-after-accept strikes new orders: give path /v5/order/create or "
+            f"{TRADE_PATH}order.create"
+        )
     if Moment.VENUE in rule.moments and rule.path:
         return f"{rule.fault} strikes the whole venue: remove path"
     return ""

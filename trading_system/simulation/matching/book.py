@@ -64,6 +64,17 @@ class PriceLevel:
         self.tail = order
         self.lots += order.lots
 
+    def prepend(self, order: RestingOrder) -> None:
+        """Put ``order`` at the front of the queue."""
+        head = self.head
+        if head is None:
+            self.tail = order
+        else:
+            head.preceding = order
+            order.following = head
+        self.head = order
+        self.lots += order.lots
+
     def unlink(self, order: RestingOrder) -> None:
         """Take ``order`` out of the queue; its lots leave the level."""
         before, after = order.preceding, order.following
@@ -176,9 +187,16 @@ class MatchingBook:
                 order = order.following
 
     def add(
-        self, order_id: int, owner: int, *, side: Side, price_ticks: int, lots: int
+        self,
+        order_id: int,
+        owner: int,
+        *,
+        side: Side,
+        price_ticks: int,
+        lots: int,
+        in_front: bool = False,
     ) -> RestingOrder:
-        """Let a new order rest behind everybody at its price.
+        """Let a new order rest behind everybody at its price, or in front of them.
 
         Parameters
         ----------
@@ -198,8 +216,12 @@ class MatchingBook:
             insort(half.keys, price_ticks * half.sign)
         order = RestingOrder(order_id, owner, side, level, lots)
         self._stamp += 1
-        order.stamp = self._stamp
-        level.append(order)
+        if in_front:
+            order.stamp = -self._stamp
+            level.prepend(order)
+        else:
+            order.stamp = self._stamp
+            level.append(order)
         self._orders[order_id] = order
         self.sequence += 1
         return order

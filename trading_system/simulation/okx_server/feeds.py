@@ -89,6 +89,8 @@ class OkxFeeds:
 
     def add_trades(self, symbol: str, trades: list[PublicTrade]) -> None:
         """Keep the trades of one matching step, and hand them to their streams."""
+        if symbol not in self._market.logs:
+            return  # Spot pairs are not shown on this side.
         matches = self._market.logs[symbol].add(trades)
         name = self._market.by_symbol[symbol].inst_id
         for channel in ("trades", "trades-all"):

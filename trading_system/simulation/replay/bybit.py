@@ -83,8 +83,8 @@ def topic_of(frame: bytes) -> str:
 class SymbolFrames:
     """Decodes the frames of one symbol: one book topic, trades and tickers.
 
-    Everything before the first snapshot of the book is left out, also after an interruption. Block and RPI trades did not happen in the displayed book and
-    are left out.
+    Everything before the first snapshot of the book is left out, also after an interruption.
+    Block and RPI trades did not happen in the displayed book and are left out.
 
     Parameters
     ----------

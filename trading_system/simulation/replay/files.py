@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import zstandard
 
@@ -41,10 +41,18 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise ConfigurationError(f"recording {path} cannot be read as {kind}: {e}") from e
 
 
-def _opened(path: Path, kind: str) -> AbstractContextManager[IO[bytes]]:
+@contextmanager
+def _opened(path: Path, kind: str) -> Iterator[io.BufferedIOBase]:
     if kind == "gzip":
-        return gzip.open(path, "rb")
-    return zstandard.open(path, "rb")
+        with gzip.open(path, "rb") as stream:
+            yield stream
+        return
+    with (
+        path.open("rb") as packed,
+        zstandard.ZstdDecompressor().stream_reader(packed) as plain,
+        io.BufferedReader(plain) as buffered,
+    ):
+        yield buffered
 
 
 def refusal(path: Path, number: int, reason: str) -> ConfigurationError:

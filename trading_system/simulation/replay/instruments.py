@@ -133,11 +133,11 @@ def first_mid(bids: list[tuple[str, str]], asks: list[tuple[str, str]]) -> Decim
     """
     if not (bids and asks):
         raise ValidationError("the first book has an empty side")
-    best = [max(parse_decimal(price) for price, _ in bids)]
-    best.append(min(parse_decimal(price) for price, _ in asks))
-    if min(best) <= 0:
+    bid = max(parse_decimal(price) for price, _ in bids)
+    ask = min(parse_decimal(price) for price, _ in asks)
+    if min(bid, ask) <= 0:
         raise ValidationError("the first book has a price of 0")
-    return sum(best) / 2
+    return (bid + ask) / 2
 
 
 def _places(text: str) -> int:

@@ -93,6 +93,7 @@ class RecordedBook:
         self._recorded: dict[Side, dict[int, int]] = {Side.BUY: {}, Side.SELL: {}}
         self._unsettled: dict[tuple[Side, int], None] = {}  # a set that keeps its order
         self._now_ms = 0
+        self._is_withdrawn = False
 
     def apply(self, bids: Iterable[Level], asks: Iterable[Level], *, now_ms: int) -> None:
         """Set levels to their recorded quantities: removals first, then the rest.
@@ -115,12 +116,17 @@ class RecordedBook:
                 self._set(side, ticks, lots)
 
     def replace(self, bids: Iterable[Level], asks: Iterable[Level], *, now_ms: int) -> None:
-        """Show a whole recorded book: levels that it does not name are removed."""
+        """Show a whole recorded book: levels that it does not name are removed.
+
+        After :meth:`withdraw` everything shown stands in front of the account orders there:
+        nobody knows how far they would have moved up.
+        """
         shown = {Side.BUY: list(bids), Side.SELL: list(asks)}
         for side, levels in shown.items():
             named = {ticks for ticks, _ in levels}
             levels += [(ticks, 0) for ticks in self._recorded[side] if ticks not in named]
         self.apply(shown[Side.BUY], shown[Side.SELL], now_ms=now_ms)
+        self._is_withdrawn = False
 
     def withdraw(self) -> None:
         """Take all house orders away: nobody knows the book, so nobody may trade against it."""
@@ -131,6 +137,7 @@ class RecordedBook:
             orders.clear()
             self._recorded[side].clear()
         self._unsettled.clear()
+        self._is_withdrawn = True
 
     def trade(self, taker_side: Side, price_ticks: int, lots: int, *, now_ms: int) -> None:
         """Play one recorded trade."""
@@ -201,6 +208,7 @@ class RecordedBook:
             lots,
             now_ms=self._now_ms,
             post_only=self._is_trade_through_only or not meets_account,
+            in_front=self._is_withdrawn,
         )
         if house_id is not None:
             self._orders[side].setdefault(ticks, []).append(house_id)

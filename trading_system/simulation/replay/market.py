@@ -150,9 +150,8 @@ class _Player:
         self._start_ms = now_ms
         first = next(self._messages, None)
         if not isinstance(first, Snapshot):
-            raise ConfigurationError(
-                f"recording {self._recording.names[0]} has no whole book of {self._recording.symbol}"
-            )
+            name, symbol = self._recording.names[0], self._recording.symbol
+            raise ConfigurationError(f"recording {name} has no whole book of {symbol}")
         self._book.apply(first.bids, first.asks, now_ms=now_ms)
         self._advance_cursor()
         return first.stamp_ns

@@ -14,16 +14,21 @@ import msgspec
 
 from trading_system.domain.errors import CorruptDataError
 from trading_system.simulation.accounts.account import Account, Stake
+from trading_system.simulation.accounts.holdings import Holding
 from trading_system.simulation.records import (
     AccountSpec,
     ClosedPnlRecord,
+    DcpProduct,
     ExecutionRecord,
     LedgerEntry,
     OrderRecord,
+    PositionMode,
 )
 
 FORMAT = "trading-system-venue"
-VERSION = 1
+VERSION = 2
+READABLE_VERSIONS = frozenset({1, VERSION})
+"""A file of version 1 knows neither hedge mode nor spot; what it lacks has its defaults."""
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, tag="head"):
@@ -42,7 +47,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, tag="head"):
 
 
 class StakeState(msgspec.Struct, frozen=True, kw_only=True):
-    """Leverage and position of one account in one contract."""
+    """Leverage and position of one account in one contract, or the coins of a spot pair."""
 
     symbol: str
     leverage: Decimal
@@ -56,16 +61,22 @@ class StakeState(msgspec.Struct, frozen=True, kw_only=True):
     opened_ms: int
     sequence: int
     position_idx: int = 0
+    balance: Decimal = Decimal(0)
 
 
-class AccountState(msgspec.Struct, frozen=True, kw_only=True):
-    """One account: its wallet as it is, and whatever of the rest has changed."""
+class AccountState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One account: its wallet and settings as they are, and whatever of the rest has changed."""
 
     account_id: int
     cash: Decimal
     realised: Decimal
     fees: Decimal
     funding: Decimal
+    traded: Decimal = Decimal(0)
+    insurance: Decimal = Decimal(0)
+    modes: dict[str, PositionMode] = {}
+    coin_modes: dict[str, PositionMode] = {}
+    dcp_windows_s: dict[DcpProduct, int] = {}
     stakes: list[StakeState] = []
     orders: list[OrderRecord] = []
     executions: list[ExecutionRecord] = []
@@ -151,6 +162,11 @@ def account_state(
         realised=account.realised,
         fees=account.fees,
         funding=account.funding,
+        traded=account.traded,
+        insurance=account.insurance,
+        modes=dict(account.modes.by_key),
+        coin_modes=dict(account.modes.by_coin),
+        dcp_windows_s=dict(account.dcp_windows_s),
         stakes=[_stake_state(stake) for stake in stakes],
         orders=list(orders),
         executions=list(executions),
@@ -174,4 +190,5 @@ def _stake_state(stake: Stake) -> StakeState:
         opened_ms=position.opened_ms,
         sequence=position.sequence,
         position_idx=stake.position_idx,
+        balance=stake.balance if isinstance(stake, Holding) else Decimal(0),
     )

@@ -18,7 +18,13 @@ from typing import Self
 import msgspec
 
 from trading_system.domain.errors import ConfigurationError, CorruptDataError
-from trading_system.simulation.state.entries import FORMAT, VERSION, Entry, to_entry, to_text
+from trading_system.simulation.state.entries import (
+    FORMAT,
+    READABLE_VERSIONS,
+    Entry,
+    to_entry,
+    to_text,
+)
 from trading_system.simulation.state.saved import SavedVenue, add_up
 
 _MODE = 0o600
@@ -163,10 +169,11 @@ class StateFile:
             said = msgspec.json.decode(to_text(line))
         if not isinstance(said, dict) or said.get("format") != FORMAT:
             raise self._damaged("it does not begin like one")
-        if said.get("version") != VERSION:
+        if said.get("version") not in READABLE_VERSIONS:
+            known = " and ".join(map(str, sorted(READABLE_VERSIONS)))
             raise ConfigurationError(
                 f"--state {self.path} has version {said.get('version')}, this program reads "
-                f"{VERSION}; {_ELSEWHERE}"
+                f"{known}; {_ELSEWHERE}"
             )
 
     def _damaged(self, what: str) -> ConfigurationError:

@@ -10,7 +10,12 @@ import asyncio
 
 from trading_system.simulation.accounts.account import Account
 from trading_system.simulation.exchange import Exchange
-from trading_system.simulation.records import ExecutionRecord, OrderRecord, PublicTrade
+from trading_system.simulation.records import (
+    ExecutionRecord,
+    LedgerEntry,
+    OrderRecord,
+    PublicTrade,
+)
 from trading_system.simulation.state.entries import (
     AccountState,
     Head,
@@ -68,6 +73,10 @@ class StateJournal:
         self._changes: dict[int, _Changes] = {}
         self._has_trades = False
         self._missed: list[bytes] | None = None
+        self._ledger_counts = {
+            key: account.histories.ledger.count
+            for key, account in self._exchange.parts.accounts.items()
+        }
         self.save()
         self._base_bytes = file.size_bytes
         venue.add_listener(self)
@@ -108,7 +117,7 @@ class StateJournal:
         """Remember fills until their step is complete."""
         if executions:
             self._of(executions[0].account_id).executions += executions
-            self._has_trades |= any(each.exec_type == "Trade" for each in executions)
+            self._has_trades |= any(each.is_public for each in executions)
 
     def on_position(self, account_id: int, symbol: str, position_idx: int) -> None:
         """Remember a touched position until its step is complete."""
@@ -135,8 +144,16 @@ class StateJournal:
     def _flush(self) -> None:
         accounts = self._exchange.parts.accounts
         changed, self._changes, self._has_trades = self._changes, {}, False
-        step = Step(accounts=[_state(accounts[key], each) for key, each in changed.items()])
-        self._append(to_line(step))
+        states = [
+            _state(accounts[key], each, ledger=self._fresh_ledger(accounts[key]))
+            for key, each in changed.items()
+        ]
+        self._append(to_line(Step(accounts=states)))
+
+    def _fresh_ledger(self, account: Account) -> list[LedgerEntry]:
+        ledger, known = account.histories.ledger, self._ledger_counts[account.account_id]
+        self._ledger_counts[account.account_id] = ledger.count
+        return ledger.newest(ledger.count - known)
 
     def _append(self, line: bytes) -> None:
         self._file.append(line)
@@ -144,17 +161,15 @@ class StateJournal:
             self._missed.append(line)
 
 
-def _state(account: Account, changes: _Changes) -> AccountState:
+def _state(account: Account, changes: _Changes, *, ledger: list[LedgerEntry]) -> AccountState:
     histories = account.histories
-    count = len(changes.executions)
     closing = {each.order_id: None for each in changes.executions if each.closed_lots}
     return account_state(
         account,
         stakes=(account.stakes[key] for key in changes.positions),
         orders=changes.orders.values(),
         executions=changes.executions,
-        # Each execution has made one entry.
-        ledger=(histories.ledger[number] for number in range(-count, 0)),
+        ledger=ledger,
         closed_pnls=(
             record for key in closing if (record := histories.closed_pnl(key)) is not None
         ),

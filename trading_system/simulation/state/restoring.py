@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from trading_system.simulation.accounts.account import Account, LiveOrder
+from trading_system.simulation.accounts.holdings import Holding
 from trading_system.simulation.exchange import Exchange
 from trading_system.simulation.records import OrderRecord, OrderState
 from trading_system.simulation.state.entries import (
@@ -54,13 +55,26 @@ def restore(exchange: Exchange, saved: SavedVenue, *, now_ms: int) -> None:
 
 def _restore_account(exchange: Exchange, account: Account, memory: SavedAccount) -> None:
     if memory.wallet is not None:
-        account.cash = memory.wallet.cash
-        account.realised = memory.wallet.realised
-        account.fees = memory.wallet.fees
-        account.funding = memory.wallet.funding
+        _restore_wallet(account, memory.wallet)
     for state in memory.stakes.values():
         if state.symbol in exchange.instruments:
             _restore_stake(exchange, account, state)
+    _restore_histories(exchange, account, memory)
+
+
+def _restore_wallet(account: Account, wallet: AccountState) -> None:
+    account.cash = wallet.cash
+    account.realised = wallet.realised
+    account.fees = wallet.fees
+    account.funding = wallet.funding
+    account.traded = wallet.traded
+    account.insurance = wallet.insurance
+    account.modes.by_key.update(wallet.modes)
+    account.modes.by_coin.update(wallet.coin_modes)
+    account.dcp_windows_s.update(wallet.dcp_windows_s)
+
+
+def _restore_histories(exchange: Exchange, account: Account, memory: SavedAccount) -> None:
     histories = account.histories
     for order in memory.closed_orders.values():
         if order.symbol in exchange.instruments:
@@ -69,7 +83,9 @@ def _restore_account(exchange: Exchange, account: Account, memory: SavedAccount)
         histories.links.add(link_id, order_id)
     listed = exchange.instruments
     histories.executions.extend(each for each in memory.executions if each.symbol in listed)
-    histories.ledger.extend(each for each in memory.ledger if each.symbol in listed)
+    for entry in memory.ledger:
+        if entry.symbol in listed:
+            histories.ledger.append(entry)
     for record in memory.closed_pnls.values():
         if record.symbol in listed:
             histories.put_closed_pnl(record)
@@ -78,6 +94,8 @@ def _restore_account(exchange: Exchange, account: Account, memory: SavedAccount)
 def _restore_stake(exchange: Exchange, account: Account, state: StakeState) -> None:
     contract = exchange.parts.contracts[state.symbol]
     stake = account.stake(contract, state.position_idx)
+    if isinstance(stake, Holding):
+        stake.balance = state.balance
     stake.leverage = state.leverage
     stake.created_ms, stake.updated_ms = state.created_ms, state.updated_ms
     position = stake.position
@@ -96,10 +114,10 @@ def _readmit(exchange: Exchange, account: Account, order: OrderRecord, *, now_ms
     live = LiveOrder(order, account, account.stake(contract, order.position_idx))
     step = MatchingStep(now_ms)
     if order.state is OrderState.UNTRIGGERED:
-        parts.stops.readmit(live)
+        parts.triggers.readmit(live)
         step.touch_order(order)
     elif order.state is OrderState.TRIGGERED:
-        parts.stops.send(live, step)
+        (parts.spot if contract.is_spot else parts.entry).send(live, step)
     else:
         updated_ms, filled = order.updated_ms, order.cum_lots
         parts.entry.enter(live, step)

@@ -12,7 +12,7 @@ from trading_system.simulation.statistics import MarketStatistics
 from trading_system.simulation.synthetic.access import SymbolAccess
 from trading_system.simulation.synthetic.derivatives import Derivatives
 from trading_system.simulation.synthetic.makers import DeepMaker, TightMaker, View
-from trading_system.simulation.synthetic.price import LatentPrice
+from trading_system.simulation.synthetic.price import LatentPrice, Regime
 from trading_system.simulation.synthetic.signal import HiddenSignal, drift_bps_per_s
 from trading_system.simulation.synthetic.takers import Scene, TakerCrowd
 
@@ -115,6 +115,16 @@ class SymbolCrowd:
             orientation=self._orientation,
         )
         return [deep, *tight]
+
+    @property
+    def latent_price(self) -> float:
+        """The efficient price now, quote currency."""
+        return self._price.at(self._price.deviation_bps)
+
+    @property
+    def regime(self) -> Regime:
+        """The volatility state now."""
+        return self._price.regime
 
     def prepare(self, now_ms: int) -> None:
         """Make two hours of history that end at the start price, then the first book."""

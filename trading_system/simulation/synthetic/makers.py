@@ -145,7 +145,7 @@ class TightMaker:
 
 
 class DeepMaker:
-    """Keeps 220 resting levels per side on a fixed grid, 1.5 to about 35 bps from the price.
+    """Keeps resting levels on a fixed grid, 220 of them 1.5 to about 35 bps from the price.
 
     Parameters
     ----------
@@ -157,13 +157,22 @@ class DeepMaker:
         Typical size of the nearest level, quote currency.
     orientation : int
         -1 mirrors the order in which it quotes its sides.
+    levels : int
+        Levels per side.
     """
 
     delay_ms = 100
 
     def __init__(
-        self, access: SymbolAccess, rng: random.Random, *, level_quote: float, orientation: int
+        self,
+        access: SymbolAccess,
+        rng: random.Random,
+        *,
+        level_quote: float,
+        orientation: int,
+        levels: int = _DEEP_LEVELS,
     ) -> None:
+        self._levels = levels
         self._access = access
         self._rng = rng
         self._quote = level_quote
@@ -196,7 +205,7 @@ class DeepMaker:
         inner = view.centre_ticks - side.sign * _DEEP_INNER_BPS * view.bps_ticks
         first = math.floor(inner / step) if side is Side.BUY else math.ceil(inner / step)
         start = first * step
-        return range(start, start - side.sign * _DEEP_LEVELS * step, -side.sign * step)
+        return range(start, start - side.sign * self._levels * step, -side.sign * step)
 
     def _withdraw(self, side: Side, window: range) -> None:
         orders = self._orders[side]

@@ -6,14 +6,17 @@ import math
 from collections.abc import Mapping
 from decimal import Decimal
 from types import MappingProxyType
+from typing import Protocol
 
 from trading_system.domain.errors import ConfigurationError
+from trading_system.domain.instruments import SPOT_SUFFIX, Category
 from trading_system.simulation.exchange import Exchange
 from trading_system.simulation.instruments import START_PRICES
 from trading_system.simulation.records import ExecutionRecord, OrderRecord, PublicTrade
 from trading_system.simulation.statistics import MarketStatistics
 from trading_system.simulation.synthetic.crowd import CrowdSettings, SymbolCrowd
 from trading_system.simulation.synthetic.signal import HORIZON_S
+from trading_system.simulation.synthetic.spot import SpotCrowd
 
 _STEP_MS = 20
 _FAST_STEP_MS = 10
@@ -32,7 +35,7 @@ class SyntheticMarket:
     Parameters
     ----------
     exchange, statistics : Exchange, MarketStatistics
-        The venue's.
+        The venue's; a spot pair needs the perpetual of the same symbol.
     seed : int
         Seed of every random stream.
     edge_bps : float
@@ -81,15 +84,31 @@ class SyntheticMarket:
                     start_price=float(start_prices.get(symbol) or START_PRICES[symbol]),
                 ),
             )
-            for symbol in exchange.instruments
+            for symbol, instrument in exchange.instruments.items()
+            if instrument.category is Category.LINEAR
+        }
+        self._spot = {
+            key: SpotCrowd(
+                exchange,
+                statistics,
+                key,
+                leader=self._crowds[instrument.symbol],
+                leader_symbol=instrument.symbol,
+                seed=seed,
+                activity=activity,
+            )
+            for key, instrument in exchange.instruments.items()
+            if instrument.category is Category.SPOT
         }
         self._next_ms: int | None = None
-        self.account_flow = AccountFlow(self._crowds)
+        self.account_flow = AccountFlow({**self._crowds, **self._spot})
 
     def prepare(self, now_ms: int) -> None:
         """Make two hours of history before ``now_ms``, then the first book."""
         for crowd in self._crowds.values():
             crowd.prepare(now_ms)
+        for pair in self._spot.values():
+            pair.prepare(now_ms)
         self._next_ms = now_ms + self._step_ms
 
     def advance(self, now_ms: int) -> None:
@@ -98,6 +117,8 @@ class SyntheticMarket:
         while self._next_ms <= now_ms:
             for crowd in self._crowds.values():
                 crowd.step(self._next_ms)
+            for pair in self._spot.values():
+                pair.step(self._next_ms)
             self._next_ms += self._step_ms
 
     @property
@@ -111,6 +132,7 @@ class SyntheticMarket:
         return {
             "market": "synthetic",
             "symbols": list(self._crowds),
+            "spot": [key.removesuffix(SPOT_SUFFIX) for key in self._spot],
             "seed": self._seed,
             "edge_bps": self._edge_bps,
             "edge_horizon_s": HORIZON_S,
@@ -120,16 +142,24 @@ class SyntheticMarket:
         }
 
 
+class Learner(Protocol):
+    """A crowd that reacts to what accounts do."""
+
+    def learn(self, sign: int, quote: float) -> None:
+        """Take in an aggressive trade: its side's sign and its value, quote currency."""
+        ...
+
+
 class AccountFlow:
     """Listens for what accounts take from the book, so that the crowd learns from it.
 
     Parameters
     ----------
-    crowds : dict of str to SymbolCrowd
-        Who learns, by symbol.
+    crowds : mapping of str to Learner
+        Who learns, by key.
     """
 
-    def __init__(self, crowds: dict[str, SymbolCrowd]) -> None:
+    def __init__(self, crowds: Mapping[str, Learner]) -> None:
         self._crowds = crowds
 
     def on_executions(self, executions: list[ExecutionRecord]) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 
 import msgspec
 
-from trading_system.domain.errors import ConfigurationError, CorruptDataError
+from trading_system.domain.errors import CorruptDataError
 from trading_system.domain.events import WalletReport
 from trading_system.domain.orders import Fill, OrderReport, PositionReport
+from trading_system.domain.ports import Clock
 from trading_system.venues.bybit import wire
+from trading_system.venues.bybit.drift import SchemaDrift
 from trading_system.venues.bybit.market_queries import MarketQueries
+from trading_system.venues.bybit.rest import BybitRest
 
 _ORDERS_PAGE = 50
 _EXECUTIONS_PAGE = 100
@@ -39,6 +42,8 @@ class FeeRates:
 class ApiKeyInfo:
     """What a key may do.
 
+    ``parent_id`` is the main account of a sub-account's key, empty for a main account's.
+
     Parameters
     ----------
     user_id : int
@@ -58,6 +63,7 @@ class ApiKeyInfo:
     permissions: Mapping[str, tuple[str, ...]]
     ips: tuple[str, ...]
     expires_at: str
+    parent_id: str = ""
 
     @property
     def money_rights(self) -> tuple[str, ...]:
@@ -98,6 +104,7 @@ class _KeyInfo(msgspec.Struct, frozen=True):
     permissions: dict[str, list[str] | None]
     ips: list[str] | None = None
     expiredAt: str = ""  # noqa: N815 - the venue's spelling
+    parentUid: str = ""  # noqa: N815 - the venue's spelling
 
 
 class _AccountInfo(msgspec.Struct, frozen=True, rename="camel"):
@@ -115,7 +122,17 @@ _ACCOUNT = msgspec.json.Decoder(_AccountInfo)
 
 
 class AccountQueries(MarketQueries):
-    """Market queries plus those that need a key."""
+    """Market queries plus those that need a key.
+
+    Attributes
+    ----------
+    drift : SchemaDrift
+        Counts what the venue's rows tell otherwise than documented.
+    """
+
+    def __init__(self, rest: BybitRest, *, clock: Clock, timeout_s: float = 5.0) -> None:
+        super().__init__(rest, clock=clock, timeout_s=timeout_s)
+        self.drift = SchemaDrift()
 
     async def fee_rates(self, symbol: str) -> FeeRates:
         """Return the account's own fee rates for one symbol."""
@@ -136,7 +153,7 @@ class AccountQueries(MarketQueries):
         rows = wire.decode(raw, _WALLETS, what="wallet").rows
         if not rows:
             raise CorruptDataError("the venue gives no unified wallet")
-        return wire.wallet_report(rows[0], ts_exchange_ns=self._clock.utc_ns())
+        return wire.wallet_report(rows[0], self.drift, ts_exchange_ns=self._clock.utc_ns())
 
     async def positions(self) -> list[PositionReport]:
         """Return all open linear USDT positions."""
@@ -147,32 +164,17 @@ class AccountQueries(MarketQueries):
             what="positions",
             signed=True,
         )
-        return [wire.position_report(row) for row in rows]
+        return [wire.position_report(row, self.drift) for row in rows]
 
     async def position(self, symbol: str) -> PositionReport:
         """Return the position of one symbol, flat if there is none."""
         rows = await self._position_rows(symbol)
-        return wire.position_report(rows[0])
+        return wire.position_report(rows[0], self.drift)
 
     async def position_mode(self, symbol: str) -> PositionMode:
         """Return whether ``symbol`` is in one-way or hedge mode."""
         rows = await self._position_rows(symbol)
         return PositionMode.HEDGE if any(r.positionIdx for r in rows) else PositionMode.ONE_WAY
-
-    async def require_one_way(self, symbols: Sequence[str]) -> None:
-        """Refuse symbols in hedge mode, whose orders this system cannot place.
-
-        Raises
-        ------
-        ConfigurationError
-            It names the symbol and the remedy.
-        """
-        for symbol in symbols:
-            if await self.position_mode(symbol) is PositionMode.HEDGE:
-                raise ConfigurationError(
-                    f"{symbol} is in hedge mode; switch the account to one-way mode at the venue "
-                    "or remove the symbol from TRADING_SYMBOLS"
-                )
 
     async def _position_rows(self, symbol: str) -> list[wire.PositionRow]:
         raw = await self._get(
@@ -192,7 +194,7 @@ class AccountQueries(MarketQueries):
             what="open orders",
             signed=True,
         )
-        return [wire.order_report(row) for row in rows]
+        return [wire.order_report(row, self.drift) for row in rows]
 
     async def find_order(self, link_id: str) -> OrderReport | None:
         """Return the order of ``link_id``, open or recently closed; None if the venue has none."""
@@ -200,7 +202,7 @@ class AccountQueries(MarketQueries):
             raw = await self._get(path, {"category": "linear", "orderLinkId": link_id}, signed=True)
             for row in wire.decode(raw, _ORDERS, what=f"order {link_id}").rows:
                 if row.orderLinkId == link_id:
-                    return wire.order_report(row)
+                    return wire.order_report(row, self.drift)
         return None
 
     async def executions(self, link_id: str) -> list[Fill]:
@@ -218,7 +220,9 @@ class AccountQueries(MarketQueries):
             signed=True,
         )
         return [
-            wire.fill(row) for row in rows if row.execType == "Trade" and row.orderLinkId == link_id
+            wire.fill(row, self.drift)
+            for row in rows
+            if row.execType == "Trade" and row.orderLinkId == link_id
         ]
 
     async def executions_since(self, start_ms: int) -> list[Fill]:
@@ -250,7 +254,11 @@ class AccountQueries(MarketQueries):
             )
             rows += reversed(newest_first)
             if end_ms > now_ms:
-                return [wire.fill(row) for row in rows if row.execType in wire.POSITION_TRADES]
+                return [
+                    wire.fill(row, self.drift)
+                    for row in rows
+                    if row.execType in wire.POSITION_TRADES
+                ]
             start_ms = end_ms
 
     async def api_key_info(self) -> ApiKeyInfo:
@@ -265,6 +273,7 @@ class AccountQueries(MarketQueries):
             },
             ips=tuple(info.ips or ()),
             expires_at=info.expiredAt,
+            parent_id="" if info.parentUid == "0" else info.parentUid,
         )
 
     async def account_info(self) -> AccountInfo:

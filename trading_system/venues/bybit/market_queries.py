@@ -17,6 +17,7 @@ from trading_system.domain.errors import (
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.ports import Clock
 from trading_system.venues.bybit import market_rows, wire
+from trading_system.venues.bybit.clock_offset import TIME_PATH
 from trading_system.venues.bybit.market_rows import (
     AccountRatio,
     BookLevels,
@@ -37,6 +38,7 @@ PERIODS = ("5min", "15min", "30min", "1h", "4h", "1d")
 """Steps of open interest and long/short ratio."""
 
 _NS_PER_MS = 1_000_000
+_CLOCK_SAMPLES = 3
 _MAX_PAGES = 40
 _INSTRUMENTS_PAGE = 1000
 _REPEATS = 3
@@ -113,19 +115,14 @@ class MarketQueries:
         raise CorruptDataError(f"{what}: more than {_MAX_PAGES} pages")
 
     async def synchronise_clock(self) -> float:
-        """Set the request clock's offset from the fastest of three samples; return it in ms."""
-        samples = [await self._clock_sample() for _ in range(3)]
-        _, self._rest.offset_ns = min(samples)
-        return self._rest.offset_ns / _NS_PER_MS
+        """Take three samples of the venue's clock; return how far it is ahead, ms.
 
-    async def _clock_sample(self) -> tuple[int, int]:
-        sent_ns = self._clock.utc_ns()
-        raw = await self._get("/v5/market/time", {})
-        back_ns = self._clock.utc_ns()
-        text = wire.decode(raw, market_rows.TIME, what="server time").time_nano
-        if not (text.isascii() and text.isdigit() and len(text) <= 20):
-            raise CorruptDataError(f"server time: not a number: {text[:40]!r}")
-        return back_ns - sent_ns, int(text) - (sent_ns + back_ns) // 2
+        Those of earlier calls count too, as far as they can still be true; see
+        :mod:`trading_system.venues.bybit.clock_offset`.
+        """
+        for _ in range(_CLOCK_SAMPLES):
+            await self._get(TIME_PATH, {})
+        return self._rest.offset_ns / _NS_PER_MS
 
     async def instrument(self, symbol: str) -> Instrument:
         """Return the trading rules of one linear symbol."""

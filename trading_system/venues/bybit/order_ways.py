@@ -93,6 +93,7 @@ class OrderWays:
         self._failures = dict.fromkeys(Way, 0)
         self._in_a_row = 0
         self._held_until_ns: int | None = None
+        self._tried_ns: int | None = None
         self._hold_s = _HOLD_S
         self._reason = ""
         self._changes = 0
@@ -172,17 +173,15 @@ class OrderWays:
         if self._held_until_ns is not None:  # answers that were under way say nothing new
             return
         now_ns = self._clock.monotonic_ns()
+        was_good = self._tried_ns is None or now_ns - self._tried_ns > _TRUST_S * _NS_PER_S
+        self._hold_s = _HOLD_S if was_good else min(self._hold_s * 2, _LONGEST_HOLD_S)
         self._held_until_ns = now_ns + round(self._hold_s * _NS_PER_S)
-        self._hold_s = min(self._hold_s * 2, _LONGEST_HOLD_S)
         self._reason = reason
         self._changes += 1
 
     def _try_again(self) -> None:
         # What it did before the pause says nothing of now.
-        assert self._held_until_ns is not None
-        idle_ns = self._clock.monotonic_ns() - self._held_until_ns
-        if idle_ns > _TRUST_S * _NS_PER_S:
-            self._hold_s = _HOLD_S
+        self._tried_ns = self._clock.monotonic_ns()
         self._held_until_ns = None
         self._acks_ms[Way.STREAM].clear()
         self._in_a_row = 0

@@ -49,13 +49,21 @@ class QuotaTable:
         headers : Mapping[str, str]
             Headers of the answer.
         """
-        limit = _count(headers, "X-Bapi-Limit")
-        remaining = _count(headers, "X-Bapi-Limit-Status")
-        reset_ms = _count(headers, "X-Bapi-Limit-Reset-Timestamp")
-        if limit is None or remaining is None or reset_ms is None:
-            return
-        if name in self._quotas or len(self._quotas) < _MAX_NAMES:
-            self._quotas[name] = Quota(limit=limit, remaining=remaining, reset_ms=reset_ms)
+        quota = quota_of(headers)
+        if quota is not None and (name in self._quotas or len(self._quotas) < _MAX_NAMES):
+            self._quotas[name] = quota
+
+
+def quota_of(headers: Mapping[str, str]) -> Quota | None:
+    """Return what ``headers`` say about the quota of their request, None if it is incomplete."""
+    limit = _count(headers, "X-Bapi-Limit")
+    if limit is None:
+        return None
+    remaining = _count(headers, "X-Bapi-Limit-Status")
+    reset_ms = _count(headers, "X-Bapi-Limit-Reset-Timestamp")
+    if remaining is None or reset_ms is None:
+        return None
+    return Quota(limit=limit, remaining=remaining, reset_ms=reset_ms)
 
 
 def reset_in_s(headers: Mapping[str, str], *, now_ms: int) -> float:

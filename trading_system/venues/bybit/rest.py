@@ -22,6 +22,8 @@ from trading_system.domain.errors import (
     VenueRejected,
 )
 from trading_system.domain.ports import Clock, HttpReply, HttpRequest, HttpTransport
+from trading_system.venues.bybit.budgets import Budgets, is_over_quota
+from trading_system.venues.bybit.clock_offset import TIME_PATH, VenueClock
 from trading_system.venues.bybit.quotas import QuotaTable, reset_in_s
 from trading_system.venues.bybit.refusals import (
     VENUE,
@@ -38,6 +40,7 @@ _NS_PER_MS = 1_000_000
 _NS_PER_S = 1_000_000_000
 _BAN_S = 600.0
 _RECENT = 200
+_LEAST_S = 0.001
 
 PRIORITY_EXIT = 1
 """Cancels, protective stops and orders that only shrink a position."""
@@ -63,6 +66,14 @@ class BybitRest:
     on_post_sent : Callable[[int], None] or None
         Told how many nanoseconds an answered POST took from the call until its last byte was
         handed to the socket, the wait for a free connection included.
+    budgets : Budgets or None
+        Shared with the trade stream: makes requests wait that the venue would refuse. None sends
+        everything at once.
+
+    Attributes
+    ----------
+    on_answer : Callable[[int], None] or None
+        Told how many nanoseconds each answered request took from the call on.
     """
 
     def __init__(
@@ -73,8 +84,10 @@ class BybitRest:
         clock: Clock,
         transport: HttpTransport | None = None,
         on_post_sent: Callable[[int], None] | None = None,
+        budgets: Budgets | None = None,
     ) -> None:
         self._base_url = base_url
+        self._budgets = budgets
         self._signer = signer
         self._clock = clock
         self._own: SessionTransport | None = None
@@ -85,10 +98,16 @@ class BybitRest:
         self._on_post_sent = on_post_sent
         self._failed_at: deque[int] = deque(maxlen=_RECENT)
         self._banned_until_ns: int | None = None
+        self.on_answer: Callable[[int], None] | None = None
         self.quotas = QuotaTable()
         self.requests = 0
         self.failures = 0
-        self.offset_ns = 0
+        self.venue_clock = VenueClock(clock)
+
+    @property
+    def offset_ns(self) -> int:
+        """The venue's clock minus this machine's UTC clock, nanoseconds; 0 until it was asked."""
+        return self.venue_clock.offset_ns
 
     @property
     def base_url(self) -> str:
@@ -148,11 +167,14 @@ class BybitRest:
         VenueError
             See its subclasses; a GET never changes anything.
         """
-        query = urlencode(params or {})
+        given = params or {}
+        timeout_s = await self._admitted(path, given, timeout_s)
+        query = urlencode(given)
         headers = self._auth(query.encode(), path) if signed else {}
         url = f"{self._base_url}{path}?{query}" if query else f"{self._base_url}{path}"
         request = HttpRequest(method="GET", url=url, headers=headers)
-        return (await self._send(request, path, priority=priority, timeout_s=timeout_s)).result
+        answer = await self._send(request, path, given, priority=priority, timeout_s=timeout_s)
+        return answer.result
 
     async def post(
         self, path: str, body: Mapping[str, Any], *, timeout_s: float, priority: int
@@ -171,13 +193,23 @@ class BybitRest:
         VenueError
             ``outcome`` UNKNOWN means that the request can have had its effect.
         """
+        timeout_s = await self._admitted(path, body, timeout_s)
         payload = msgspec.json.encode(body)
         headers = self._auth(payload, path)
         headers["Content-Type"] = "application/json"
         request = HttpRequest(
             method="POST", url=f"{self._base_url}{path}", headers=headers, body=payload
         )
-        return await self._send(request, path, priority=priority, timeout_s=timeout_s)
+        return await self._send(request, path, body, priority=priority, timeout_s=timeout_s)
+
+    async def _admitted(self, path: str, given: Mapping[str, Any], timeout_s: float) -> float:
+        """Wait for the quota, before the request is stamped; return what is left of the time."""
+        if self._budgets is None or self.banned_for_s > 0:
+            return timeout_s
+        began_ns = self._clock.monotonic_ns()
+        await self._budgets.admit(path, given, deadline_s=timeout_s, is_http=True)
+        waited_s = (self._clock.monotonic_ns() - began_ns) / _NS_PER_S
+        return max(_LEAST_S, timeout_s - waited_s)
 
     def _auth(self, payload: bytes, path: str) -> dict[str, str]:
         if self._signer is None:
@@ -186,22 +218,39 @@ class BybitRest:
         return self._signer.headers(payload, timestamp_ms=now_ns // _NS_PER_MS)
 
     async def _send(
-        self, request: HttpRequest, path: str, *, priority: int, timeout_s: float
+        self,
+        request: HttpRequest,
+        path: str,
+        given: Mapping[str, Any],
+        *,
+        priority: int,
+        timeout_s: float,
     ) -> Answer:
         if self.banned_for_s > 0:  # any request now would prolong the ban
             raise self._ban(path, Outcome.NOT_SENT)
+        called_ns = self._clock.monotonic_ns()
         self.requests += 1
         try:
             reply = await self._transport.request(request, priority=priority, timeout_s=timeout_s)
             if self._on_post_sent is not None and request.method == "POST":
                 self._on_post_sent(_sent_ns(reply))
+            if self.on_answer is not None:
+                self.on_answer(round(reply.timing.total_ms * _NS_PER_MS))
             self.quotas.note(path, reply.headers)
-            return self._judge(path, reply)
+            if self._budgets is not None:
+                self._budgets.follow(path, given, reply.headers)
+            answer = self._judge(path, reply)
         except VenueError as e:
+            if self._budgets is not None and is_over_quota(e):
+                self._budgets.refuse(path, given, retry_after_s=e.retry_after_s or 0.0)
             if not isinstance(e, VenueRejected):  # a business refusal is a working venue
                 self.failures += 1
                 self._failed_at.append(self.requests)
             raise
+        if path == TIME_PATH:
+            response_ms = reply.timing.response_ms
+            self.venue_clock.read(answer.result, called_ns=called_ns, response_ms=response_ms)
+        return answer
 
     def _judge(self, path: str, reply: HttpReply) -> Answer:
         if reply.status == 403:

@@ -8,7 +8,7 @@ trusted; any other ``CorruptDataError`` has the connection dropped and opened an
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -28,17 +28,19 @@ from trading_system.runtime.limiter import SlidingWindow
 from trading_system.venues.bybit.heartbeat import HEARTBEAT
 from trading_system.venues.bybit.refusals import VENUE
 from trading_system.venues.bybit.signing import Signer
+from trading_system.venues.bybit.subscriptions import SPOT_ARGS, Subscriptions
 from trading_system.venues.link import Link, LinkTiming, LinkView
 
 _LOG = structlog.get_logger(__name__)
 _NS_PER_MS = 1_000_000
 _AUTH_VALID_MS = 5_000
-_MAX_TOPIC_TEXT = 21_000
 _CONTROL_BYTES = 400
 _TOPIC_FIRST = b'{"topic"'  # as market data begins
 _RESYNCS_PER_WINDOW = 10
 _RESYNC_WINDOW_S = 30.0
 _REFUSALS_TOLERATED = 3
+_LATE = ("expire", "timestamp", "recv_window")  # how the venue says that a log-in came too late
+_LATE_TOLERATED = 3
 _NO_OFFSET: Callable[[], int] = int
 
 
@@ -93,6 +95,8 @@ class BybitStream(LinkView):
         The venue's clock minus ours, nanoseconds; log-ins carry the venue's time.
     timing : LinkTiming or None
         Patience of the connection.
+    optional : Collection[str]
+        Topics that the stream can do without where the venue refuses them.
     """
 
     def __init__(
@@ -106,23 +110,31 @@ class BybitStream(LinkView):
         signer: Signer | None = None,
         offset_ns: Callable[[], int] = _NO_OFFSET,
         timing: LinkTiming | None = None,
+        optional: Collection[str] = (),
     ) -> None:
-        if sum(map(len, topics)) > _MAX_TOPIC_TEXT:
-            raise ValidationError(f"more than {_MAX_TOPIC_TEXT} characters of topics")
-        self._topics = list(topics)
+        max_args = SPOT_ARGS if url.rstrip("/").endswith("/spot") else None
+        self._optional = frozenset(optional)
+        self._subscriptions = Subscriptions(topics, max_args=max_args)
         self._callbacks = callbacks
         self._clock = clock
         self._signer = signer
         self._offset_ns = offset_ns
         self._control = msgspec.json.Decoder(_Control)
-        self._link = Link(url, self, clock=clock, jitter=jitter, heartbeat=HEARTBEAT, timing=timing)
+        self._link = Link(
+            url,
+            self,
+            clock=clock,
+            jitter=jitter,
+            heartbeat=HEARTBEAT,
+            timing=timing,
+            logs_in=signer is not None,
+        )
         self._resync_rate = SlidingWindow(
             _RESYNCS_PER_WINDOW, window_s=_RESYNC_WINDOW_S, clock=clock
         )
-        self._single: list[str] = []  # topics still to be tried one by one
-        self._refused: dict[str, str] = {}
+        self._is_subscribed = False
         self._refusals_in_a_row = 0
-        self._resyncing: set[str] = set()
+        self._late_log_ins = 0
         self.resyncs = 0
 
     @property
@@ -133,7 +145,17 @@ class BybitStream(LinkView):
     @property
     def refused_topics(self) -> dict[str, str]:
         """Topics that the venue last refused, with its words."""
-        return dict(self._refused)
+        return dict(self._subscriptions.refused)
+
+    @property
+    def unconfirmed_topics(self) -> list[str]:
+        """Topics that the venue has not confirmed on the present connection."""
+        return self._subscriptions.missing
+
+    @property
+    def unanswered(self) -> int:
+        """Subscription requests that were not answered in time so far; each was repeated."""
+        return self._subscriptions.unanswered
 
     async def run(self) -> None:
         """Keep the connection alive until cancelled.
@@ -161,9 +183,9 @@ class BybitStream(LinkView):
         ValidationError
             If the stream does not carry ``topic``.
         """
-        if topic is not None and topic not in self._topics:
+        if topic is not None and topic not in self._subscriptions.topics:
             raise ValidationError(f"not a topic of this stream: {topic[:60]!r}")
-        if not self.is_up or topic in self._resyncing:
+        if not self.is_up or (topic is not None and self._subscriptions.is_renewing(topic)):
             return False
         text = self._renewal(topic) if topic is not None else None
         if text is None:
@@ -176,25 +198,27 @@ class BybitStream(LinkView):
 
     def opened(self) -> str:
         """Return the log-in, or without a key the subscription."""
-        self._single.clear()
-        self._resyncing.clear()
+        self._is_subscribed = False
+        self._subscriptions.forget()
         if self._signer is None:
-            return self._subscription(self._topics, "all")
+            return self._subscriptions.begin(self._clock.monotonic_ns())
         now_ns = self._clock.utc_ns() + self._offset_ns()
         expires_ms = now_ns // _NS_PER_MS + _AUTH_VALID_MS
         return _text({"op": "auth", "args": self._signer.stream_auth(expires_ms=expires_ms)})
 
     def received(self, frame: bytes, received_ns: int) -> str | None:
-        """Hand out a data frame, or act on a control reply."""
-        if not frame.startswith(_TOPIC_FIRST):
-            head = frame[:_CONTROL_BYTES]
-            if b'"op":' in head and b'"topic"' not in head:
-                return self._on_control(frame)
-        try:
-            self._callbacks.on_frame(frame, received_ns)
-        except SequenceGapError as e:
-            return self._on_gap(peek_topic(frame), e)
-        return None
+        """Hand out a data frame, or act on a control reply; repeat a request that is overdue."""
+        answer = None
+        if not frame.startswith(_TOPIC_FIRST) and _is_control(frame[:_CONTROL_BYTES]):
+            answer = self._on_control(frame, received_ns)
+        else:
+            try:
+                self._callbacks.on_frame(frame, received_ns)
+            except SequenceGapError as e:
+                answer = self._on_gap(peek_topic(frame), e)
+        if answer is None and received_ns >= self._subscriptions.due_ns:
+            answer = self._subscriptions.retry(received_ns)
+        return answer
 
     def closed(self, reason: str) -> None:
         """Tell the owner; give up on topics that the venue keeps refusing."""
@@ -210,9 +234,9 @@ class BybitStream(LinkView):
     # --- private ------------------------------------------------------------------------------
 
     def _on_gap(self, topic: str, gap: SequenceGapError) -> str | None:
-        if topic not in self._topics:
+        if topic not in self._subscriptions.topics:
             raise CorruptDataError(f"a gap in a topic that was not subscribed: {gap}") from gap
-        if topic in self._resyncing:
+        if self._subscriptions.is_renewing(topic):
             return None
         text = self._renewal(topic)
         if text is None:
@@ -225,76 +249,60 @@ class BybitStream(LinkView):
         if not self._resync_rate.try_acquire():
             return None
         self.resyncs += 1
-        self._resyncing.add(topic)
         self._callbacks.on_resync(topic)
-        return _text({"op": "unsubscribe", "req_id": f"u:{topic}", "args": [topic]})
+        return self._subscriptions.renew(topic, self._clock.monotonic_ns())
 
-    @staticmethod
-    def _subscription(topics: Sequence[str], name: str) -> str:
-        return _text({"op": "subscribe", "req_id": f"s:{name}", "args": topics})
-
-    def _on_control(self, frame: bytes) -> str | None:
+    def _on_control(self, frame: bytes, now_ns: int) -> str | None:
         try:
             control = self._control.decode(frame)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as e:
             raise CorruptDataError(f"control frame: {e}") from e
         if control.op == "auth":
-            return self._on_auth(control)
+            return self._on_auth(control, now_ns)
         if control.op == "subscribe":
-            return self._on_subscribed(control)
-        if control.op == "unsubscribe" and control.req_id.startswith("u:"):
-            topic = control.req_id.removeprefix("u:")
-            return self._subscription([topic], f"again:{topic}")
+            return self._on_subscribed(control, now_ns)
+        if control.op == "unsubscribe":
+            return self._subscriptions.dropped(control.req_id, now_ns)
         return None
 
-    def _on_auth(self, control: _Control) -> str:
-        if not control.success:
-            raise VenueAuthError(
-                f"stream log-in refused: {control.ret_msg} (a key belongs to one environment; "
-                "check TRADING_ENVIRONMENT and TRADING_BYBIT__API_KEY)",
-                venue=VENUE,
-                operation="stream.auth",
-                outcome=Outcome.REJECTED,
-            )
-        return self._subscription(self._topics, "all")
+    def _on_auth(self, control: _Control, now_ns: int) -> str:
+        if control.success:
+            self._late_log_ins = 0
+            self._link.authenticated()
+            return self._subscriptions.begin(now_ns)
+        words = control.ret_msg.lower()
+        if any(word in words for word in _LATE) and self._late_log_ins < _LATE_TOLERATED:
+            self._late_log_ins += 1  # the clocks differ, which is no word against the key
+            raise CorruptDataError(f"stream log-in came too late: {control.ret_msg}")
+        raise VenueAuthError(
+            f"stream log-in refused: {control.ret_msg} (a key belongs to one environment; "
+            "check TRADING_ENVIRONMENT and TRADING_BYBIT__API_KEY)",
+            venue=VENUE,
+            operation="stream.auth",
+            outcome=Outcome.REJECTED,
+        )
 
-    def _on_subscribed(self, control: _Control) -> str | None:
-        name = control.req_id.removeprefix("s:")
-        if name.startswith("again:"):
-            self._resyncing.discard(name.removeprefix("again:"))
-            if not control.success:
-                raise CorruptDataError(f"renewal of {name[6:]} refused: {control.ret_msg}")
-            return None
-        if self._single:
-            return self._on_single(control)
-        if not control.success:  # the request for all: find out which topic the venue refuses
-            self._refused.clear()
-            self._single = list(self._topics)
-            return self._subscription([self._single[0]], self._single[0])
-        self._all_subscribed()
-        return None
-
-    # Topics are tried one after the other, so the answer is to the first one.
-    def _on_single(self, control: _Control) -> str | None:
-        topic = self._single.pop(0)
-        if not control.success and "already subscribed" not in control.ret_msg.lower():
-            self._refused[topic] = control.ret_msg
-        if self._single:
-            return self._subscription([self._single[0]], self._single[0])
-        if self._refused:
+    def _on_subscribed(self, control: _Control, now_ns: int) -> str | None:
+        refusal = None if control.success else control.ret_msg
+        text = self._subscriptions.subscribed(control.req_id, refusal, now_ns)
+        if text is not None or self._is_subscribed or not self._subscriptions.is_complete:
+            return text
+        if self._subscriptions.refused.keys() - self._optional:
             self._refusals_in_a_row += 1
             raise CorruptDataError(f"subscription refused: {self._named_refusals()}")
-        self._all_subscribed()
-        return None
-
-    def _all_subscribed(self) -> None:
+        self._is_subscribed = True
         self._refusals_in_a_row = 0
-        self._refused.clear()
         self._link.prepared()
         self._callbacks.on_up()
+        return None
 
     def _named_refusals(self) -> str:
-        return ", ".join(f"{topic} ({text})" for topic, text in self._refused.items())
+        refused = self._subscriptions.refused
+        return ", ".join(f"{topic} ({text})" for topic, text in refused.items())
+
+
+def _is_control(head: bytes) -> bool:
+    return b'"op":' in head and b'"topic"' not in head
 
 
 def _text(request: dict[str, object]) -> str:

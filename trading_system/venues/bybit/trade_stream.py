@@ -22,6 +22,7 @@ from trading_system.domain.errors import (
     VenueError,
 )
 from trading_system.domain.ports import Clock
+from trading_system.venues.bybit.budgets import Budgets, is_over_quota
 from trading_system.venues.bybit.heartbeat import HEARTBEAT
 from trading_system.venues.bybit.quotas import QuotaTable, reset_in_s
 from trading_system.venues.bybit.refusals import is_no_change, not_sent, refusal, unknown
@@ -30,6 +31,8 @@ from trading_system.venues.bybit.wire import MAX_BATCH, Answer
 from trading_system.venues.link import Link, LinkTiming, LinkView
 
 _NS_PER_MS = 1_000_000
+_NS_PER_S = 1_000_000_000
+_LEAST_S = 0.001
 _AUTH_VALID_MS = 5_000
 _ALREADY_IN = 20001
 _RESTARTING = 10019
@@ -68,6 +71,8 @@ class BybitTradeStream(LinkView):
         Most requests that may wait for an answer; beyond it they are not sent.
     on_sent : Callable[[int], None] or None
         Told how many nanoseconds a request took from the call until it was in the socket.
+    budgets : Budgets or None
+        Shared with REST: makes requests wait that the venue would refuse.
     """
 
     def __init__(
@@ -81,14 +86,24 @@ class BybitTradeStream(LinkView):
         timing: LinkTiming | None = None,
         max_in_flight: int = 1_000,
         on_sent: Callable[[int], None] | None = None,
+        budgets: Budgets | None = None,
     ) -> None:
+        self._budgets = budgets
         self._signer = signer
         self._clock = clock
         self._offset_ns = offset_ns
         self._on_sent = on_sent
         self._max_in_flight = max_in_flight
         self._decoder = msgspec.json.Decoder(_Reply)
-        self._link = Link(url, self, clock=clock, jitter=jitter, heartbeat=HEARTBEAT, timing=timing)
+        self._link = Link(
+            url,
+            self,
+            clock=clock,
+            jitter=jitter,
+            heartbeat=HEARTBEAT,
+            timing=timing,
+            logs_in=True,
+        )
         self._waiting: dict[str, asyncio.Future[_Reply]] = {}
         self.quotas = QuotaTable()
         self.requests = 0
@@ -136,6 +151,7 @@ class BybitTradeStream(LinkView):
             raise ValidationError(f"a batch holds at most {MAX_BATCH} orders")
         if not self.is_up:
             raise not_sent("the trade stream is down", operation=operation)
+        timeout_s = await self._admitted(operation, body, timeout_s)
         if len(self._waiting) >= self._max_in_flight:
             raise not_sent(f"{self.in_flight} requests are in flight", operation=operation)
         started_ns = self._clock.monotonic_ns()
@@ -144,7 +160,16 @@ class BybitTradeStream(LinkView):
         reply = await self._exchange(
             request_id, operation, self._frame(request_id, operation, body), timeout_s, started_ns
         )
-        return self._judge(operation, reply)
+        return self._judge(operation, body, reply)
+
+    async def _admitted(self, operation: str, body: Mapping[str, Any], timeout_s: float) -> float:
+        """Wait for the quota, before the request is stamped; return what is left of the time."""
+        if self._budgets is None:
+            return timeout_s
+        began_ns = self._clock.monotonic_ns()
+        await self._budgets.admit(operation, body, deadline_s=timeout_s, is_http=False)
+        waited_s = (self._clock.monotonic_ns() - began_ns) / _NS_PER_S
+        return max(_LEAST_S, timeout_s - waited_s)
 
     async def _exchange(
         self, request_id: str, operation: str, text: str, timeout_s: float, started_ns: int
@@ -177,17 +202,22 @@ class BybitTradeStream(LinkView):
         request = {"reqId": request_id, "header": header, "op": operation, "args": [body]}
         return msgspec.json.encode(request).decode()
 
-    def _judge(self, operation: str, reply: _Reply) -> Answer:
+    def _judge(self, operation: str, body: Mapping[str, Any], reply: _Reply) -> Answer:
         self.quotas.note(operation, reply.header)
+        if self._budgets is not None:
+            self._budgets.follow(operation, body, reply.header)
         if reply.retCode == 0 or is_no_change(reply.retCode, reply.retMsg, operation=operation):
             return Answer(result=reply.data, extra=reply.retExtInfo)
         now_ms = (self._clock.utc_ns() + self._offset_ns()) // _NS_PER_MS
-        raise refusal(
+        error = refusal(
             reply.retCode,
             reply.retMsg,
             operation=operation,
             retry_after_s=reset_in_s(reply.header, now_ms=now_ms),
         )
+        if self._budgets is not None and is_over_quota(error):
+            self._budgets.refuse(operation, body, retry_after_s=error.retry_after_s or 0.0)
+        raise error
 
     # --- called by the link -------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Bybit's spellings and message shapes, and their mapping to domain values.
 
-Unknown keys are ignored; a missing or mistyped needed key raises ``CorruptDataError``.
+Unknown keys are ignored; a missing or mistyped needed key raises ``CorruptDataError``, an optional
+one is counted by :class:`~trading_system.venues.bybit.drift.SchemaDrift`.
 """
 
 from __future__ import annotations
@@ -15,15 +16,14 @@ from trading_system.domain.events import WalletReport
 from trading_system.domain.instruments import Instrument, parse_decimal
 from trading_system.domain.orders import (
     Fill,
-    OrderIntent,
     OrderReport,
     OrderStatus,
     OrderType,
     PositionReport,
-    PriceChange,
     Side,
     TimeInForce,
 )
+from trading_system.venues.bybit.drift import SchemaDrift
 
 _T = TypeVar("_T")
 _NS_PER_MS = 1_000_000
@@ -40,13 +40,13 @@ TIME_IN_FORCE_TEXT = {
 STATUSES = {
     "New": OrderStatus.NEW,
     "Created": OrderStatus.NEW,
-    "Untriggered": OrderStatus.NEW,
-    "Triggered": OrderStatus.NEW,
+    "Untriggered": OrderStatus.UNTRIGGERED,
+    "Triggered": OrderStatus.TRIGGERED,
     "PartiallyFilled": OrderStatus.PARTIALLY_FILLED,
     "Filled": OrderStatus.FILLED,
     "Cancelled": OrderStatus.CANCELLED,
     "PartiallyFilledCanceled": OrderStatus.CANCELLED,
-    "Deactivated": OrderStatus.CANCELLED,
+    "Deactivated": OrderStatus.DEACTIVATED,
     "Rejected": OrderStatus.REJECTED,
 }
 
@@ -55,6 +55,19 @@ MAX_BATCH = 10
 
 POSITION_TRADES = frozenset({"Trade", "AdlTrade", "BustTrade"})
 """Executions that change a position; deleveraging and liquidation are the venue's own."""
+
+OTHER_EXECUTIONS = frozenset(
+    {
+        "Funding",
+        "Delivery",
+        "Settle",
+        "BlockTrade",
+        "MovePosition",
+        "FutureSpread",
+        "CorporateAction",
+    }
+)
+"""Documented executions that are no trades of a perpetual."""
 
 # Orders that the venue keeps for a position and that only ever close it.
 _POSITION_STOPS = frozenset(
@@ -88,60 +101,74 @@ class Page(msgspec.Struct, Generic[_T], frozen=True):
 
 
 class OrderRow(msgspec.Struct, frozen=True):
-    """The needed keys of an order row, REST and stream alike."""
+    """The needed keys of an order row, REST and stream alike, then the optional ones."""
 
     orderId: str  # noqa: N815 - the venue's spelling
-    orderLinkId: str  # noqa: N815 - the venue's spelling
     symbol: str
     side: str
     orderStatus: str  # noqa: N815 - the venue's spelling
     qty: str
     cumExecQty: str  # noqa: N815 - the venue's spelling
     updatedTime: str  # noqa: N815 - the venue's spelling
-    price: str = ""
-    avgPrice: str = ""  # noqa: N815 - the venue's spelling
-    rejectReason: str = ""  # noqa: N815 - the venue's spelling
-    cancelType: str = ""  # noqa: N815 - the venue's spelling
-    stopOrderType: str = ""  # noqa: N815 - the venue's spelling
+    orderLinkId: str = ""  # noqa: N815 - the venue's spelling
+    price: Any = None
+    avgPrice: Any = ""  # noqa: N815 - the venue's spelling
+    rejectReason: Any = None  # noqa: N815 - the venue's spelling
+    cancelType: Any = None  # noqa: N815 - the venue's spelling
+    stopOrderType: Any = None  # noqa: N815 - the venue's spelling
+    triggerPrice: Any = None  # noqa: N815 - the venue's spelling
+    positionIdx: Any = None  # noqa: N815 - the venue's spelling
     category: str = "linear"
 
 
 class ExecutionRow(msgspec.Struct, frozen=True):
-    """The needed keys of an execution row, REST and stream alike."""
+    """The needed keys of an execution row, REST and stream alike, then the optional ones."""
 
     execId: str  # noqa: N815 - the venue's spelling
     orderId: str  # noqa: N815 - the venue's spelling
-    orderLinkId: str  # noqa: N815 - the venue's spelling
     symbol: str
     side: str
     execPrice: str  # noqa: N815 - the venue's spelling
     execQty: str  # noqa: N815 - the venue's spelling
     execFee: str  # noqa: N815 - the venue's spelling
     execTime: str  # noqa: N815 - the venue's spelling
-    isMaker: bool  # noqa: N815 - the venue's spelling
+    orderLinkId: str = ""  # noqa: N815 - the venue's spelling
+    isMaker: Any = None  # noqa: N815 - the venue's spelling
+    closedSize: Any = ""  # noqa: N815 - the venue's spelling
     execType: str = "Trade"  # noqa: N815 - the venue's spelling
     category: str = "linear"
 
 
+class FastExecutionRow(msgspec.Struct, frozen=True):
+    """The needed keys of an ``execution.fast`` row, which tells no fee."""
+
+    execId: str  # noqa: N815 - the venue's spelling
+    symbol: str
+    execPrice: str  # noqa: N815 - the venue's spelling
+    execQty: str  # noqa: N815 - the venue's spelling
+    category: str = "linear"
+
+
 class PositionRow(msgspec.Struct, frozen=True):
-    """The needed keys of a position row; the entry price has two names."""
+    """The needed keys of a position row, then the optional ones; the entry price has two names."""
 
     symbol: str
     side: str
     size: str
     updatedTime: str = "0"  # noqa: N815 - the venue's spelling
-    entryPrice: str = ""  # noqa: N815 - the venue's spelling (stream)
-    avgPrice: str = ""  # noqa: N815 - the venue's spelling (REST)
-    positionIdx: int = 0  # noqa: N815 - the venue's spelling
-    stopLoss: str = ""  # noqa: N815 - the venue's spelling
+    entryPrice: Any = ""  # noqa: N815 - the venue's spelling (stream)
+    avgPrice: Any = ""  # noqa: N815 - the venue's spelling (REST)
+    positionIdx: Any = None  # noqa: N815 - the venue's spelling
+    stopLoss: Any = None  # noqa: N815 - the venue's spelling
+    category: str = "linear"
 
 
 class WalletRow(msgspec.Struct, frozen=True):
-    """The needed keys of an account row."""
+    """The totals of an account row; some are empty in some margin modes."""
 
-    totalEquity: str  # noqa: N815 - the venue's spelling
-    totalWalletBalance: str  # noqa: N815 - the venue's spelling
-    totalAvailableBalance: str  # noqa: N815 - the venue's spelling
+    totalEquity: Any = None  # noqa: N815 - the venue's spelling
+    totalWalletBalance: Any = None  # noqa: N815 - the venue's spelling
+    totalAvailableBalance: Any = None  # noqa: N815 - the venue's spelling
 
 
 class PrivateFrame(msgspec.Struct, frozen=True):
@@ -202,13 +229,13 @@ def milliseconds(text: str, what: str) -> int:
     return int(text)
 
 
-def order_report(row: OrderRow) -> OrderReport:
+def order_report(row: OrderRow, drift: SchemaDrift) -> OrderReport:
     """Map an order row."""
     what = f"order {row.orderId}"
     status = STATUSES.get(row.orderStatus)
     if status is None:
         raise CorruptDataError(f"{what}: unknown status {row.orderStatus!r}")
-    reason = "" if row.rejectReason == "EC_NoError" else row.rejectReason
+    reason = drift.text(row.rejectReason, "order.rejectReason")
     return OrderReport(
         order_id=row.orderId,
         link_id=row.orderLinkId,
@@ -217,27 +244,31 @@ def order_report(row: OrderRow) -> OrderReport:
         status=status,
         quantity=needed(row.qty, what),
         filled_quantity=needed(row.cumExecQty, what),
-        average_price=positive_or_none(row.avgPrice, what),
-        price=positive_or_none(row.price, what),
-        reason=reason,
+        average_price=drift.decimal(row.avgPrice, "order.avgPrice") or None,
+        price=drift.decimal(row.price, "order.price") or None,
+        reason="" if reason == "EC_NoError" else reason,
         ts_exchange_ns=milliseconds(row.updatedTime, what) * _NS_PER_MS,
-        is_protective=is_protective(row),
+        is_protective=is_protective(row, drift),
+        trigger_price=drift.decimal(row.triggerPrice, "order.triggerPrice") or None,
+        position_idx=drift.position_index(row.positionIdx, "order.positionIdx"),
     )
 
 
-def is_protective(row: OrderRow) -> bool:
+def is_protective(row: OrderRow, drift: SchemaDrift) -> bool:
     """Return whether the row is a stop of a position that rests, or ended, untriggered.
 
     Once triggered it is an order like any other, which closes the position.
     """
-    if row.stopOrderType not in _POSITION_STOPS:
+    if drift.text(row.stopOrderType, "order.stopOrderType") not in _POSITION_STOPS:
         return False
-    return row.orderStatus in _UNTRIGGERED or row.cancelType == "CancelByTpSlTsClear"
+    cancel_type = drift.text(row.cancelType, "order.cancelType")
+    return row.orderStatus in _UNTRIGGERED or cancel_type == "CancelByTpSlTsClear"
 
 
-def fill(row: ExecutionRow) -> Fill:
+def fill(row: ExecutionRow, drift: SchemaDrift) -> Fill:
     """Map an execution row that changes a position."""
     what = f"execution {row.execId}"
+    closed = drift.decimal(row.closedSize, "execution.closedSize")
     return Fill(
         exec_id=row.execId,
         order_id=row.orderId,
@@ -247,65 +278,48 @@ def fill(row: ExecutionRow) -> Fill:
         price=needed(row.execPrice, what),
         quantity=needed(row.execQty, what),
         fee=needed(row.execFee, what),
-        is_maker=row.isMaker,
+        is_maker=drift.flag(row.isMaker, "execution.isMaker"),
         ts_exchange_ns=milliseconds(row.execTime, what) * _NS_PER_MS,
+        is_closing=None if closed is None else closed > 0,
     )
 
 
-def position_report(row: PositionRow) -> PositionReport:
+def position_report(row: PositionRow, drift: SchemaDrift) -> PositionReport:
     """Map a position row; the sign comes from its side."""
     what = f"position {row.symbol}"
     size = needed(row.size, what)
     if size and row.side not in SIDES:
         raise CorruptDataError(f"{what}: size {size} with side {row.side!r}")
-    entry = row.entryPrice or row.avgPrice
+    entry = drift.decimal(row.entryPrice or row.avgPrice, "position.entryPrice")
     return PositionReport(
         symbol=row.symbol,
         quantity=size * SIDES[row.side].sign if size else Decimal(0),
-        entry_price=needed(entry, what) if size and entry else None,
+        entry_price=entry if size else None,
         ts_exchange_ns=milliseconds(row.updatedTime or "0", what) * _NS_PER_MS,
-        stop_price=positive_or_none(row.stopLoss, what) if size else None,
+        stop_price=(drift.decimal(row.stopLoss, "position.stopLoss") or None) if size else None,
+        position_idx=drift.position_index(row.positionIdx, "position.positionIdx"),
     )
 
 
-def wallet_report(row: WalletRow, *, ts_exchange_ns: int) -> WalletReport:
-    """Map an account row."""
+def wallet_report(row: WalletRow, drift: SchemaDrift, *, ts_exchange_ns: int) -> WalletReport:
+    """Map an account row; a balance that is not told counts as nothing available.
+
+    Raises
+    ------
+    CorruptDataError
+        If the equity is not told, from which everything else could not be guessed.
+    """
+    equity = drift.decimal(row.totalEquity, "wallet.totalEquity")
+    if equity is None:
+        raise CorruptDataError("wallet: no total equity")
+    balance = drift.decimal(row.totalWalletBalance, "wallet.totalWalletBalance")
+    available = drift.decimal(row.totalAvailableBalance, "wallet.totalAvailableBalance")
     return WalletReport(
-        equity=needed(row.totalEquity, "wallet"),
-        wallet_balance=needed(row.totalWalletBalance, "wallet"),
-        available_balance=needed(row.totalAvailableBalance, "wallet"),
+        equity=equity,
+        wallet_balance=equity if balance is None else balance,
+        available_balance=Decimal(0) if available is None else available,
         ts_exchange_ns=ts_exchange_ns,
     )
-
-
-def order_body(intent: OrderIntent) -> dict[str, Any]:
-    """Return the ``order/create`` body of ``intent``."""
-    body: dict[str, Any] = {
-        "category": "linear",
-        "symbol": intent.symbol,
-        "side": SIDE_TEXT[intent.side],
-        "orderType": TYPE_TEXT[intent.order_type],
-        "qty": format(intent.quantity, "f"),
-        "orderLinkId": intent.link_id,
-        "positionIdx": 0,
-    }
-    if intent.order_type is OrderType.LIMIT:
-        assert intent.price is not None
-        body["price"] = format(intent.price, "f")
-        body["timeInForce"] = TIME_IN_FORCE_TEXT[intent.time_in_force]
-    if intent.reduce_only:
-        body["reduceOnly"] = True
-    return body
-
-
-def amend_body(change: PriceChange) -> dict[str, Any]:
-    """Return the ``order/amend`` body of ``change``."""
-    return {
-        "category": "linear",
-        "symbol": change.symbol,
-        "orderLinkId": change.link_id,
-        "price": format(change.price, "f"),
-    }
 
 
 def instrument(row: dict[str, Any]) -> Instrument:
