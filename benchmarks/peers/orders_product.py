@@ -16,14 +16,24 @@ import protocol
 
 from optimizers.transport.pool import PooledTransport
 from trading_system.execution.engine import ExecutionEngine
+from trading_system.live.collector import tame_collector
+from trading_system.venues.bybit.budgets import Budgets
 from trading_system.venues.bybit.gateway import BybitGateway
 from trading_system.venues.bybit.rest import BybitRest
 from trading_system.venues.bybit.trade_stream import BybitTradeStream
 from trading_system.venues.bybit.order_bodies import order_body
 
+_MANY = 100_000
+_QUOTA = {
+    "X-Bapi-Limit": str(_MANY),
+    "X-Bapi-Limit-Status": str(_MANY),
+    "X-Bapi-Limit-Reset-Timestamp": "0",
+}
+
 
 async def main(url: str, kind: str, folder: Path) -> None:
     engine_kit.quiet()
+    tame_collector()  # as a session does
     if kind == "rest":
         await _rest(url, folder)
         return
@@ -44,7 +54,16 @@ async def main(url: str, kind: str, folder: Path) -> None:
 async def _rest(url: str, folder: Path) -> None:
     async with PooledTransport(connections=10) as pool:
         await pool.pre_warm(url)
-        rest = BybitRest(url, signer=engine_kit.signer(), clock=engine_kit.CLOCK, transport=pool)
+        # Budgets judge every order as in the system, with quotas that let the benchmark through.
+        budgets = Budgets(clock=engine_kit.CLOCK, address_permits=_MANY)
+        budgets.follow("/v5/order/create", {}, _QUOTA)
+        rest = BybitRest(
+            url,
+            signer=engine_kit.signer(),
+            clock=engine_kit.CLOCK,
+            transport=pool,
+            budgets=budgets,
+        )
         await _serve_engine(engine_kit.engine(BybitGateway(rest, clock=engine_kit.CLOCK), folder))
 
 

@@ -18,6 +18,7 @@ SOCKET_ROOMS = (
     "trading_system.dashboard",
     "trading_system.monitoring.alerts",
     "trading_system.simulation.bybit_server",
+    "trading_system.simulation.live_market",
     "trading_system.simulation.okx_server",
     "trading_system.venues",
     "trading_system.watchdog",

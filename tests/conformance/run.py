@@ -26,6 +26,7 @@ from typing import Any
 import cases_ccxt  # noqa: F401 - importing registers the cases
 import cases_ccxt_okx  # noqa: F401 - as above
 import cases_ccxt_pro  # noqa: F401 - as above
+import cases_conditionals  # noqa: F401 - as above
 import cases_pybit_refused  # noqa: F401 - as above
 import cases_pybit_rest  # noqa: F401 - as above
 import cases_pybit_streams  # noqa: F401 - as above

@@ -1,6 +1,9 @@
 """Public frames and instrument rows of a Bybit host, for captures and live markets."""
 
 import json
+from itertools import count
+
+ENGINE_MS = count(1)
 
 ROW = {
     "symbol": "ABCUSDT",
@@ -34,7 +37,15 @@ SPOT_ROW = {
 
 def book(update, *, bids=(), asks=(), kind="delta", depth=50, symbol="ABCUSDT"):
     data = {"s": symbol, "b": list(bids), "a": list(asks), "u": update, "seq": update}
-    return json.dumps({"topic": f"orderbook.{depth}.{symbol}", "type": kind, "ts": 1, "data": data})
+    return json.dumps(
+        {
+            "topic": f"orderbook.{depth}.{symbol}",
+            "type": kind,
+            "ts": 1,
+            "cts": next(ENGINE_MS),
+            "data": data,
+        }
+    )
 
 
 def snapshot(update, **given):
@@ -44,7 +55,16 @@ def snapshot(update, **given):
 
 
 def trade(price, quantity, side="Sell", **more):
-    row = {"T": 1, "s": "ABCUSDT", "S": side, "v": quantity, "p": price, "i": "x", "seq": 1, **more}
+    row = {
+        "T": next(ENGINE_MS),
+        "s": "ABCUSDT",
+        "S": side,
+        "v": quantity,
+        "p": price,
+        "i": "x",
+        "seq": 1,
+        **more,
+    }
     return json.dumps({"topic": "publicTrade.ABCUSDT", "type": "snapshot", "ts": 1, "data": [row]})
 
 

@@ -295,6 +295,7 @@ class Connection:
     def __init__(self, settings: Settings, loop: VirtualLoop, *, has_trade: bool) -> None:
         self._streams: list[Stream] = []
         self.latency = StageLatency(clock=loop)
+        self.budgets = None
         self.gateway = AccountVenue()
         self.rest = Requests(loop)
         self.gateway.rest = self.rest

@@ -4,15 +4,9 @@ from decimal import Decimal
 
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import OrderType, Side
+from trading_system.simulation.conditions import StopChange, StopKind, TriggerBy, TriggerRequest
 from trading_system.simulation.exchange import Exchange
-from trading_system.simulation.records import (
-    AccountSpec,
-    OrderRequest,
-    StopChange,
-    StopKind,
-    TriggerBy,
-    TriggerRequest,
-)
+from trading_system.simulation.records import AccountSpec, OrderRequest
 
 D = Decimal
 X = "ABCUSDT"

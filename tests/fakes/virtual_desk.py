@@ -52,15 +52,13 @@ from trading_system.risk.portfolio import Portfolio
 from trading_system.runtime.clock import ManualClock
 from trading_system.runtime.limiter import SlidingWindow
 from trading_system.simulation.bybit_server.public_feeds import PublicFeeds
+from trading_system.simulation.conditions import StopChange, StopKind, TriggerBy
 from trading_system.simulation.records import (
     ExecutionRecord,
     OrderRecord,
     OrderRequest,
     OrderState,
     PublicTrade,
-    StopChange,
-    StopKind,
-    TriggerBy,
     VenueReject,
 )
 from trading_system.simulation.venue import SimulatedVenue

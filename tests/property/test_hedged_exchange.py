@@ -12,15 +12,9 @@ import pytest
 
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import OrderType, Side, TimeInForce
+from trading_system.simulation.conditions import StopChange, StopKind
 from trading_system.simulation.exchange import Exchange
-from trading_system.simulation.records import (
-    AccountSpec,
-    OrderRequest,
-    PositionMode,
-    StopChange,
-    StopKind,
-    VenueReject,
-)
+from trading_system.simulation.records import AccountSpec, OrderRequest, PositionMode, VenueReject
 
 # Heavy work on code that its unit tests cover: measuring it here would only double the time.
 pytestmark = pytest.mark.no_cover
@@ -54,7 +48,7 @@ class Books:
 
     def __init__(self, exchange):
         self.exchange = exchange
-        self.cash = {owner: START for owner in ACCOUNTS}
+        self.cash = dict.fromkeys(ACCOUNTS, START)
         self.house = Counter()
         self.pending = []
         self.kinds = Counter()

@@ -10,19 +10,16 @@ import pytest
 from venue_rig import ABC, BUY, SELL, D, X, order
 
 from trading_system.domain.orders import TimeInForce
-from trading_system.simulation.exchange import Exchange
-from trading_system.simulation.records import (
-    AccountSpec,
+from trading_system.simulation.conditions import (
     Amendment,
     GuardRequest,
-    OrderState,
-    PositionMode,
     StopChange,
     StopKind,
     StopScope,
     TriggerBy,
-    VenueReject,
 )
+from trading_system.simulation.exchange import Exchange
+from trading_system.simulation.records import AccountSpec, OrderState, PositionMode, VenueReject
 
 # Heavy work on code that its unit tests cover: measuring it here would only double the time.
 pytestmark = pytest.mark.no_cover

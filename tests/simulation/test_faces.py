@@ -180,7 +180,7 @@ async def with_exits(rig: Rig, client: BybitClient | GatedClient, quantity: str)
             order_type="Limit",
             price=quote.price,
             take_profit=quote.price * 2,
-            stop_loss=quote.price / 2,
+            stop_loss=(quote.price / 2).quantize(Decimal("0.01")),
         )
     )
 

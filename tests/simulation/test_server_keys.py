@@ -105,13 +105,22 @@ async def test_key_is_refused_when_expired_or_from_elsewhere(change, code):
 
 
 async def test_key_says_what_it_is():
-    key = {"parent_uid": 7, "can_withdraw": True, "allowed_ips": ("127.0.0.1",)}
+    key = {
+        "parent_uid": 7,
+        "can_withdraw": True,
+        "allowed_ips": ("127.0.0.1",),
+        "expires_ms": 4_102_444_801_000,
+    }
     async with serving(accounts=[replace(TRADER, **key), READER]) as client:
         ours = (await client.get("/v5/user/query-api"))["result"]
         plain = (await client.get("/v5/user/query-api", account=READER))["result"]
     names = ("isMaster", "parentUid", "ips", "readOnly")
     assert [ours[name] for name in names] == [False, "7", ["127.0.0.1"], 0]
     assert [plain[name] for name in names] == [True, "0", ["*"], 1]
+    assert (ours["expiredAt"], plain["expiredAt"]) == (
+        "2100-01-01T00:00:01Z",
+        "2100-01-01T00:00:00Z",
+    )
     assert "Withdraw" in ours["permissions"]["Wallet"]
     assert plain["permissions"]["Wallet"] == []
 

@@ -317,7 +317,7 @@ async def test_maker_and_taker_each_hear_only_their_own_fills(client):
 
 
 async def test_topics_of_a_connection_are_bounded_in_total(client):
-    async with client.stream("/v5/public/spot") as ws:
+    async with client.stream("/v5/public/inverse") as ws:
         verdicts = []
         for group in range(60):
             topics = [f"tickers.{group}{'X' * 34}{number}" for number in range(10)]

@@ -44,7 +44,7 @@ class ExecutionsQuery(Query):
 class MarketQuery(Query):
     """Parameters of ``GET /market/{symbol}``."""
 
-    depth: Annotated[int, Field(ge=1, le=50, description="levels per side")] = 25
+    depth: Annotated[int, Field(ge=1, le=200, description="levels per side")] = 25
 
 
 class CandlesQuery(Query):

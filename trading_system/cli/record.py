@@ -128,8 +128,10 @@ async def _record(plan: RecordingPlan, clock: Clock) -> dict[str, Any]:
     started_ns = clock.monotonic_ns()
     async with asyncio.TaskGroup() as group:
         running = group.create_task(stream.run(), name="public stream")
-        await _until_over(plan, recorder, writer, clock)
-        running.cancel()
+        try:
+            await _until_over(plan, recorder, writer, clock)
+        finally:
+            running.cancel()
     await asyncio.to_thread(writer.store, writer.take())
     if not recorder.frames:
         why = recorder.last_failure or "no frame came"

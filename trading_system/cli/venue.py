@@ -19,10 +19,10 @@ from trading_system.domain.instruments import Category, Instrument
 from trading_system.domain.ports import Clock
 from trading_system.runtime.child import watch_lifeline
 from trading_system.runtime.clock import SystemClock
+from trading_system.simulation.bybit_server.fault_control import FaultControl
 from trading_system.simulation.bybit_server.options import ServerOptions
 from trading_system.simulation.bybit_server.server import BybitServer
 from trading_system.simulation.bybit_server.signing import read_key
-from trading_system.simulation.faults.control import FaultControl
 from trading_system.simulation.faults.engine import FaultEngine
 from trading_system.simulation.faults.schedule import load_schedule
 from trading_system.simulation.live_market.feed import BOOK_DEPTH, following

@@ -32,7 +32,9 @@ class VenueSettings(Section):
         description="synthetic (seeded participants), replay (recordings) or live (a public "
         "stream of Bybit)",
     )
-    source: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+    source: Annotated[
+        str, Field(max_length=200, pattern=r"^(testnet|mainnet|https?://[^\s/@?#]+/?)$")
+    ] = Field(
         default="testnet",
         description="live only: testnet, mainnet or the address of another embedded venue",
     )

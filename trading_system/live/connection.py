@@ -77,6 +77,8 @@ class Traffic:
         Order requests by the way they took.
     order_ways : WaysView
         Which way the next order takes, and why.
+    quota_waits, quota_refusals : int
+        Requests that waited for the venue's quota, and those for which it came too late.
     bytes_received, bytes_sent : int
         Of requests and all streams of this connection since the start: payloads of frames, and
         lines, headers and decompressed bodies of HTTP. Framing, TLS and TCP come on top.
@@ -92,6 +94,8 @@ class Traffic:
     bytes_received: int
     bytes_sent: int
     order_ways: WaysView
+    quota_waits: int
+    quota_refusals: int
 
 
 class VenueConnection:
@@ -162,6 +166,8 @@ class VenueConnection:
             orders_by_stream=ways.stream.sent,
             orders_by_rest=ways.rest.sent,
             order_ways=ways,
+            quota_waits=0 if self.budgets is None else self.budgets.waited,
+            quota_refusals=0 if self.budgets is None else self.budgets.refused,
             bytes_received=self.transport.bytes_received + sum(x.bytes_received for x in links),
             bytes_sent=self.transport.bytes_sent + sum(x.bytes_sent for x in links),
         )

@@ -356,6 +356,8 @@ def _stream_figures(session: TradingSession | None) -> dict[str, Any]:
         "orders_by_stream": traffic.orders_by_stream,
         "orders_by_rest": traffic.orders_by_rest,
         "order_way": _order_way(traffic.order_ways),
+        "quota_waits": traffic.quota_waits,
+        "quota_refusals": traffic.quota_refusals,
         "cancel_on_disconnect_s": session.venue_account.disconnect.window_s,
         "hedged_symbols": sorted(session.venue_account.hedged),
         "gaps": session.feed.gaps(),

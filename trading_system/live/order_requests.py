@@ -159,7 +159,7 @@ def order_request(symbol: str, side: str, **parameters: object) -> OrderRequest:
     trades_at_once = is_market or time_in_force not in RESTING
     if trigger[0] is not None and (exits[0] is not None or exits[1] is not None):
         raise ValidationError("a conditional order can have no take_profit or stop_loss")
-    stop_loss = _stop_of_its_own(exits) if trades_at_once and not reduce_only else None
+    stop_loss = _stop_of_its_own(exits) if trades_at_once else None
     return OrderRequest(
         symbol=symbol,
         side=side_of(side),

@@ -142,9 +142,10 @@ class BookTrust:
         """Compare after a level-1 message; return why the book was emptied, if it was."""
         self.rhythm.beat(now_ns)
         book = self.book
-        if book.is_suspect and book.verify(self.top):
-            self._suspect_ns = self._differ_ns = None
-            return None
+        if book.is_suspect:
+            book.verify(self.top)
+        if not book.is_suspect:  # also where a snapshot came meanwhile
+            self._suspect_ns = None
         agrees = book.agrees_with(self.top)
         if agrees:
             self._differ_ns = None

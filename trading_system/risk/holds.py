@@ -28,9 +28,9 @@ class Holds:
 
     Sources in use: ``operator`` (kill, reduce-only; latched), ``loss-limit`` (latched),
     ``recovery`` (until the start is reconciled), ``start`` (until streams and books are ready),
-    ``stale-book``, ``reconciliation``, ``venue``, ``auth``, ``journal``, ``invariant`` and
-    ``health`` (set and lifted by the health score). Closing a source's hold never lifts another
-    one.
+    ``stale-book``, ``address`` (HTTP 403), ``reconciliation``, ``venue``, ``auth``, ``journal``,
+    ``invariant`` and ``health`` (set and lifted by the health score). Closing a source's hold never
+    lifts another one.
 
     Parameters
     ----------

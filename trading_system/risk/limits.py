@@ -374,14 +374,14 @@ def _check_exposure(
             )
         return None
     # A conditional order counts from now on, at the highest price at which it may trade.
-    trigger_price = intent.trigger.price if intent.trigger is not None else market.mid
-    notional = intent.quantity * max(intent.price or market.mid, trigger_price, market.mid)
+    trades_at = max(market.mid, intent.trigger.price) if intent.trigger is not None else market.mid
+    notional = intent.quantity * max(intent.price or trades_at, trades_at)
     return _check_caps(
         intent,
         limits,
         notional=notional,
         # The worst case: every open order of the symbol fills in the direction of this one.
-        position=market.mid
+        position=trades_at
         * abs(held + intent.side.sign * (intent.quantity + exposure.open_symbol_quantity)),
         gross=exposure.gross_notional + exposure.open_order_notional + notional,
     )

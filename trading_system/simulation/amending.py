@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from trading_system.domain.orders import OrderType, Side
 from trading_system.simulation.accounts.account import LiveOrder
+from trading_system.simulation.conditions import Amendment, Guard, GuardRequest, StopKind, Trigger
 from trading_system.simulation.levels import (
     check_ahead,
     check_side,
@@ -13,14 +14,7 @@ from trading_system.simulation.levels import (
     guards,
     watched_price,
 )
-from trading_system.simulation.records import (
-    Amendment,
-    Guard,
-    GuardRequest,
-    StopKind,
-    Trigger,
-    VenueReject,
-)
+from trading_system.simulation.records import VenueReject
 from trading_system.simulation.triggers import is_own_order, trigger_of
 from trading_system.simulation.validation import (
     check_notional,

@@ -8,17 +8,16 @@ from dataclasses import replace
 from trading_system.domain.orders import OrderType, TimeInForce
 from trading_system.simulation.accounts.account import Account, LiveOrder, Stake
 from trading_system.simulation.amending import AmendedTerms, active_terms, waiting_terms
+from trading_system.simulation.conditions import Amendment, StopScope
 from trading_system.simulation.contracts import Contract
 from trading_system.simulation.identifiers import Identifiers
 from trading_system.simulation.matching.book import RestingOrder
 from trading_system.simulation.matching.sweep import is_fillable
 from trading_system.simulation.records import (
     HOUSE,
-    Amendment,
     OrderRecord,
     OrderRequest,
     OrderState,
-    StopScope,
     VenueReject,
 )
 from trading_system.simulation.settlement import Settlement
@@ -312,7 +311,7 @@ class OrderEntry:
             record.side,
             limit_ticks=record.price_ticks,
             lots=record.leaves_lots,
-            room=_ReducingRoom(self._settlement, record.account_id),
+            room=_ReducingRoom(self._settlement, live.stake),
             owner=record.account_id,
             self_match=record.self_match,
         ):
@@ -321,18 +320,20 @@ class OrderEntry:
 
 
 class _ReducingRoom:
-    # How many lots of reduce-only makers can trade before their position is used up. The taker's
-    # own makers never run out: trading with oneself leaves the position as it is.
-    def __init__(self, settlement: Settlement, taker: int) -> None:
+    # How many lots of reduce-only makers can trade before their position is used up. Makers of the
+    # taker's own position never run out: trading with oneself leaves it as it is.
+    def __init__(self, settlement: Settlement, taker: Stake) -> None:
         self._settlement = settlement
         self._taker = taker
         self._room: dict[Stake, int] = {}
 
     def usable(self, maker: RestingOrder) -> int:
         """Return the lots of ``maker`` that its position leaves tradable."""
-        if maker.owner in {HOUSE, self._taker}:
+        if maker.owner == HOUSE:
             return maker.lots
         live = self._settlement.resting[maker.order_id]
+        if live.stake is self._taker:
+            return maker.lots
         room = self._room.get(live.stake)
         if room is None:
             room = live.stake.reducible(maker.side)

@@ -17,33 +17,26 @@ from trading_system.domain.instruments import Category, Instrument, category_of
 from trading_system.domain.orders import Side
 from trading_system.simulation.accounts import settings
 from trading_system.simulation.accounts.account import Account
-from trading_system.simulation.accounts.holdings import Holding, open_account
-from trading_system.simulation.accounts.margins import health, position_view
+from trading_system.simulation.accounts.holdings import open_account
+from trading_system.simulation.accounts.margins import health
+from trading_system.simulation.conditions import Amendment, StopChange
 from trading_system.simulation.contracts import Contract, money
 from trading_system.simulation.entry import CANCEL_LIMIT, OrderEntry
+from trading_system.simulation.exchange_queries import ExchangeQueries
 from trading_system.simulation.house import HouseFlow
 from trading_system.simulation.identifiers import Identifiers
 from trading_system.simulation.liquidation import Liquidation, LiquidationParts
-from trading_system.simulation.matching.book import MatchingBook
 from trading_system.simulation.precheck import MarginRates, margin_rates
 from trading_system.simulation.records import (
     HOUSE,
     AccountSpec,
-    Amendment,
-    ClosedPnlRecord,
     DcpProduct,
     ExchangeListener,
-    ExecutionRecord,
-    LedgerEntry,
     LiquidationRecord,
     OrderRecord,
     OrderRequest,
     PositionMode,
-    PositionView,
-    PublicTrade,
-    StopChange,
     VenueReject,
-    WalletView,
 )
 from trading_system.simulation.settlement import Settlement
 from trading_system.simulation.spot_entry import SpotEntry
@@ -67,8 +60,8 @@ class ExchangeParts(NamedTuple):
     triggers: Triggers
 
 
-class Exchange:
-    """A price-time exchange with cross-margined one-way accounts.
+class Exchange(ExchangeQueries):
+    """A price-time exchange with cross-margined accounts, one-way or hedged.
 
     Methods of real accounts raise :class:`VenueReject` on a broken rule; nothing has changed then.
     All others raise ``KeyError`` for an unknown symbol or account.
@@ -108,12 +101,13 @@ class Exchange:
             {spec.account_id: spec for spec in accounts}
         )
         _check_unique(instruments, accounts)
-        self._contracts = {
+        contracts = {
             instrument.key: Contract(instrument, maintenance_rate) for instrument in instruments
         }
-        self._accounts = {
-            spec.account_id: open_account(spec, self._contracts.values()) for spec in accounts
-        }
+        super().__init__(
+            contracts,
+            {spec.account_id: open_account(spec, contracts.values()) for spec in accounts},
+        )
         identifiers = Identifiers(seed)
         book_ids = count(1)
         spot_ids = SpotIds(seed)
@@ -147,10 +141,6 @@ class Exchange:
         self.parts = ExchangeParts(
             self._contracts, self._accounts, self._entry, self._spot, self._stops, self._triggers
         )
-
-    def book(self, symbol: str) -> MatchingBook:
-        """Return the book of a contract; only the exchange may change it."""
-        return self._contracts[symbol].book
 
     # Real accounts.
 
@@ -335,10 +325,6 @@ class Exchange:
         settings.set_disconnect_window(account, product, window_s)
         self._tell_settings(account, [])
 
-    def disconnect_windows_s(self, account_id: int) -> Mapping[DcpProduct, int]:
-        """Return the windows that are set, seconds."""
-        return MappingProxyType(self._accounts[account_id].dcp_windows_s)
-
     def cancel_disconnected(self, account_id: int, product: DcpProduct, *, now_ms: int) -> int:
         """Cancel all orders of a product, resting or waiting; return how many."""
         account, step = self._accounts[account_id], MatchingStep(now_ms)
@@ -361,6 +347,7 @@ class Exchange:
         self._accounts[account_id].reject_next(reason, count)
 
     def _tell_settings(self, account: Account, contracts: Sequence[Contract]) -> None:
+        # Settings carry no time: nothing of the step is stamped with it.
         step = MatchingStep(0)
         step.touch_wallet(account.account_id)
         for contract in contracts:
@@ -368,62 +355,6 @@ class Exchange:
                 account.stake(contract, index)
                 step.touch_position(account.account_id, contract.symbol, index)
         step.tell(self.listener)
-
-    # Queries.
-
-    def find_order(
-        self, account_id: int, *, order_id: str = "", link_id: str = ""
-    ) -> OrderRecord | None:
-        """Return an open or remembered closed order; ``order_id`` wins over ``link_id``."""
-        return self._accounts[account_id].find(order_id, link_id)
-
-    def open_orders(self, account_id: int, symbol: str | None = None) -> list[OrderRecord]:
-        """Return resting orders, newest first."""
-        orders = reversed(self._accounts[account_id].orders.values())
-        return [live.record for live in orders if symbol is None or live.record.symbol == symbol]
-
-    def stop_orders(self, account_id: int, symbol: str | None = None) -> list[OrderRecord]:
-        """Return untriggered stops, newest first."""
-        stops = reversed(self._accounts[account_id].stops.values())
-        return [live.record for live in stops if symbol is None or live.record.symbol == symbol]
-
-    def closed_orders(self, account_id: int) -> Sequence[OrderRecord]:
-        """Return the newest 10,000 final orders, oldest first."""
-        return self._accounts[account_id].histories.orders.oldest_first()
-
-    def executions(self, account_id: int) -> Sequence[ExecutionRecord]:
-        """Return the newest 10,000 fills and funding settlements, oldest first."""
-        return list(self._accounts[account_id].histories.executions)
-
-    def closed_pnls(self, account_id: int) -> Sequence[ClosedPnlRecord]:
-        """Return one record per order that reduced a position, oldest change first."""
-        return self._accounts[account_id].histories.closed_pnls()
-
-    def ledger(self, account_id: int) -> Sequence[LedgerEntry]:
-        """Return the newest 10,000 wallet changes, oldest first."""
-        return list(self._accounts[account_id].histories.ledger)
-
-    def position(self, account_id: int, symbol: str, position_idx: int = 0) -> PositionView:
-        """Return a snapshot of a position, flat or not."""
-        return position_view(self._accounts[account_id], self._contracts[symbol], position_idx)
-
-    def positions(self, account_id: int, symbol: str) -> list[PositionView]:
-        """Return the position of a one-way contract, both sides of a hedged one, flat or not."""
-        account, contract = self._accounts[account_id], self._contracts[symbol]
-        return [
-            position_view(account, contract, index) for index in account.modes.indices(contract)
-        ]
-
-    def wallet(self, account_id: int) -> WalletView:
-        """Return a snapshot of a wallet."""
-        return self._accounts[account_id].wallet()
-
-    def fee_rates(self, account_id: int, symbol: str) -> tuple[Decimal, Decimal]:
-        """Return (taker, maker) rates as shares of the traded value."""
-        account = self._accounts[account_id]
-        stake = account.stake(self._contracts[symbol])
-        maker_rate = stake.maker_rate if isinstance(stake, Holding) else account.maker_rate
-        return stake.taker_rate, maker_rate
 
     # Reference prices.
 
@@ -444,29 +375,10 @@ class Exchange:
             self._fire_stops(contract, now_ms)
             self._liquidate(now_ms)
 
-    def price_limits(self, symbol: str) -> tuple[int, int]:
-        """Return the highest buy and the lowest sell price of orders now, ticks."""
-        contract = self._contracts[symbol]
-        return contract.band_ticks(Side.BUY), contract.band_ticks(Side.SELL)
-
     def liquidations(self, symbol: str, *, after: int = 0) -> list[LiquidationRecord]:
         """Return recent liquidations in a contract, those numbered above ``after``."""
         recent = self._liquidation.recent
         return [each for each in recent if each.symbol == symbol and each.number > after]
-
-    def mark_price(self, symbol: str) -> Decimal:
-        """Return the mark price, 0 before the first reference."""
-        return self._contracts[symbol].mark
-
-    def index_price(self, symbol: str) -> Decimal:
-        """Return the index price, 0 before the first reference."""
-        return self._contracts[symbol].index
-
-    def last_price(self, symbol: str) -> Decimal | None:
-        """Return the price of the last public trade."""
-        contract = self._contracts[symbol]
-        last = contract.last_ticks
-        return None if last is None else contract.instrument.ticks_to_price(last)
 
     def settle_funding(self, symbol: str, rate: Decimal, *, now_ms: int) -> None:
         """Settle funding of every position: longs pay ``rate`` times value when it is positive.
@@ -577,13 +489,9 @@ class Exchange:
         )
         self._conclude(contract, step)
 
-    def public_trades(self, symbol: str) -> Sequence[PublicTrade]:
-        """Return the newest 1,000 public trades, newest last."""
-        return list(self._contracts[symbol].trades)
-
     def _conclude(self, contract: Contract, step: MatchingStep) -> None:
         # Stops follow the positions of a step before it is told, and fire in steps of their own.
-        self._stops.follow(contract, step)
+        self._follow(contract, step)
         step.tell(self.listener)
         self._fire_stops(contract, step.now_ms)
         if step.account_ids:
@@ -609,8 +517,14 @@ class Exchange:
             step.tell(self.listener)
             step = MatchingStep(now_ms)
             (self._spot if contract.is_spot else self._entry).send(live, step)
-            self._stops.follow(contract, step)
+            self._follow(contract, step)
             step.tell(self.listener)
+
+    def _follow(self, contract: Contract, step: MatchingStep) -> None:
+        if contract.is_spot:
+            self._spot.follow(step)
+        else:
+            self._stops.follow(contract, step)
 
     def _tradable(self, symbol: str) -> Contract:
         contract = self._contracts.get(symbol)

@@ -7,16 +7,16 @@ from decimal import Decimal, InvalidOperation
 from trading_system.domain.errors import OffGridError
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import OrderType, Side
-from trading_system.simulation.contracts import Contract
-from trading_system.simulation.records import (
+from trading_system.simulation.conditions import (
     Guard,
     GuardRequest,
     StopScope,
     Trigger,
     TriggerBy,
     TriggerRequest,
-    VenueReject,
 )
+from trading_system.simulation.contracts import Contract
+from trading_system.simulation.records import VenueReject
 
 _EXPECTED_RISE, _EXPECTED_FALL = 110092, 110093
 _FULL_SCOPE = 110060

@@ -20,6 +20,7 @@ from trading_system.simulation.records import (
     ClosedPnlRecord,
     ExecutionRecord,
     LedgerEntry,
+    OrderRecord,
     OrderState,
     SelfMatch,
 )
@@ -170,6 +171,8 @@ class Settlement:
                 step=step,
                 ids=self._spot_ids,
             )
+            if record.take_profit or record.stop_loss:
+                step.note_guarded(live, lots)
             self._advance(live, step)
             return
         contract = stake.contract
@@ -337,7 +340,7 @@ class Settlement:
             closed_lots=change.closed_lots,
             is_maker=is_maker,
             mark_price=contract.mark,
-            exec_type="Trade" if record.created_by == CREATED_BY_USER else BUST_TRADE,
+            exec_type=_exec_type(record),
             created_by=record.created_by,
             time_ms=step.now_ms,
             sequence=contract.book.sequence,
@@ -404,6 +407,7 @@ class Settlement:
                 closed_pnl=change.net + (before.closed_pnl if before else 0),
                 fill_count=1 + (before.fill_count if before else 0),
                 leverage=live.stake.leverage,
+                exec_type=_exec_type(record),
                 created_ms=before.created_ms if before else step.now_ms,
                 updated_ms=step.now_ms,
             )
@@ -416,6 +420,10 @@ def _closed_state(live: LiveOrder) -> OrderState:
     if live.stake.contract.is_spot and live.record.cum_lots:
         return OrderState.PARTIALLY_FILLED_CANCELED
     return OrderState.CANCELLED
+
+
+def _exec_type(record: OrderRecord) -> str:
+    return "Trade" if record.created_by == CREATED_BY_USER else BUST_TRADE
 
 
 class _TakerFills:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from trading_system.domain.orders import OrderType, TimeInForce
+from trading_system.domain.orders import OrderType, Side, TimeInForce
 from trading_system.simulation.accounts.account import Account, LiveOrder
 from trading_system.simulation.accounts.holdings import Holding
+from trading_system.simulation.conditions import Amendment, TriggerRequest
 from trading_system.simulation.contracts import Contract
 from trading_system.simulation.entry import OrderEntry
-from trading_system.simulation.records import (
-    Amendment,
-    OrderRecord,
-    OrderRequest,
-    OrderState,
-    TriggerRequest,
-    VenueReject,
-)
+from trading_system.simulation.records import OrderRecord, OrderRequest, OrderState, VenueReject
 from trading_system.simulation.settlement import Settlement
+from trading_system.simulation.spot_guards import arm_guards, checked_guard
 from trading_system.simulation.spot_settlement import SpotIds
 from trading_system.simulation.spot_validation import (
     SpotTerms,
@@ -77,7 +72,10 @@ class SpotEntry:
         record = self._record(request, terms, account=account, contract=contract, step=step)
         account.histories.links.add(record.link_id, record.order_id)
         live = LiveOrder(record, account, holding)
-        if terms.trigger is None:
+        rejection = account.next_rejection()
+        if rejection:
+            self._settlement.reject(live, step, reason=rejection)
+        elif terms.trigger is None:
             self._entry.enter(live, step)
         else:
             self._triggers.arm(live, step)
@@ -169,6 +167,12 @@ class SpotEntry:
             return
         self._entry.enter(live, step)
 
+    def follow(self, step: MatchingStep) -> None:
+        """Let the guards of the orders that a step has filled wait for their prices."""
+        for live, _ in step.guarded.values():
+            if live.stake.contract.is_spot:
+                arm_guards(live, self._triggers, ids=self._ids, step=step)
+
     def _move_trigger(self, live: LiveOrder, change: Amendment, step: MatchingStep) -> None:
         trigger = trigger_of(live)
         if change.trigger_price is None or change != Amendment(trigger_price=change.trigger_price):
@@ -222,6 +226,18 @@ class SpotEntry:
             ),
             quote_amount=terms.quote_amount,
             trigger=terms.trigger,
+            take_profit=checked_guard(
+                contract,
+                request.take_profit,
+                order_ticks=terms.price_ticks,
+                above=request.side is Side.BUY,
+            ),
+            stop_loss=checked_guard(
+                contract,
+                request.stop_loss,
+                order_ticks=terms.price_ticks,
+                above=request.side is Side.SELL,
+            ),
             state=OrderState.NEW if terms.trigger is None else OrderState.UNTRIGGERED,
         )
 

@@ -11,17 +11,10 @@ from trading_system.domain.instruments import Instrument, decimal_places
 from trading_system.domain.orders import OrderType, Side, TimeInForce
 from trading_system.simulation.accounts.account import Account, LiveOrder
 from trading_system.simulation.accounts.holdings import Holding
+from trading_system.simulation.conditions import StopKind, Trigger, TriggerBy, TriggerRequest
 from trading_system.simulation.contracts import Contract
 from trading_system.simulation.matching.sweep import budget_lots, walk_cost
-from trading_system.simulation.records import (
-    OrderRequest,
-    SelfMatch,
-    StopKind,
-    Trigger,
-    TriggerBy,
-    TriggerRequest,
-    VenueReject,
-)
+from trading_system.simulation.records import OrderRequest, SelfMatch, VenueReject
 
 ACTIVE_ORDER_LIMIT = 500
 """Resting spot orders per account, all pairs together."""
@@ -62,6 +55,9 @@ def spot_terms(
     if request.reduce_only or request.close_on_trigger:
         raise VenueReject(170130, "reduceOnly and closeOnTrigger exist in derivatives only")
     check_link_id(request.link_id, account)
+    is_guarded = request.take_profit is not None or request.stop_loss is not None
+    if is_guarded and (request.trigger is not None or request.order_type is OrderType.MARKET):
+        raise VenueReject(170130, "takeProfit and stopLoss are for limit orders without a trigger")
     if request.trigger is not None:
         return _waiting_terms(request, request.trigger, account=account, holding=holding)
     if request.order_type is OrderType.MARKET:

@@ -12,20 +12,18 @@ from decimal import Decimal
 
 from trading_system.domain.orders import OrderType, Side, TimeInForce
 from trading_system.simulation.accounts.account import Account, LiveOrder, Stake
-from trading_system.simulation.contracts import Contract
-from trading_system.simulation.identifiers import Identifiers
-from trading_system.simulation.levels import check_side, grid_ticks, watched_price
-from trading_system.simulation.records import (
+from trading_system.simulation.conditions import (
     Guard,
-    OrderRecord,
-    OrderState,
     StopChange,
     StopKind,
     StopScope,
     Trail,
     Trigger,
-    VenueReject,
 )
+from trading_system.simulation.contracts import Contract
+from trading_system.simulation.identifiers import Identifiers
+from trading_system.simulation.levels import check_side, grid_ticks, watched_price
+from trading_system.simulation.records import OrderRecord, OrderState, VenueReject
 from trading_system.simulation.settlement import Settlement
 from trading_system.simulation.steps import MatchingStep
 from trading_system.simulation.trailing import followed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from trading_system.simulation.records import Trail, Trigger
+from trading_system.simulation.conditions import Trail, Trigger
 
 
 def trailing_level(trail: Trail, *, on_rise: bool) -> int:

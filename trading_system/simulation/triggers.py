@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trading_system.simulation.accounts.account import Account, LiveOrder, Stake
+from trading_system.simulation.conditions import StopKind, Trigger, TriggerBy
 from trading_system.simulation.contracts import Contract
 from trading_system.simulation.levels import watched_price
-from trading_system.simulation.records import OrderState, StopKind, Trigger, TriggerBy, VenueReject
+from trading_system.simulation.records import OrderState, VenueReject
 from trading_system.simulation.settlement import Settlement
 from trading_system.simulation.steps import MatchingStep
 from trading_system.simulation.trailing import followed

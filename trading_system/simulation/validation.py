@@ -10,18 +10,11 @@ from trading_system.domain.errors import OffGridError
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import OrderType, Side, TimeInForce
 from trading_system.simulation.accounts.account import Account, Stake
+from trading_system.simulation.conditions import BookPrice, Guard, Slippage, SlippageUnit, Trigger
 from trading_system.simulation.contracts import Contract
 from trading_system.simulation.levels import condition, guards
 from trading_system.simulation.matching.sweep import walk_cost
-from trading_system.simulation.records import (
-    BookPrice,
-    Guard,
-    OrderRequest,
-    Slippage,
-    SlippageUnit,
-    Trigger,
-    VenueReject,
-)
+from trading_system.simulation.records import OrderRequest, VenueReject
 
 ACTIVE_ORDER_LIMIT = 500
 """Resting orders per account and contract."""

@@ -57,7 +57,7 @@ async def test_either_token_reads_the_documented_shape(desk: Desk, path: str, to
         "/fills?unknown=1",
         "/signals?limit=201",
         "/executions?limit=-1",
-        "/market/BTCUSDT?depth=51",
+        "/market/BTCUSDT?depth=201",
         "/market/NOSUCH",
         "/market/..%2Fstatus",
         "/candles/BTCUSDT?interval=2",

@@ -17,6 +17,8 @@ MISUSE = [
     (["venue", "--profile", "dream"], "--profile"),
     (["venue", "--limits", "none"], "--limits"),
     (["venue", "--speed", "0"], "--speed"),
+    (["venue", "--faults", "nowhere.jsonl"], "cannot read fault schedule nowhere.jsonl"),
+    (["venue", "--rsa-public-key", "nowhere.pem"], "cannot read nowhere.pem"),
     (["benchmark", "latency", "--iterations", "0"], "--iterations"),
     (["benchmark", "latency", "--environment", "moon"], "TRADING_ENVIRONMENT"),
     (["benchmark", "nothing"], "nothing"),

@@ -152,3 +152,39 @@ def test_addresses_lose_their_trailing_slash():
 def test_api_listens_on_loopback_only(host):
     with pytest.raises(ValidationError):
         ApiSettings(host=host)
+
+
+@pytest.mark.parametrize("window_ms", [99, 5_001, 60_000])
+def test_the_receive_window_is_never_wider_than_five_seconds(window_ms):
+    with pytest.raises(ValidationError):
+        build(BybitSettings, "recv_window_ms", window_ms)
+    assert build(BybitSettings, "recv_window_ms", 5_000).recv_window_ms == 5_000
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"private_key_file": "k.pem"}, "needs TRADING_BYBIT__API_KEY"),
+        ({"api_key": "k", "api_secret": "s", "private_key_file": "k.pem"}, "exclude each other"),
+        ({"api_key": "k"}, "go together"),
+        ({"api_secret": "s"}, "go together"),
+    ],
+)
+def test_a_key_comes_with_exactly_one_secret(given, says):
+    with pytest.raises(ValidationError, match=says):
+        BybitSettings(**given)
+
+
+def test_an_rsa_key_needs_no_secret():
+    assert BybitSettings(api_key="k", private_key_file="k.pem").private_key_file == Path("k.pem")
+
+
+@pytest.mark.parametrize(
+    ("window_s", "is_fine"), [(2, False), (3, True), (300, True), (301, False)]
+)
+def test_the_disconnect_window_is_what_the_venue_allows(window_s, *, is_fine):
+    if is_fine:
+        assert build(BybitSettings, "dcp_window_s", window_s).dcp_window_s == window_s
+    else:
+        with pytest.raises(ValidationError):
+            build(BybitSettings, "dcp_window_s", window_s)

@@ -46,7 +46,16 @@ def test_a_limit_order_takes_the_venues_spellings(name: str, expected: TimeInFor
         {"quantity": 1, "time_in_force": "GTD"},
         {"quantity": 1, "reduce_only": "yes"},
         {"quantity": 1, "close_on_trigger": True},
-        {"quantity": 1, "take_profit": 70_000},
+        {"quantity": 1, "take_profit": 0},
+        {"quantity": 1, "take_profit_limit_price": 5},
+        {"quantity": 1, "exit_trigger_by": "mark"},
+        {"quantity": 1, "take_profit": 5, "exit_trigger_by": "mood"},
+        {"quantity": 1, "trigger_by": "last"},
+        {"quantity": 1, "trigger_direction": "rise"},
+        {"quantity": 1, "trigger_price": -5},
+        {"quantity": 1, "trigger_price": 5, "trigger_by": "mood"},
+        {"quantity": 1, "trigger_price": 5, "trigger_direction": "up"},
+        {"quantity": 1, "trigger_price": 5, "stop_loss": 4},
         {"quantity": 1, "stop_loss": -5},
         {"quantity": 1, "leverage": 100},
     ],
@@ -65,3 +74,58 @@ def test_a_side_is_buy_or_sell(text: object) -> None:
 def test_absent_parameters_may_be_given_as_none() -> None:
     request = order_request("BTCUSDT", "Buy", quantity=1, price=None, stop_loss=None)
     assert request.stop_loss is None
+
+
+MID = Decimal(65_000)
+
+
+def test_a_trigger_is_reached_from_the_side_of_the_market() -> None:
+    for price, direction in ((66_000, "RISE"), (64_000, "FALL")):
+        request = order_request("BTCUSDT", "Buy", quantity=1, trigger_price=price)
+        trigger = request.intent("l", mid=MID).trigger
+        assert trigger is not None
+        assert (trigger.price, trigger.direction.name, trigger.by.name) == (
+            price,
+            direction,
+            "LAST",
+        )
+
+
+def test_without_a_market_the_direction_must_be_given() -> None:
+    request = order_request("BTCUSDT", "Buy", quantity=1, trigger_price=66_000)
+    with pytest.raises(ValidationError, match="give trigger_direction"):
+        request.intent("l", mid=None)
+    given = order_request(
+        "BTCUSDT",
+        "Buy",
+        quantity=1,
+        trigger_price=66_000,
+        trigger_direction="Fall",
+        trigger_by="MarkPrice",
+    )
+    trigger = given.intent("l", mid=None).trigger
+    assert trigger is not None
+    assert (trigger.direction.name, trigger.by.name) == ("FALL", "MARK")
+
+
+def test_a_stop_alone_of_an_order_that_trades_at_once_is_set_after_the_trade() -> None:
+    request = order_request("BTCUSDT", "Buy", quantity=1, stop_loss=64_000)
+    assert (request.stop_loss, request.intent("l", mid=MID).has_exits) == (64_000, False)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"order_type": "Limit", "price": 65_000, "stop_loss": 64_000},
+        {"stop_loss": 64_000, "take_profit": 66_000},
+        {"stop_loss": 64_000, "stop_loss_limit_price": 63_990},
+    ],
+)
+def test_other_exits_go_with_the_order(parameters: dict[str, object]) -> None:
+    request = order_request("BTCUSDT", "Buy", quantity=1, exit_trigger_by="last", **parameters)
+    intent = request.intent("l", mid=MID)
+    assert request.stop_loss is None
+    assert intent.stop_loss is not None
+    assert (intent.stop_loss.price, intent.stop_loss.by.name) == (64_000, "LAST")
+    wanted = parameters.get("stop_loss_limit_price")
+    assert intent.stop_loss.limit_price == wanted

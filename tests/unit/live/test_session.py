@@ -327,16 +327,65 @@ def test_nothing_is_sent_for_a_stop_that_cannot_be_set(tmp_path: Path) -> None:
             await rig.session.client.place_order(
                 SYMBOL, "Buy", quantity="0.01", stop_loss="49500.01"
             )
-        with pytest.raises(ValidationError, match="trades at once"):
+        with pytest.raises(ValidationError, match="below the price"):
             await rig.session.client.place_order(
                 SYMBOL,
                 "Buy",
                 quantity="0.01",
                 order_type="Limit",
                 price="49990",
-                stop_loss="49500",
+                stop_loss="49995",
             )
         assert rig.venue.sent == []
+
+    in_session(work, tmp_path)
+
+
+def test_a_conditional_order_is_left_waiting_and_can_be_cancelled_with_the_others(
+    tmp_path: Path,
+) -> None:
+    async def work(rig: SessionRig) -> None:
+        rig.venue.auto_fill = False
+        client = rig.session.client
+        placed = await client.place_order(SYMBOL, "Buy", quantity="0.01", trigger_price="50500")
+        assert (placed["status"], placed["filled_quantity"]) == ("untriggered", 0.0)
+        sent = rig.venue.sent[-1]
+        assert sent.trigger is not None
+        assert sent.trigger.direction.name == "RISE"
+        await client.cancel_all_orders()
+        assert rig.venue.cancelled == ["everything"]
+        order = rig.session.engine.order(placed["link_id"])
+        assert order is not None
+        assert order.settled.is_set()
+
+    in_session(work, tmp_path)
+
+
+def test_exits_that_go_with_an_order_are_not_set_a_second_time(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        stops = len(rig.venue.stops)
+        placed = await rig.session.client.place_order(
+            SYMBOL, "Buy", quantity="0.01", stop_loss="49500", take_profit="50900"
+        )
+        assert (placed["filled_quantity"], placed["stop_loss"]) == (0.01, 49_500.0)
+        assert len(rig.venue.stops) == stops
+        exits = rig.venue.sent[-1]
+        assert exits.take_profit is not None
+        assert exits.take_profit.price == 50_900
+
+    in_session(work, tmp_path)
+
+
+def test_a_trailing_stop_is_set_and_removed(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        client = rig.session.client
+        told = await client.set_trailing_stop(SYMBOL, "100", "50500")
+        assert told == {"symbol": SYMBOL, "distance": 100.0, "active_price": 50_500.0}
+        removed = await client.set_trailing_stop(SYMBOL, None)
+        assert removed == {"symbol": SYMBOL, "distance": None, "active_price": None}
+        assert [stop is None for _, stop, _ in rig.venue.trails] == [False, True]
+        with pytest.raises(ValidationError):
+            await client.set_trailing_stop(SYMBOL, -5)
 
     in_session(work, tmp_path)
 
@@ -381,3 +430,45 @@ def test_an_entry_at_its_worst_price_stays_below_the_gates_cap() -> None:
     rules = trading_rules(strategy, RiskSettings(max_order_notional=Decimal(5_000)))
     assert rules.entry_notional == Decimal(5_000) / Decimal("1.01")
     assert trading_rules(StrategySettings(), RiskSettings()) == StrategySettings()
+
+
+def test_while_only_the_private_stream_is_down_fills_are_found_by_polling(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        session = rig.session
+        rig.private.goes_down("half open")
+        rig.venue.held = Decimal("0.1")
+        rig.venue.past = [foreign("0.1", link_id="by-hand")]
+        await asyncio.sleep(3.0)
+        assert session.portfolio.position(SYMBOL).quantity == Decimal("0.1")
+        assert session.engine.state is TradingState.REDUCING
+        assert session.outage.polls == 2
+        rig.private.comes_up()
+        await asyncio.sleep(0.1)
+        assert session.engine.state is TradingState.ACTIVE
+        await asyncio.sleep(3.0)
+        assert session.outage.polls == 2
+
+    in_session(work, tmp_path)
+
+
+def test_an_execution_told_only_by_the_fast_stream_is_fetched(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        session = rig.session
+        rig.venue.held = Decimal("0.1")
+        rig.venue.past = [foreign("0.1", link_id="by-hand", exec_id="f1")]
+        session.account.fast.on_fast("f1", PRICE, Decimal("0.1"), now_ns=rig.loop.monotonic_ns())
+        await asyncio.sleep(2.5)
+        assert session.portfolio.position(SYMBOL).quantity == Decimal("0.1")
+        assert not session.account.fast.is_overdue(rig.loop.monotonic_ns())
+
+    in_session(work, tmp_path)
+
+
+def test_books_in_doubt_are_renewed_by_the_running_session(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        rig.session.feed.connected()
+        rig.is_ticking = False
+        await asyncio.sleep(6.0)
+        assert None in rig.public.renewed  # nothing at all was heard: the stream is opened anew
+
+    in_session(work, tmp_path)

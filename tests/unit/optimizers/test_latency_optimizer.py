@@ -481,4 +481,4 @@ async def test_tickers_tell_how_often_the_cache_helped(server, client):
         for _ in range(4):
             await optimizer.optimize_market_data_request("BTCUSDT")
         cache = optimizer.get_latency_metrics()["ticker_cache"]
-    assert cache == {"hits": 3, "misses": 1, "hit_rate": 0.75, "size": 1}
+    assert cache == {"hits": 3, "misses": 1, "shared": 0, "hit_rate": 0.75, "size": 1}

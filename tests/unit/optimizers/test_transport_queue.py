@@ -324,3 +324,62 @@ async def test_closed_lane_refuses():
     lane.close()
     with pytest.raises(VenueUnavailable):
         await lane.send("a", Wire().exchange)
+
+
+async def test_exits_pass_before_everything_and_are_never_refused():
+    clock = ManualClock()
+    door = gate(capacity=2, clock=clock)
+    await door.enter(1)
+
+    async def query() -> str:
+        try:
+            await door.enter(1)
+        except RequestRefused:
+            return "refused"
+        return "served"
+
+    async with asyncio.TaskGroup() as group:
+        queries = [group.create_task(query()) for _ in range(2)]
+        await settle()
+        clock.advance(100.0)
+        exits = [group.create_task(door.enter(1, is_exit=True)) for _ in range(50)]
+        await settle()
+        assert (door.waiting, door.most_waiting) == (50, 50)
+        for _ in exits:
+            door.leave()
+            await settle()
+        assert all(one.done() for one in exits)
+    assert [one.result() for one in queries] == ["refused", "refused"]
+
+
+async def test_request_that_waited_twice_the_ageing_time_overtakes_priority_one():
+    clock = ManualClock()
+    door = gate(clock=clock)
+    await door.enter(1)
+    async with asyncio.TaskGroup() as group:
+        crowd = Crowd(door, group)
+        crowd.join("old 4", 4)
+        await settle()
+        clock.advance(4.0)
+        crowd.join("new 1", 1)
+        await settle()
+        await crowd.serve(2)
+    assert crowd.order == ["old 4", "new 1"]
+
+
+async def test_stream_of_priority_one_starves_nobody():
+    clock = ManualClock()
+    door = gate(clock=clock)
+    await door.enter(1)
+    async with asyncio.TaskGroup() as group:
+        crowd = Crowd(door, group)
+        for priority in (2, 3, 4):
+            crowd.join(f"patient {priority}", priority)
+        await settle()
+        for number in range(12):
+            crowd.join(f"{number}", 1)
+            await settle()
+            clock.advance(0.5)
+            await crowd.serve(1)
+        await crowd.serve(3)
+    assert crowd.order[7:11] == ["patient 2", "patient 3", "patient 4", "7"]

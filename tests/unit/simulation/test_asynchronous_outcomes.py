@@ -6,14 +6,13 @@ import pytest
 
 from trading_system.domain.instruments import Category, Instrument
 from trading_system.domain.orders import OrderType, Side
+from trading_system.simulation.conditions import StopChange, StopKind
 from trading_system.simulation.exchange import Exchange
 from trading_system.simulation.records import (
     AccountSpec,
     DcpProduct,
     OrderRequest,
     OrderState,
-    StopChange,
-    StopKind,
     VenueReject,
 )
 
@@ -83,6 +82,13 @@ def test_refused_request_does_not_use_up_the_rejection(exchange):
     with pytest.raises(VenueReject):
         place(exchange, "9.005")
     assert place(exchange, 9).state is OrderState.REJECTED
+
+
+def test_spot_orders_are_rejected_alike_and_lock_nothing(exchange):
+    exchange.reject_next(1, "EC_Others")
+    order = place(exchange, 9, symbol=f"{X}.SPOT")
+    assert (order.state, order.reject_reason) == (OrderState.REJECTED, "EC_Others")
+    assert exchange.wallet(1).locked == 0
 
 
 def test_rejection_can_be_disarmed(exchange):

@@ -4,14 +4,8 @@ import pytest
 from venue_rig import BUY, SELL, D, X, fresh_exchange, order, print_at, stop
 
 from trading_system.domain.orders import TimeInForce
-from trading_system.simulation.records import (
-    Amendment,
-    GuardRequest,
-    OrderState,
-    StopKind,
-    TriggerBy,
-    VenueReject,
-)
+from trading_system.simulation.conditions import Amendment, GuardRequest, StopKind, TriggerBy
+from trading_system.simulation.records import OrderState, VenueReject
 
 NOW = 50
 

@@ -4,15 +4,14 @@ import pytest
 from venue_rig import BUY, SELL, D, X, fresh_exchange, order, print_at, stop
 
 from trading_system.domain.orders import OrderType
-from trading_system.simulation.records import (
+from trading_system.simulation.conditions import (
     Amendment,
     GuardRequest,
-    OrderState,
     StopKind,
     StopScope,
     TriggerBy,
-    VenueReject,
 )
+from trading_system.simulation.records import OrderState, VenueReject
 
 NOW = 50
 TP, SL, TS = StopKind.TAKE_PROFIT, StopKind.STOP_LOSS, StopKind.TRAILING_STOP

@@ -4,14 +4,13 @@ import pytest
 
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import OrderType, Side, TimeInForce
+from trading_system.simulation.conditions import StopChange, StopKind
 from trading_system.simulation.exchange import Exchange
 from trading_system.simulation.records import (
     AccountSpec,
     OrderRequest,
     OrderState,
     PositionMode,
-    StopChange,
-    StopKind,
     VenueReject,
 )
 
@@ -119,6 +118,20 @@ def test_closing_order_never_turns_a_side(hedged):
     assert second.cum_lots == 30
     assert lots(hedged) == [(1, 0), (2, 0)]
     assert (first.state, first.cancel_type) == (OrderState.CANCELLED, "CancelByReduceOnly")
+
+
+def test_unfillable_order_is_refused_when_own_closing_orders_of_the_other_side_run_out(hedged):
+    hedged.house_market(X, BUY, 10_000, now_ms=50)
+    hedged.house_market(X, SELL, 10_000, now_ms=51)
+    hedged.house_limit(X, BUY, 1000, 10, now_ms=52)
+    place(hedged, SELL, 1, position_idx=2)
+    hedged.house_limit(X, SELL, 1000, 20, now_ms=53)
+    place(hedged, BUY, 2, position_idx=1)
+    for _ in range(2):
+        place(hedged, BUY, 1, 10, position_idx=2)
+    order = place(hedged, SELL, 2, 10, position_idx=1, time_in_force=TimeInForce.FOK)
+    assert (order.state, order.cum_lots) == (OrderState.CANCELLED, 0)
+    assert lots(hedged) == [(1, 20), (2, -10)]
 
 
 def test_stops_guard_one_side(hedged):

@@ -4,15 +4,9 @@ import pytest
 
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import OrderType, Side
+from trading_system.simulation.conditions import StopChange, StopKind
 from trading_system.simulation.exchange import Exchange
-from trading_system.simulation.records import (
-    AccountSpec,
-    OrderRequest,
-    OrderState,
-    PositionMode,
-    StopChange,
-    StopKind,
-)
+from trading_system.simulation.records import AccountSpec, OrderRequest, OrderState, PositionMode
 
 D = Decimal
 X, Y = "ABCUSDT", "XYZUSDT"
@@ -105,6 +99,7 @@ def test_book_takes_a_liquidated_position_at_its_own_prices(exchange):
     fill = exchange.executions(1)[-1]
     assert (fill.exec_type, fill.created_by) == ("BustTrade", "CreateByLiq")
     assert (fill.price, fill.closed_lots) == (D("8.7"), 200)
+    assert exchange.closed_pnls(1)[-1].exec_type == "BustTrade"
     assert exchange.wallet(1).insurance == 0
 
 

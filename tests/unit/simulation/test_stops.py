@@ -6,16 +6,9 @@ import pytest
 
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import OrderType, Side
+from trading_system.simulation.conditions import StopChange, StopKind, TriggerBy
 from trading_system.simulation.exchange import Exchange
-from trading_system.simulation.records import (
-    AccountSpec,
-    OrderRequest,
-    OrderState,
-    StopChange,
-    StopKind,
-    TriggerBy,
-    VenueReject,
-)
+from trading_system.simulation.records import AccountSpec, OrderRequest, OrderState, VenueReject
 
 D = Decimal
 X = "ABCUSDT"

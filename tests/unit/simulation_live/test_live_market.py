@@ -41,7 +41,7 @@ class Rig:
         self.advance()
 
     def advance(self):
-        self.now_ms += 10
+        self.now_ms += 20
         self.venue.advance(self.now_ms)
 
     def open(self):

@@ -26,8 +26,8 @@ def record(folder, *rows):
 
 
 def test_an_own_recording_replays(tmp_path):
-    trade = said(frames.trade("10.00", "0.5"))
-    folder = record(tmp_path, INSTRUMENT, CONNECTED, said(frames.snapshot(7)), trade)
+    rows = [said(frames.snapshot(7)), said(frames.trade("10.00", "0.5"))]
+    folder = record(tmp_path, INSTRUMENT, CONNECTED, *rows)
     (recording,) = open_recordings([folder]).found
     first, last = recording.messages()
     assert isinstance(first, Snapshot)

@@ -8,13 +8,8 @@ import pytest
 
 from trading_system.domain.errors import ConfigurationError
 from trading_system.domain.orders import OrderType, Side, TimeInForce
-from trading_system.simulation.records import (
-    OrderRequest,
-    OrderState,
-    StopChange,
-    StopKind,
-    TriggerBy,
-)
+from trading_system.simulation.conditions import StopChange, StopKind, TriggerBy
+from trading_system.simulation.records import OrderRequest, OrderState
 from trading_system.simulation.venue import SimulatedVenue, build_replay_venue, default_accounts
 
 NS = 1_723_161_255_000_000_000

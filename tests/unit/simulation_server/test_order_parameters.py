@@ -9,15 +9,14 @@ from trading_system.simulation.bybit_server.order_parameters import (
     order_reference,
 )
 from trading_system.simulation.bybit_server.parameters import Fields
-from trading_system.simulation.records import (
+from trading_system.simulation.conditions import (
     Amendment,
     GuardRequest,
-    SelfMatch,
     StopScope,
     TriggerBy,
     TriggerRequest,
-    VenueReject,
 )
+from trading_system.simulation.records import SelfMatch, VenueReject
 
 LIMIT = {"symbol": "BTCUSDT", "side": "Buy", "orderType": "Limit", "qty": "0.001", "price": "50000"}
 

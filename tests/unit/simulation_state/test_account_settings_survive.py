@@ -7,13 +7,8 @@ import pytest
 from state_rig import ABC, NOW, Life, X
 
 from trading_system.domain.orders import Side
-from trading_system.simulation.records import (
-    DcpProduct,
-    OrderState,
-    PositionMode,
-    StopChange,
-    StopKind,
-)
+from trading_system.simulation.conditions import StopChange, StopKind
+from trading_system.simulation.records import DcpProduct, OrderState, PositionMode
 from trading_system.simulation.state.entries import StakeState
 
 D = Decimal

@@ -10,7 +10,8 @@ from state_rig import NOW, Life, X
 
 from trading_system.domain.errors import ConfigurationError
 from trading_system.domain.orders import Side, TimeInForce
-from trading_system.simulation.records import OrderState, StopChange, StopKind, VenueReject
+from trading_system.simulation.conditions import StopChange, StopKind
+from trading_system.simulation.records import OrderState, VenueReject
 from trading_system.simulation.state.file import StateFile
 
 D = Decimal

@@ -6,7 +6,7 @@ import pytest
 from bybit_rig import FakeTransport, gateway, listing, ok, refused
 from bybit_rows import EXECUTION, FLAT, ORDER, POSITION, STOP, WALLET
 
-from trading_system.domain.errors import ConfigurationError, CorruptDataError, VenueAuthError
+from trading_system.domain.errors import CorruptDataError, VenueAuthError
 from trading_system.venues.bybit.account_queries import PositionMode
 
 KEY = {
@@ -75,18 +75,11 @@ async def test_a_flat_position_is_read():
     assert await client.position_mode("ABCUSDT") is PositionMode.ONE_WAY
 
 
-async def test_hedge_mode_is_refused_by_name():
+async def test_hedge_mode_has_a_row_for_each_side():
     _, client = asking(
         "position/list", listing(FLAT | {"positionIdx": 1}, FLAT | {"positionIdx": 2})
     )
     assert await client.position_mode("ABCUSDT") is PositionMode.HEDGE
-    with pytest.raises(ConfigurationError, match=r"ABCUSDT.*hedge"):
-        await client.require_one_way(["ABCUSDT"])
-
-
-async def test_one_way_mode_is_accepted():
-    _, client = asking("position/list", listing(FLAT))
-    await client.require_one_way(["ABCUSDT"])
 
 
 async def test_open_orders_are_read_with_stops_marked():

@@ -12,6 +12,7 @@ from server_rig import TRADER, serving
 from trading_system.domain.errors import Outcome, VenueAuthError, VenueRejected, VenueUnavailable
 from trading_system.domain.orders import OrderIntent, OrderStatus, OrderType, Side
 from trading_system.runtime.clock import SystemClock
+from trading_system.venues.bybit.account_queries import PositionMode
 from trading_system.venues.bybit.gateway import BybitGateway
 from trading_system.venues.bybit.hosts import endpoints
 from trading_system.venues.bybit.reading import BybitReads
@@ -170,7 +171,7 @@ async def test_every_read_understands_the_embedded_venue():
         await reads.set_leverage(S, 3)
         await reads.set_leverage(S, 3)
         assert [rules.symbol for rules in await gateway.instruments()] == [S]
-        await gateway.require_one_way([S])
+        assert await gateway.detect_position_modes([S]) == {S: PositionMode.ONE_WAY}
         assert (await gateway.account_info()).is_unified
         assert not (await gateway.api_key_info()).is_read_only
         assert "/v5/account/wallet-balance" in gateway.rest.quotas

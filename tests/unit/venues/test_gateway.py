@@ -315,3 +315,62 @@ async def test_a_refused_log_in_on_the_stream_is_not_hidden_by_rest():
 
 def test_the_system_lives_on_four_private_topics():
     assert set(private_topics()) == {"order", "execution", "position", "wallet"}
+
+
+async def test_a_slower_stream_loses_to_rest_and_the_choice_is_shown():
+    clock = ManualClock()
+    channel = FakeChannel(*[accepted()] * 20, clock=clock, takes_s=0.1)
+    transport = FakeTransport().answer(CREATE, ok(CREATED)).answer(STOP, ok({}))
+    client = gateway(transport, trade=channel, clock=clock)
+    for _ in range(9):  # REST answers in 3.5 ms
+        await client.protect("A", Decimal(1), timeout_s=1)
+    for _ in range(7):
+        await client.submit(intent(), timeout_s=1)
+    await client.submit(intent(), timeout_s=1)
+    view = client.order_ways
+    assert (view.preferred.value, view.changes) == ("rest", 1)
+    assert (view.stream.sent, view.rest.sent) == (7, 1)
+    assert (view.stream.median_ms, view.rest.median_ms) == (100.0, 3.5)
+    assert "slower" not in view.reason
+    assert "100 ms" in view.reason
+
+
+async def test_a_failing_stream_loses_to_rest_without_a_second_copy():
+    clock = ManualClock()
+    lost = unknown("lost", operation="x")
+    channel = FakeChannel(lost, lost, accepted(), clock=clock)
+    transport = FakeTransport().answer(CREATE, ok(CREATED))
+    client = gateway(transport, trade=channel, clock=clock)
+    for _ in range(2):
+        with pytest.raises(VenueUnavailable):
+            await client.submit(intent(), timeout_s=1)
+    assert transport.sent == []  # what may have arrived is not sent again
+    await client.submit(intent(), timeout_s=1)
+    assert (len(channel.sent), len(transport.sent)) == (2, 1)
+    clock.advance(16)
+    await client.submit(intent(), timeout_s=1)
+    assert len(channel.sent) == 3
+
+
+async def test_answers_of_both_ways_are_told_apart_in_the_figures():
+    channel = FakeChannel(not_sent("full", operation="x"), accepted())
+    transport = FakeTransport().answer(CREATE, refused(10016))
+    client = gateway(transport, trade=channel)
+    with pytest.raises(VenueUnavailable):
+        await client.submit(intent(), timeout_s=1)
+    view = client.order_ways
+    assert (view.stream.sent, view.stream.failures) == (0, 1)
+    assert (view.rest.sent, view.rest.failures) == (1, 1)
+
+
+async def test_a_new_order_without_an_id_is_unknown_and_an_unchanged_one_is_done():
+    transport = FakeTransport().answer(CREATE, ok({}))
+    with pytest.raises(VenueUnavailable):
+        await gateway(transport).submit(intent(), timeout_s=1)
+    answer = refused(10001, "order not modified")
+    transport = FakeTransport().answer("/v5/order/amend", answer).answer(CREATE, answer)
+    ack = await gateway(transport).amend("A", "lk-1", trigger_price=Decimal(9), timeout_s=1)
+    assert (ack.order_id, ack.link_id) == ("", "lk-1")
+    assert transport.sent[0].body["triggerPrice"] == "9"
+    with pytest.raises(VenueRejected):
+        await gateway(transport).submit(intent(), timeout_s=1)

@@ -9,7 +9,7 @@ from trading_system.domain.errors import (
     VenueRejected,
     VenueUnavailable,
 )
-from trading_system.venues.bybit.refusals import no_key, not_sent, refusal, unknown
+from trading_system.venues.bybit.refusals import is_no_change, no_key, not_sent, refusal, unknown
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,26 @@ def test_what_never_left_and_what_may_have_are_told_apart():
     assert not_sent("a", operation="x").outcome is Outcome.NOT_SENT
     assert unknown("a", operation="x").outcome is Outcome.UNKNOWN
     assert no_key("x").outcome is Outcome.NOT_SENT
+
+
+@pytest.mark.parametrize("code", [34040, 110025, 110026, 110043])
+def test_a_state_that_is_there_already_is_success_whatever_the_text(code):
+    assert is_no_change(code, "any text", operation="/v5/position/set-leverage")
+    assert is_no_change(code, "", operation="order.amend")
+    assert not is_no_change(code, "", operation="/v5/order/create")
+
+
+@pytest.mark.parametrize(
+    ("text", "operation", "expected"),
+    [
+        ("The order remains unchanged as the parameters entered match", "order.amend", True),
+        ("order not modified", "/v5/order/amend", True),
+        ("Order NOT MODIFIED", "order.amend-batch", True),
+        ("Qty invalid", "order.amend", False),
+        ("order not modified", "order.create", False),
+        ("order not modified", "order.create-batch", False),
+    ],
+)
+def test_the_code_of_bad_parameters_needs_the_text_of_no_change(text, operation, expected):
+    assert is_no_change(10001, text, operation=operation) is expected
+    assert not is_no_change(110001, text, operation=operation)

@@ -1,5 +1,9 @@
 import pytest
 from bybit_rig import signer
+from pydantic import SecretStr
+
+from trading_system.domain.errors import ConfigurationError
+from trading_system.venues.bybit.signing import Signer
 
 _ORDER = (
     '{"category":"linear","symbol":"BTCUSDT","side":"Buy","orderType":"Limit",'
@@ -29,3 +33,9 @@ def test_the_stream_log_in_equals_the_documented_vector():
         1_700_000_001_000,
         "f7fccdff864e566d5c956a229873f5394a29c29855a9c7fa8914dde94d91a1f6",
     ]
+
+
+@pytest.mark.parametrize("window_ms", [0, -1, 5_001, 60_000])
+def test_a_window_beyond_five_seconds_is_refused(window_ms):
+    with pytest.raises(ConfigurationError, match="RECV_WINDOW"):
+        Signer("k", SecretStr("s"), recv_window_ms=window_ms)

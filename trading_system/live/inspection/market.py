@@ -79,8 +79,8 @@ def _book(state: SymbolState, depth: int, now_ns: int) -> dict[str, Any]:
     return {
         "age_s": None if stamp_ns is None else round(max(0, now_ns - stamp_ns) / _NS_PER_S, 3),
         "is_ready": True,
-        "bid": bids[0][0] if bids else None,
-        "ask": asks[0][0] if asks else None,
+        "bid": _best(state, Side.BUY),
+        "ask": _best(state, Side.SELL),
         "mid": mid,
         "microprice": book.microprice(),
         "spread_bps": figure(spread / mid * _BPS) if mid and spread is not None else None,
@@ -90,12 +90,19 @@ def _book(state: SymbolState, depth: int, now_ns: int) -> dict[str, Any]:
     }
 
 
+def _best(state: SymbolState, side: Side) -> float | None:
+    """Return the best price of the decision book, whichever book shows the levels."""
+    tick, tick_parts = state.instrument.tick_size.as_integer_ratio()
+    best = state.book.levels(side, 1)
+    return best[0][0] * tick / tick_parts if best else None
+
+
 def _levels(state: SymbolState, side: Side, depth: int) -> list[list[float]]:
     tick, tick_parts = state.instrument.tick_size.as_integer_ratio()
     lot, lot_parts = state.instrument.qty_step.as_integer_ratio()
     return [
         [ticks * tick / tick_parts, lots * lot / lot_parts]
-        for ticks, lots in state.book.levels(side, depth)
+        for ticks, lots in state.deepest(depth).levels(side, depth)
     ]
 
 

@@ -13,6 +13,7 @@ from trading_system.simulation.accounts.fees import linear_rates
 from trading_system.simulation.accounts.histories import Histories
 from trading_system.simulation.accounts.modes import PositionModes
 from trading_system.simulation.accounts.positions import Position
+from trading_system.simulation.conditions import StopKind
 from trading_system.simulation.contracts import Contract, money
 from trading_system.simulation.matching.book import RestingOrder
 from trading_system.simulation.records import (
@@ -21,7 +22,6 @@ from trading_system.simulation.records import (
     DcpProduct,
     OrderRecord,
     PositionView,
-    StopKind,
     WalletView,
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from typing_extensions import override
@@ -10,8 +10,9 @@ from typing_extensions import override
 from trading_system.domain.orders import Side
 from trading_system.simulation.accounts.account import Account, LiveOrder, Stake
 from trading_system.simulation.accounts.fees import spot_rates
+from trading_system.simulation.conditions import StopKind
 from trading_system.simulation.contracts import Contract
-from trading_system.simulation.records import AccountSpec, CoinView, OrderRecord, StopKind
+from trading_system.simulation.records import AccountSpec, CoinView, OrderRecord
 
 _ZERO = Decimal(0)
 
@@ -58,8 +59,7 @@ class Holding(Stake):
     @property
     def locked(self) -> Decimal:
         """Base coin that backs sell orders."""
-        held = (live.record for live in self._held.values())
-        waiting = sum(record.leaves_lots for record in held if record.side is Side.SELL)
+        waiting = self._waiting(Side.SELL, lambda record: Decimal(record.leaves_lots))
         return self.contract.instrument.qty_step * (self._lots[Side.SELL] + waiting)
 
     @property
@@ -75,9 +75,8 @@ class Holding(Stake):
     @override
     def locked_quote(self) -> Decimal:
         """Return what buy orders lock, quote currency."""
-        held = (live.record for live in self._held.values())
-        waiting = (self._cost(record) for record in held if record.side is Side.BUY)
-        return sum(waiting, self.contract.unit * self._ticklots[Side.BUY])
+        waiting = self._waiting(Side.BUY, self._cost)
+        return self.contract.unit * self._ticklots[Side.BUY] + waiting
 
     @override
     def hold(self, live: LiveOrder) -> None:
@@ -101,6 +100,17 @@ class Holding(Stake):
         return CoinView(
             coin=self.coin, balance=self.balance, locked=self.locked, price=self.contract.index
         )
+
+    def _waiting(self, side: Side, need: Callable[[OrderRecord], Decimal]) -> Decimal:
+        # Of a pair one order can fire, so what the larger one needs is enough for both.
+        needs: dict[str, Decimal] = {}
+        for live in self._held.values():
+            record = live.record
+            if record.side is side:
+                assert record.trigger is not None
+                key = record.trigger.pair_id or record.order_id
+                needs[key] = max(needs.get(key, _ZERO), need(record))
+        return sum(needs.values(), _ZERO)
 
     def _cost(self, record: OrderRecord) -> Decimal:
         # Of a market order the trigger price is the best guess.

@@ -11,6 +11,7 @@ from trading_system.simulation.bybit_server.envelope import Row
 from trading_system.simulation.bybit_server.order_parameters import position_index
 from trading_system.simulation.bybit_server.paging import DAY_MS, TimeWindow, page, time_window
 from trading_system.simulation.bybit_server.parameters import LISTED, Fields, bad
+from trading_system.simulation.bybit_server.spot_parameters import SPOT_FILTERS
 from trading_system.simulation.bybit_server.stop_parameters import stop_changes
 from trading_system.simulation.bybit_server.texts import GridText
 from trading_system.simulation.exchange import Exchange
@@ -145,7 +146,9 @@ class AccountQueries:
             for view in self._exchange.positions(account.account_id, name)
         ]
         chosen = [view for view in views if symbol or view.lots]
-        items, cursor = page(chosen, fields, limit=limit, key=lambda view: (view.position_idx, view.symbol))
+        items, cursor = page(
+            chosen, fields, limit=limit, key=lambda view: (view.position_idx, view.symbol)
+        )
         rows = [account_rows.position_row(view, self._texts[view.symbol]) for view in items]
         return _listing(category, rows, cursor)
 
@@ -316,6 +319,9 @@ def _by_creation(orders: Sequence[OrderRecord]) -> list[OrderRecord]:
 # Without a filter linear orders of every kind are listed.
 def _kind_filter(fields: Fields) -> Callable[[OrderRecord], bool]:
     name = fields.text("orderFilter")
+    if name == "tpslOrder" or (name == "StopOrder" and fields.category() == "spot"):
+        kind = SPOT_FILTERS[name]
+        return lambda order: order.trigger is not None and order.trigger.kind is kind
     if name in _STOP_FILTERS:
         return lambda order: _is_stop(order) and name == "StopOrder"
     if name in _PLAIN_FILTERS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from trading_system.domain.instruments import plain
@@ -211,7 +212,7 @@ def key_info(account: AccountSpec) -> Row:
         "ips": list(account.allowed_ips) or ["*"],
         "type": 1,
         "deadlineDay": 3650,
-        "expiredAt": "2100-01-01T00:00:00Z",
+        "expiredAt": _expiry(account),
         "createdAt": "2024-01-01T00:00:00Z",
         "unified": 0,
         "uta": 1,
@@ -229,6 +230,12 @@ def key_info(account: AccountSpec) -> Row:
         "inviterIDInt64": "0",
         "affiliateIDInt64": "0",
     }
+
+
+def _expiry(account: AccountSpec) -> str:
+    if account.expires_ms is None:
+        return "2100-01-01T00:00:00Z"
+    return datetime.fromtimestamp(account.expires_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _margin_rate(margin: Decimal, equity: Decimal) -> str:

@@ -93,8 +93,7 @@ class AccountSettings:
     def _contract(self, fields: Fields) -> str:
         symbol = fields.required("symbol")
         listed = self._exchange.instruments.get(symbol)
-        if fields.category() != "linear" or listed is None:
-            raise bad(f"Not supported symbols: {symbol}")
-        if listed.category is not Category.LINEAR:
+        is_contract = listed is not None and listed.category is Category.LINEAR
+        if fields.category() != "linear" or not is_contract:
             raise bad(f"Not supported symbols: {symbol}")
         return symbol

@@ -203,9 +203,10 @@ class MarketQueries:
 
     def price_limit(self, fields: Fields, now_ms: int) -> Row:
         """Return ``market/price-limit``: what the matching engine keeps orders in."""
-        symbol = self._linear_symbol(fields, default="linear")
-        limits = limit_texts(self._exchange.price_limits(symbol), self._texts[symbol])
-        return {"symbol": symbol, **limits, "ts": str(now_ms)}
+        key = self._listed(fields, default="linear")
+        texts = self._texts[key]
+        limits = limit_texts(self._exchange.price_limits(key), texts)
+        return {"symbol": texts.instrument.symbol, **limits, "ts": str(now_ms)}
 
     # Numbered instruments of a category that ``symbol`` and ``baseCoin`` select; an unknown symbol
     # is refused. Nothing is listed in inverse and option.

@@ -8,18 +8,17 @@ from decimal import Decimal
 from trading_system.domain.orders import OrderType, Side, TimeInForce
 from trading_system.simulation.bybit_server.parameters import Fields, bad
 from trading_system.simulation.bybit_server.spot_parameters import spot_request
-from trading_system.simulation.records import (
+from trading_system.simulation.conditions import (
     Amendment,
     BookPrice,
     GuardRequest,
-    OrderRequest,
-    SelfMatch,
     Slippage,
     SlippageUnit,
     StopScope,
     TriggerBy,
     TriggerRequest,
 )
+from trading_system.simulation.records import OrderRequest, SelfMatch
 
 TRIGGERS = {value.value: value for value in TriggerBy}
 """What a trigger may watch, by its name on the wire."""

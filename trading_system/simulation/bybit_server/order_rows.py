@@ -13,12 +13,12 @@ from trading_system.simulation.bybit_server.texts import (
     average_text,
     rounded,
 )
+from trading_system.simulation.conditions import StopKind
 from trading_system.simulation.records import (
     ClosedPnlRecord,
     ExecutionRecord,
     LedgerEntry,
     OrderRecord,
-    StopKind,
 )
 
 COIN = "USDT"
@@ -130,7 +130,6 @@ def order_row(order: OrderRecord, texts: GridText) -> Row:
         **_ORDER_CONSTANTS,
         "orderId": order.order_id,
         "orderLinkId": order.link_id,
-        "createType": order.created_by,
         "symbol": texts.instrument.symbol,
         "side": SIDES[order.side],
         "positionIdx": order.position_idx,
@@ -244,7 +243,7 @@ def closed_pnl_row(record: ClosedPnlRecord, texts: GridText) -> Row:
         "qty": texts.amount(record.order_lots),
         "orderPrice": texts.price(record.order_price_ticks),
         "orderType": ORDER_TYPES[record.order_type],
-        "execType": "Trade",
+        "execType": record.exec_type,
         "closedSize": texts.amount(record.closed_lots),
         "cumEntryValue": plain(record.entry_value),
         "avgEntryPrice": average_text(record.entry_value, closed) if closed else "0",

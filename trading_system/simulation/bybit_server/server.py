@@ -33,8 +33,8 @@ from trading_system.simulation.bybit_server.routes import NOT_IN_DEMO, routes
 from trading_system.simulation.bybit_server.session import Session
 from trading_system.simulation.bybit_server.streams import Channel, PrivateChannel, PublicChannel
 from trading_system.simulation.bybit_server.trade_stream import TradeChannel
+from trading_system.simulation.bybit_server.venue_faults import VenueFaults
 from trading_system.simulation.faults.engine import FaultEngine
-from trading_system.simulation.faults.names import Fault
 from trading_system.simulation.faults.rules import Moment
 from trading_system.simulation.latency import latency_of
 from trading_system.simulation.okx_server.side import LISTENING_S, OkxSide
@@ -88,9 +88,12 @@ class BybitServer:
         self.faults = FaultEngine(seed=options.seed, clock=clock) if faults is None else faults
         self._clock = clock
         self._options = options
+        self._venue_faults = VenueFaults(
+            self.faults, clock=clock, history_lag_ms=options.history_lag_ms
+        )
         self._port = 0
         self._numbers = count(1)
-        self._sessions: set[Session] = set()
+        self._sessions: dict[Session, None] = {}
         self._guard = ConnectionGuard(options)
         exchange = venue.exchange
         self._accounts = {account.api_key: account for account in exchange.accounts.values()}
@@ -123,7 +126,6 @@ class BybitServer:
             is_limited=options.limits == "documented",
             has_checksums=options.okx_checksums == "real",
         )
-        self._back_ns = 0
         self._connections: Callable[[], list[RequestHandler]] = list
         self._context = self._running()
         venue.add_listener(self._private)
@@ -165,28 +167,20 @@ class BybitServer:
         self._okx.pump()
 
     def _strike(self) -> None:
-        rule = self.faults.meet(Moment.VENUE)
-        if rule is not None:
-            self._restart(pause_s=rule.duration_s or 0.0)
-        lag = self.faults.lasting(Fault.HISTORY_LAG)
-        lag_ms = self._options.history_lag_ms if lag is None else lag.delay_ms or 0
-        self._queries.history_lag_ms = round(lag_ms)
+        if self._venue_faults.begins_restart():
+            self._restart()
+        self._queries.history_lag_ms = self._venue_faults.history_lag_ms
         if self.faults.watches(Moment.CONNECTION):
             for session in list(self._sessions):
                 session.strike()
 
-    def _restart(self, *, pause_s: float) -> None:
+    def _restart(self) -> None:
         self._public.restart()
-        self._back_ns = self._clock.monotonic_ns() + round(pause_s * _NS_PER_S)
         for session in list(self._sessions):
             session.cut()
         for connection in self._connections():
             if connection.transport is not None:
                 connection.transport.abort()
-
-    @property
-    def _is_restarting(self) -> bool:
-        return self._clock.monotonic_ns() < self._back_ns
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
@@ -243,11 +237,9 @@ class BybitServer:
     def _now_ms(self) -> int:
         return self._clock.utc_ns() // _NS_PER_MS
 
-    # The clock that clients see and are checked against; matching and streams keep the true one.
+    # Matching and streams keep the true clock whatever clients are told.
     def _told_ms(self) -> int:
-        rule = self.faults.lasting(Fault.CLOCK_SKEW)
-        skew_ms = 0 if rule is None else rule.skew_ms or 0
-        return self._now_ms() + skew_ms
+        return self._venue_faults.told_ms
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if not self._guard.note_request(request.protocol):
@@ -260,7 +252,7 @@ class BybitServer:
         if not self._okx.admits(path, address):
             raise web.HTTPTooManyRequests
         if not self._okx.serves_stream(path):
-            if self._is_restarting:
+            if self._venue_faults.is_restarting:
                 raise web.HTTPServiceUnavailable
             if not self._limits.take_connection(address, now_ms=self._now_ms()):
                 raise web.HTTPForbidden
@@ -276,7 +268,7 @@ class BybitServer:
             is_okx = self._okx.serves_rest(request.raw_path)
             if is_okx:
                 response = self._answer_okx(request)
-            elif self._is_restarting:
+            elif self._venue_faults.is_restarting:
                 response = self._rest.restarting()
             else:
                 response = await self._rest.handle(request)
@@ -338,7 +330,7 @@ class BybitServer:
             latency=self._latency,
         )
         channel = make(session)
-        self._sessions.add(session)
+        self._sessions[session] = None
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(session.write(socket))
@@ -346,7 +338,7 @@ class BybitServer:
                 session.arrive_all()
                 session.finish()
         finally:
-            self._sessions.discard(session)
+            self._sessions.pop(session, None)
             channel.close()
             session.cut()
         return socket

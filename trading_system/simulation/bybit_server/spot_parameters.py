@@ -7,13 +7,8 @@ from typing import TypeVar
 
 from trading_system.domain.orders import OrderType, Side, TimeInForce
 from trading_system.simulation.bybit_server.parameters import Fields, bad
-from trading_system.simulation.records import (
-    OrderRequest,
-    SelfMatch,
-    StopKind,
-    TriggerRequest,
-    VenueReject,
-)
+from trading_system.simulation.conditions import GuardRequest, StopKind, TriggerRequest
+from trading_system.simulation.records import OrderRequest, SelfMatch, VenueReject
 
 _SIDES = {"Buy": Side.BUY, "Sell": Side.SELL}
 _ORDER_TYPES = {
@@ -37,7 +32,7 @@ SPOT_FILTERS: dict[str, StopKind | None] = {
 }
 """Kind of waiting order by ``orderFilter``, None for orders that do not wait."""
 
-_UNSUPPORTED = ("takeProfit", "stopLoss", "tpLimitPrice", "slLimitPrice", "slippageTolerance")
+_UNSUPPORTED = ("slippageTolerance",)
 
 Choice = TypeVar("Choice")
 
@@ -81,6 +76,18 @@ def spot_request(fields: Fields) -> OrderRequest:
         self_match=_choice(fields, "smpType", _SELF_MATCHES, code=170130, default=SelfMatch.NONE),
         in_quote=in_quote,
         trigger=_trigger(fields),
+        take_profit=_guard(fields, "takeProfit", "tpLimitPrice"),
+        stop_loss=_guard(fields, "stopLoss", "slLimitPrice"),
+    )
+
+
+def _guard(fields: Fields, name: str, limit_name: str) -> GuardRequest | None:
+    if not fields.is_set(name):
+        return None
+    price = fields.amount(name)
+    assert price is not None
+    return GuardRequest(
+        price=price, limit_price=fields.amount(limit_name) if fields.is_set(limit_name) else None
     )
 
 

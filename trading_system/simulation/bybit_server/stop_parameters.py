@@ -10,13 +10,8 @@ from trading_system.simulation.bybit_server.order_parameters import (
     stop_limit,
 )
 from trading_system.simulation.bybit_server.parameters import Fields, bad
-from trading_system.simulation.records import (
-    StopChange,
-    StopKind,
-    StopScope,
-    TriggerBy,
-    VenueReject,
-)
+from trading_system.simulation.conditions import StopChange, StopKind, StopScope, TriggerBy
+from trading_system.simulation.records import VenueReject
 
 _FULL_SCOPE = 110060
 _WHOLE = (("tp", "takeProfit", StopKind.TAKE_PROFIT), ("sl", "stopLoss", StopKind.STOP_LOSS))

@@ -100,7 +100,9 @@ async def instrument_rows(
                     answer = _ANSWER.decode(await response.read())
                 found[symbol] = _row(host, answer, symbol)
     except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as e:
-        raise ConfigurationError(f"{host.rest} does not tell its instruments: {e or type(e).__name__}") from e
+        raise ConfigurationError(
+            f"{host.rest} does not tell its instruments: {e or type(e).__name__}"
+        ) from e
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from trading_system.domain.errors import ConfigurationError
 from trading_system.simulation.exchange import Exchange
+from trading_system.simulation.replay.engine_order import EngineOrder
 from trading_system.simulation.replay.levels import AccountOrders, RecordedBook
 from trading_system.simulation.replay.messages import (
     DepthDiff,
@@ -22,12 +23,13 @@ from trading_system.simulation.statistics import MarketStatistics
 
 _LOGGER = logging.getLogger(__name__)
 _MOST_WAITING = 200_000
+_NS_PER_MS = 1_000_000
 
 FillModel = Literal["queue", "trade-through"]
 
 
 class LiveMarket:
-    """Follows a source message by message; account orders fill as in replay.
+    """Follows a source message by message, a moment behind; account orders fill as in replay.
 
     While the source is silent the books are empty but for account orders: nothing fills, nothing
     is cancelled. The next snapshot shows the book again, in front of the account orders.
@@ -75,7 +77,7 @@ class LiveMarket:
         return [symbol for symbol, followed in self._followed.items() if followed.is_stale]
 
     def receive(self, symbol: str, messages: Sequence[Message]) -> None:
-        """Take messages of a listing key; they are played by the next :meth:`advance`."""
+        """Take messages of a listing key; they are played once they have been held a moment."""
         if len(self._waiting) >= _MOST_WAITING:
             raise ConfigurationError("the venue cannot keep up with its live market")
         self._waiting.append((symbol, messages))
@@ -93,20 +95,24 @@ class LiveMarket:
             If a symbol's snapshot has not come yet, or a side of it is empty.
         """
         self.advance(now_ms)
+        for followed in self._followed.values():
+            followed.play_held(now_ms)
         for symbol, followed in self._followed.items():
             if not followed.has_two_sides(now_ms):
                 raise ConfigurationError(f"{self._source} shows no two-sided book of {symbol}")
 
     def advance(self, now_ms: int) -> None:
-        """Play what has come, in the order in which it came."""
+        """Play what has been held long enough, in the order of the source's matching engine."""
         waiting = self._waiting
         while waiting:
             symbol, messages = waiting.popleft()
             followed = self._followed[symbol]
-            if not messages:
-                followed.withdraw()
-            for message in messages:
-                followed.play(message, now_ms)
+            if messages:
+                followed.hold(messages)
+            else:
+                followed.withdraw(now_ms)
+        for followed in self._followed.values():
+            followed.advance(now_ms)
 
     @property
     def is_finished(self) -> bool:
@@ -145,6 +151,7 @@ class _Followed:
             is_trade_through_only=fill_model == "trade-through",
         )
         self._references = ReferencePrices(exchange, statistics, symbol)
+        self._order = EngineOrder()
         self.is_stale = True
 
     def has_two_sides(self, now_ms: int) -> bool:
@@ -152,13 +159,26 @@ class _Followed:
             self._references.take_mid(now_ms)
         return not self.is_stale and self._exchange.mark_price(self._symbol) > 0
 
-    def withdraw(self) -> None:
+    def hold(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self._order.add(message)
+
+    def advance(self, now_ms: int) -> None:
+        for message in self._order.due(now_ms * _NS_PER_MS):
+            self._play(message, now_ms)
+
+    def play_held(self, now_ms: int) -> None:
+        for message in self._order.rest():
+            self._play(message, now_ms)
+
+    def withdraw(self, now_ms: int) -> None:
+        self.play_held(now_ms)
         if not self.is_stale:
             self.is_stale = True
             self._book.withdraw()
             _LOGGER.warning("%s: the source is lost, its book is withdrawn", self._symbol)
 
-    def play(self, message: Message, now_ms: int) -> None:
+    def _play(self, message: Message, now_ms: int) -> None:
         if isinstance(message, Snapshot):
             self._book.replace(message.bids, message.asks, now_ms=now_ms)
             if self.is_stale:

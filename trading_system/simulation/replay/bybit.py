@@ -39,15 +39,25 @@ class _BookData(msgspec.Struct, rename={"bids": "b", "asks": "a", "update_id": "
 class _BookFrame(msgspec.Struct):
     type: str
     data: _BookData
+    ts: int = 0
+    cts: int = 0
 
 
 class _Trade(
     msgspec.Struct,
-    rename={"side": "S", "quantity": "v", "price": "p", "is_block": "BT", "is_rpi": "RPI"},
+    rename={
+        "side": "S",
+        "quantity": "v",
+        "price": "p",
+        "engine_ms": "T",
+        "is_block": "BT",
+        "is_rpi": "RPI",
+    },
 ):
     side: str
     quantity: str
     price: str
+    engine_ms: int = 0
     is_block: bool = False
     is_rpi: bool = False
 
@@ -58,6 +68,7 @@ class _TradeFrame(msgspec.Struct):
 
 class _TickerFrame(msgspec.Struct):
     data: dict[str, Any]
+    ts: int = 0
 
 
 _HEAD = msgspec.json.Decoder(_Head)
@@ -125,7 +136,7 @@ class SymbolFrames:
             if topic == self._trade_topic:
                 return self._trades(_TRADES.decode(frame), stamp_ns)
             if topic == self._ticker_topic:
-                return self._reference(_TICKER.decode(frame).data, stamp_ns)
+                return self._reference(_TICKER.decode(frame), stamp_ns)
         except msgspec.MsgspecError as e:
             raise BadLine(f"unreadable {topic[:60]}: {e}") from e
         return []
@@ -133,16 +144,18 @@ class SymbolFrames:
     def _book(self, frame: _BookFrame, stamp_ns: int) -> list[Message]:
         data = frame.data
         bids, asks = self._grid.levels(data.bids), self._grid.levels(data.asks)
+        engine_ms = frame.cts or frame.ts
         if frame.type == "snapshot" or data.update_id == 1:
             self._last_id = data.update_id
-            return [Snapshot(stamp_ns, data.update_id, bids, asks)]
+            return [Snapshot(stamp_ns, data.update_id, bids, asks, engine_ms)]
         last_id = self._last_id
         if last_id is None:
             return []
         if data.update_id != last_id + 1:
             self._findings.gap(f"{self._book_topic} update {data.update_id} follows {last_id}")
         self._last_id = data.update_id
-        return [DepthDiff(stamp_ns, data.update_id, data.update_id, last_id, bids, asks)]
+        update_id = data.update_id
+        return [DepthDiff(stamp_ns, update_id, update_id, last_id, bids, asks, engine_ms)]
 
     def _trades(self, frame: _TradeFrame, stamp_ns: int) -> list[Message]:
         found: list[Message] = []
@@ -150,12 +163,18 @@ class SymbolFrames:
             if row.side not in _SIDES:
                 raise BadLine(f"no side: {row.side[:20]!r}")
             if not (row.is_block or row.is_rpi):
-                side = _SIDES[row.side]
-                trade = self._grid.trade(stamp_ns, side, price=row.price, quantity=row.quantity)
+                trade = self._grid.trade(
+                    stamp_ns,
+                    _SIDES[row.side],
+                    price=row.price,
+                    quantity=row.quantity,
+                    engine_ms=row.engine_ms,
+                )
                 found.append(trade)
         return found
 
-    def _reference(self, data: dict[str, Any], stamp_ns: int) -> list[Message]:
+    def _reference(self, frame: _TickerFrame, stamp_ns: int) -> list[Message]:
+        data = frame.data
         changed = {key: str(data[key]) for key in _REFERENCES if data.get(key)}
         if not changed:
             return []
@@ -169,7 +188,7 @@ class SymbolFrames:
             raise BadLine(f"mark price {mark} is not positive")
         for text in filter(None, (rate, interest)):
             _plain(text)
-        return [MarkPrice(stamp_ns, mark, index, rate, interest)]
+        return [MarkPrice(stamp_ns, mark, index, rate, interest, frame.ts)]
 
 
 def _plain(text: str) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from trading_system.domain.errors import ConfigurationError, ValidationError
 from trading_system.domain.instruments import Instrument
 from trading_system.simulation.replay.bybit import SymbolFrames, instrument_of_row, topic_of
+from trading_system.simulation.replay.engine_order import EngineOrder
 from trading_system.simulation.replay.files import lines, refusal
 from trading_system.simulation.replay.messages import BadLine, Findings, Message
 
@@ -75,6 +76,7 @@ class BybitCapture:
         """
         findings = findings or Findings()
         frames = SymbolFrames(self.instrument, depth=self._depth, findings=findings)
+        order = EngineOrder()
         mark = f".{self.instrument.symbol}"
         category = self.instrument.category.value
         connections: set[str] = set()
@@ -83,6 +85,7 @@ class BybitCapture:
                 if line.conn in connections:
                     findings.interruption()
                     frames.interrupt()
+                    yield from order.rest()
                 connections.add(line.conn)
             elif line.t == "recv" and line.conn in connections and mark in line.data[:80]:
                 frame = line.data.encode()
@@ -90,7 +93,10 @@ class BybitCapture:
                     due = frames.decode(topic_of(frame), frame, stamp_ns=_stamp_ns(line))
                 except BadLine as e:
                     raise refusal(self._path, number, str(e)) from e
-                yield from due
+                for message in due:
+                    order.add(message)
+                yield from order.due(_stamp_ns(line))
+        yield from order.rest()
 
 
 def open_capture(path: Path) -> list[BybitCapture]:

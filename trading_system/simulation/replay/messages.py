@@ -23,12 +23,13 @@ class BadLine(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The whole book: what it does not name is gone."""
+    """The whole book: what it does not name is gone; ``engine_ms`` is 0 where it is not told."""
 
     stamp_ns: int
     last_update_id: int
     bids: list[Level]
     asks: list[Level]
+    engine_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class DepthDiff:
     previous_id: int | None
     bids: list[Level]
     asks: list[Level]
+    engine_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class RecordedTrade:
     taker_side: Side
     price_ticks: int
     lots: int
+    engine_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class MarkPrice:
     index: float
     rate: str
     open_interest: str = ""
+    engine_ms: int = 0
 
 
 Message = Snapshot | DepthDiff | RecordedTrade | MarkPrice
@@ -154,12 +158,14 @@ class Grid:
         """Return price and quantity texts as levels."""
         return [(self.ticks(price), self.lots(quantity)) for price, quantity in raw]
 
-    def trade(self, stamp_ns: int, side: Side, *, price: str, quantity: str) -> RecordedTrade:
+    def trade(
+        self, stamp_ns: int, side: Side, *, price: str, quantity: str, engine_ms: int = 0
+    ) -> RecordedTrade:
         """Return a trade of a positive quantity."""
         lots = self.lots(quantity)
         if lots == 0:
             raise BadLine("trade of quantity 0")
-        return RecordedTrade(stamp_ns, side, self.ticks(price), lots)
+        return RecordedTrade(stamp_ns, side, self.ticks(price), lots, engine_ms)
 
 
 def number(text: str) -> float:

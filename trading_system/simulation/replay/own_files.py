@@ -12,6 +12,7 @@ from trading_system.data.parts import Row, RowKind, read_rows
 from trading_system.domain.errors import ConfigurationError, ValidationError
 from trading_system.domain.instruments import Instrument
 from trading_system.simulation.replay.bybit import SymbolFrames, instrument_of_row, topic_of
+from trading_system.simulation.replay.engine_order import EngineOrder
 from trading_system.simulation.replay.messages import BadLine, Findings, Message
 
 _ROW = msgspec.json.Decoder(dict[str, Any])
@@ -55,6 +56,7 @@ class OwnRecording:
         findings = findings or Findings()
         frames = SymbolFrames(self.instrument, depth=self._depth, findings=findings)
         category = self.instrument.category.value
+        order = EngineOrder()
         connections = 0
         for number, row in enumerate(read_rows(self._folder, symbol=self.instrument.symbol)):
             if row.category != category:
@@ -64,13 +66,17 @@ class OwnRecording:
                 if connections > 1:
                     findings.interruption()
                     frames.interrupt()
+                    yield from order.rest()
             elif row.kind is RowKind.FRAME:
                 try:
-                    yield from _decoded(frames, row)
+                    for message in _decoded(frames, row):
+                        order.add(message)
                 except BadLine as e:
                     raise ConfigurationError(
                         f"recording {self._folder} row {number} of {self.symbol}: {e}"
                     ) from e
+                yield from order.due(row.received_ns)
+        yield from order.rest()
 
 
 def open_own(folder: Path) -> list[OwnRecording]:

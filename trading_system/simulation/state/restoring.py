@@ -123,7 +123,10 @@ def _readmit(exchange: Exchange, account: Account, order: OrderRecord, *, now_ms
         parts.entry.enter(live, step)
         if not order.state.is_final and order.cum_lots == filled:
             order.updated_ms = updated_ms
-    parts.stops.follow(contract, step)
+    if contract.is_spot:
+        parts.spot.follow(step)
+    else:
+        parts.stops.follow(contract, step)
     step.tell(exchange.listener)
 
 

@@ -89,10 +89,11 @@ class SavedVenue:
     sequences: dict[str, int] = field(default_factory=dict)
 
     def symbols_at_stake(self) -> set[str]:
-        """Return the symbols in which an account has a position or an open order."""
+        """Return the keys in which an account has a position, coins or an open order."""
         symbols = set()
         for account in self.accounts.values():
-            symbols |= {stake.symbol for stake in account.stakes.values() if stake.lots}
+            stakes = account.stakes.values()
+            symbols |= {stake.symbol for stake in stakes if stake.lots or stake.balance}
             symbols |= {order.symbol for order in account.open_orders.values()}
         return symbols
 

@@ -65,6 +65,7 @@ _RECOVER_S = 2.0
 _RECOVER_STEPS = 10
 _MAX_WAITING = 100
 _MAX_LIMIT = 100_000
+_MAX_PAUSE_S = 5.0  # windows last a second: a stamp that asks for more is a wrong clock
 
 
 def operation_of(name: str) -> str:
@@ -76,8 +77,11 @@ def is_exit(operation: str, body: Mapping[str, Any]) -> bool:
     """Return whether a request can only make the account safer."""
     if operation.startswith(_ALWAYS_EXITS):
         return True
-    rows = body.get("request", (body,))
-    return operation in _SHARED and all(row.get("reduceOnly") is True for row in rows)
+    if operation not in _SHARED:
+        return False
+    if "request" not in body:
+        return body.get("reduceOnly") is True
+    return all(row.get("reduceOnly") is True for row in body["request"])
 
 
 def is_over_quota(error: VenueError) -> bool:
@@ -174,13 +178,15 @@ class Budgets:
     ----------
     clock : Clock
         Monotonic time.
+    address_permits : int
+        Requests that this address may send in five seconds.
     """
 
-    def __init__(self, *, clock: Clock) -> None:
+    def __init__(self, *, clock: Clock, address_permits: int = _ADDRESS_PERMITS) -> None:
         self._clock = clock
         self._budgets: dict[tuple[str, str], Budget] = {}
         self._address = Budget(
-            _ADDRESS_PERMITS, window_s=_ADDRESS_WINDOW_S, opening_share=_OPENING_SHARE
+            address_permits, window_s=_ADDRESS_WINDOW_S, opening_share=_OPENING_SHARE
         )
         self._openings_after_ns = 0
         self.waited = 0
@@ -214,12 +220,12 @@ class Budgets:
         """
         operation = operation_of(name)
         leaves = is_exit(operation, body)
-        if is_http:
-            await self._acquire(self._address, _ADDRESS, 1, leaves=leaves, deadline_s=deadline_s)
+        if is_http and not self._takes(self._address, _ADDRESS, 1, leaves=leaves):
+            await self._wait(self._address, _ADDRESS, 1, leaves=leaves, deadline_s=deadline_s)
         budget = self._budget(operation, body.get("category", LINEAR))
-        if budget is not None:
-            cost = len(body["request"]) if "request" in body else 1
-            await self._acquire(budget, operation, cost, leaves=leaves, deadline_s=deadline_s)
+        cost = len(body["request"]) if "request" in body else 1
+        if budget is not None and not self._takes(budget, operation, cost, leaves=leaves):
+            await self._wait(budget, operation, cost, leaves=leaves, deadline_s=deadline_s)
 
     def follow(self, name: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> None:
         """Correct the budget of a request by the limit headers of its answer, if it has them."""
@@ -231,12 +237,13 @@ class Budgets:
     def refuse(self, name: str, body: Mapping[str, Any], *, retry_after_s: float) -> None:
         """Note that the venue refused a request for too many requests (10006)."""
         operation = operation_of(name)
+        pause_s = min(retry_after_s, _MAX_PAUSE_S)
         now_ns = self._clock.monotonic_ns()
         budget = self._budget(operation, body.get("category", LINEAR))
         if budget is not None:
-            budget.trip(retry_after_s, now_ns=now_ns)
+            budget.trip(pause_s, now_ns=now_ns)
         if operation in _OPENINGS:
-            until_ns = now_ns + round(retry_after_s * _NS_PER_S)
+            until_ns = now_ns + round(pause_s * _NS_PER_S)
             self._openings_after_ns = max(self._openings_after_ns, until_ns)
 
     def figures(self) -> dict[str, Any]:
@@ -268,12 +275,15 @@ class Budgets:
             )
         return found
 
-    async def _acquire(
+    def _takes(self, budget: Budget, operation: str, cost: int, *, leaves: bool) -> bool:
+        # Nobody overtakes those who wait.
+        line = budget.exits if leaves else budget.openings
+        return not line.locked() and not self._missing_ns(budget, operation, cost, leaves=leaves)
+
+    async def _wait(
         self, budget: Budget, operation: str, cost: int, *, leaves: bool, deadline_s: float
     ) -> None:
         line = budget.exits if leaves else budget.openings
-        if not line.locked() and not self._missing_ns(budget, operation, cost, leaves=leaves):
-            return
         if not leaves and budget.waiting >= _MAX_WAITING:
             raise self._late(operation, f"{_MAX_WAITING} requests wait for the quota")
         self.waited += 1

@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 
 from trading_system.runtime.clock import SystemClock
-from trading_system.simulation.faults.control import FaultControl
+from trading_system.simulation.bybit_server.fault_control import FaultControl
 from trading_system.simulation.faults.engine import FaultEngine
 from trading_system.simulation.faults.names import Fault
 from trading_system.simulation.faults.rules import FaultRule, Moment
