@@ -19,9 +19,9 @@ from trading_system.execution.engine import ExecutionEngine
 from trading_system.live.collector import tame_collector
 from trading_system.venues.bybit.budgets import Budgets
 from trading_system.venues.bybit.gateway import BybitGateway
+from trading_system.venues.bybit.order_bodies import order_body
 from trading_system.venues.bybit.rest import BybitRest
 from trading_system.venues.bybit.trade_stream import BybitTradeStream
-from trading_system.venues.bybit.order_bodies import order_body
 
 _MANY = 100_000
 _QUOTA = {

@@ -253,10 +253,10 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 @every_document
 def test_make_targets_of_a_document_exist(document: Path) -> None:
     makefile = (ROOT / "Makefile").read_text()
-    targets = set(re.findall(r"^([a-z]+):", makefile, flags=re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
     options = {"BENCH_JSON", *re.findall(r"^([A-Z]+) \?=", makefile, flags=re.MULTILINE)}
     for line in code(document.read_text()):
-        for target, option in re.findall(r"(?:^|\s)make ([a-z]+)(?: ([A-Z_]+)=)?", line):
+        for target, option in re.findall(r"(?:^|\s)make ([a-z-]+)(?: ([A-Z_]+)=)?", line):
             assert target in targets, line
             assert not option or option in options, line
 

@@ -37,7 +37,7 @@ EVENTS = st.lists(
 
 
 def message(number, bids, asks):
-    return BookMessage(
+    return BookMessage.of(
         topic="orderbook.50.BTCUSDT",
         symbol="BTCUSDT",
         is_snapshot=True,

@@ -115,7 +115,7 @@ class Stream:
 
 
 def message(depth, update_id, bids, asks, *, is_snapshot=False):
-    return BookMessage(
+    return BookMessage.of(
         topic=f"orderbook.{depth}.BTCUSDT",
         symbol="BTCUSDT",
         is_snapshot=is_snapshot,

@@ -221,7 +221,7 @@ async def test_every_query_answers_with_code_zero(client):
     ("path", "body", "code"),
     [
         ("/v5/position/switch-mode", {**PLAIN, "mode": 0}, 110025),
-        ("/v5/position/switch-mode", {**PLAIN, "mode": 3}, 10001),
+        ("/v5/position/switch-mode", {**PLAIN, "mode": 3}, 0),
         ("/v5/position/set-leverage", {**PLAIN, "buyLeverage": "5", "sellLeverage": "5"}, 0),
         ("/v5/position/set-leverage", {**PLAIN, "buyLeverage": "10", "sellLeverage": "10"}, 110043),
         ("/v5/position/set-leverage", {**PLAIN, "buyLeverage": "99", "sellLeverage": "99"}, 110013),

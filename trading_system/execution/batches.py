@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from trading_system.domain.errors import Outcome, VenueError, VenueUnavailable
 from trading_system.domain.orders import BatchOutcome, PriceChange
+from trading_system.domain.ports import VenueGateway
 from trading_system.execution.tracking import TrackedOrder
 
 MAX_BATCH = 10
@@ -47,6 +48,45 @@ def asked_change(order: TrackedOrder) -> PriceChange:
         price=amendment.price,
         trigger_price=amendment.trigger_price if order.waiting_for is not None else None,
     )
+
+
+async def ask_for_changes(
+    gateway: VenueGateway, changes: Sequence[PriceChange], *, timeout_s: float
+) -> list[BatchOutcome]:
+    """Send changes in one request; those of waiting orders alone, as the venue wants it.
+
+    Parameters
+    ----------
+    timeout_s : float
+        Deadline of each request, seconds.
+    """
+    others = [change for change in changes if change.trigger_price is None]
+    answers: list[BatchOutcome] = []
+    if others:
+        try:
+            answers += await gateway.amend_batch(others, timeout_s=timeout_s)
+        except VenueError as e:
+            answers += all_failed([change.link_id for change in others], e)
+    for change in changes:
+        if change.trigger_price is not None:
+            answers.append(await _ask_alone(gateway, change, timeout_s=timeout_s))
+    return answers
+
+
+async def _ask_alone(
+    gateway: VenueGateway, change: PriceChange, *, timeout_s: float
+) -> BatchOutcome:
+    try:
+        ack = await gateway.amend(
+            change.symbol,
+            change.link_id,
+            price=change.price,
+            trigger_price=change.trigger_price,
+            timeout_s=timeout_s,
+        )
+    except VenueError as e:
+        return BatchOutcome(link_id=change.link_id, error=e)
+    return BatchOutcome(link_id=change.link_id, order_id=ack.order_id)
 
 
 def all_failed(link_ids: Iterable[str], error: VenueError) -> list[BatchOutcome]:

@@ -350,7 +350,7 @@ class OrderSender(OrderTracker):
         changes = [batches.asked_change(order) for order in orders]
         asked = [order.amendment for order in orders]
         links = [change.link_id for change in changes]
-        answers = await self._ask_for_changes(changes, timeout_s=timeout_s)
+        answers = await batches.ask_for_changes(self._gateway, changes, timeout_s=timeout_s)
         answers = batches.aligned(links, answers, operation="amend-batch")
         for order, amendment, answer in zip(orders, asked, answers, strict=True):
             if isinstance(answer.error, VenueError):
@@ -358,35 +358,6 @@ class OrderSender(OrderTracker):
                 self._on_change_refused(order, amendment, answer.error)
         await self._look_up_gone(zip(orders, answers, strict=True), timeout_s=timeout_s)
         return answers
-
-    async def _ask_for_changes(
-        self, changes: Sequence[PriceChange], *, timeout_s: float
-    ) -> list[BatchOutcome]:
-        """Send changes in one request; those of waiting orders alone, as the venue wants it."""
-        waiting = [change for change in changes if change.trigger_price is not None]
-        others = [change for change in changes if change.trigger_price is None]
-        answers: list[BatchOutcome] = []
-        if others:
-            try:
-                answers += await self._gateway.amend_batch(others, timeout_s=timeout_s)
-            except VenueError as e:
-                answers += batches.all_failed([change.link_id for change in others], e)
-        for change in waiting:
-            answers.append(await self._ask_for_change(change, timeout_s=timeout_s))
-        return answers
-
-    async def _ask_for_change(self, change: PriceChange, *, timeout_s: float) -> BatchOutcome:
-        try:
-            ack = await self._gateway.amend(
-                change.symbol,
-                change.link_id,
-                price=change.price,
-                trigger_price=change.trigger_price,
-                timeout_s=timeout_s,
-            )
-        except VenueError as e:
-            return BatchOutcome(link_id=change.link_id, error=e)
-        return BatchOutcome(link_id=change.link_id, order_id=ack.order_id)
 
     def _on_lost(self, orders: Iterable[TrackedOrder], error: BaseException) -> None:
         """Treat every order of a request that ended without an answer as unknown."""

@@ -20,14 +20,13 @@ import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import chain
 
 from trading_system.domain.errors import CorruptDataError, SequenceGapError, ValidationError
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import Side
 from trading_system.market import kernels, kernels_plain
 from trading_system.market.contiguity import Contiguity
-from trading_system.market.decode import BookMessage, Frame, Level, decode_book
+from trading_system.market.decode import BookMessage, Frame, decode_book
 
 DEPTHS = (1, 50, 200, 500, 1000)
 """Depths a book can be subscribed with; 500 is no longer offered for futures."""
@@ -45,7 +44,6 @@ else:
     _microprice = kernels.microprice
     _walk = kernels.walk
 
-_flatten = chain.from_iterable
 _OK = kernels.OK
 _CROSSED = kernels.CROSSED
 _DELTA = kernels.DELTA
@@ -230,7 +228,7 @@ class OrderBook:
         mode = _DELTA
         if replaces:
             mode = kernels.SNAPSHOT if message.is_snapshot else kernels.REPLACE
-        best = self._write(message.bids, message.asks, mode)
+        best = self._write(message.levels, message.bid_count, mode)
         if replaces:
             self._begin_run(message.update_id)
         _, self._bid_ticks, self._bid_lots, self._ask_ticks, self._ask_lots = best
@@ -463,15 +461,14 @@ class OrderBook:
         self._run_start = update_id
         self._suspect = False
 
-    def _write(self, bids: list[Level], asks: list[Level], mode: int) -> kernels.Applied:
-        bid_count, ask_count = len(bids), len(asks)
+    def _write(self, levels: list[float], bid_count: int, mode: int) -> kernels.Applied:
+        count = len(levels) // 2
+        ask_count = count - bid_count
         if bid_count > self._capacity or ask_count > self._capacity:
             raise self._refusal(_REASONS[kernels.TOO_MANY])
-        count = bid_count + ask_count
         pack = self._packers.get(count) or self._packer(count)
-        head = (*self._grid, mode, bid_count, ask_count)
         try:
-            pack(self._update, 0, *head, *_flatten(bids), *_flatten(asks))
+            pack(self._update, 0, *self._grid, mode, bid_count, ask_count, *levels)
         except struct.error as e:  # only a message built by hand can hold anything but pairs
             raise self._refusal("a level that is not a pair of floats") from e
         best = _apply_levels(self._book, self._meta, self._update)

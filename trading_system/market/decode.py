@@ -9,9 +9,10 @@ because the venue adds some from time to time; when a key is repeated, the last 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -40,6 +41,9 @@ _MAX_NUMBER_TEXT = 40
 _MAX_NAME = 64
 _MAX_REASON = 200
 _UNQUOTED = b"0123456789.,[] \t\r\n"
+_PLAIN = b"0123456789."
+_MARKS = b'"[]'
+_ROW_BYTES = 8  # of a level and its comma without digits and dots
 _REFUSALS = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
 
 _Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=_MAX_MS)]
@@ -65,9 +69,12 @@ class BookMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         ``seq``, at least 1; clock shared by all topics of a symbol, not contiguous.
     ts_exchange_ns : int
         Time of the matching engine (``cts``), else of the push (``ts``), UTC nanoseconds.
-    bids, asks : list of (float, float)
-        Price (quote currency) and size (base currency, 0 deletes) per changed level. Never
-        negative when decoded from a frame; the grid is checked by the book.
+    levels : list of float
+        Price (quote currency) and size (base currency, 0 deletes) of every changed bid, then of
+        every changed ask. Never negative when decoded from a frame; the grid is checked by the
+        book.
+    bid_count : int
+        How many of the levels are bids.
     """
 
     topic: str
@@ -76,8 +83,24 @@ class BookMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     update_id: int
     sequence: int
     ts_exchange_ns: int
-    bids: list[Level]
-    asks: list[Level]
+    levels: list[float]
+    bid_count: int
+
+    @classmethod
+    def of(cls, *, bids: Sequence[Level], asks: Sequence[Level], **fields: Any) -> BookMessage:  # noqa: ANN401 - the other fields
+        """Return a message of pairs of price and size; the other fields as they are."""
+        levels = [number for level in (*bids, *asks) for number in level]
+        return cls(levels=levels, bid_count=len(bids), **fields)
+
+    @property
+    def bids(self) -> list[Level]:
+        """Price and size of the changed bids."""
+        return _pairs(self.levels[: 2 * self.bid_count])
+
+    @property
+    def asks(self) -> list[Level]:
+        """Price and size of the changed asks."""
+        return _pairs(self.levels[2 * self.bid_count :])
 
 
 class _BookData(msgspec.Struct, gc=False):
@@ -147,6 +170,7 @@ _UNKNOWN_TICKER = TickerState(
 
 _read_topic = msgspec.json.Decoder(_TopicFrame).decode
 _read_book = msgspec.json.Decoder(_BookFrame).decode
+_read_numbers = msgspec.json.Decoder(list[float]).decode
 _read_sides = msgspec.json.Decoder(tuple[list[Level], list[Level]], strict=False).decode
 _read_trades = msgspec.json.Decoder(_TradeFrame).decode
 _read_ticker = msgspec.json.Decoder(_TickerFrame).decode
@@ -173,10 +197,10 @@ def peek_topic(frame: Frame) -> str:
 def decode_book(frame: Frame) -> BookMessage:
     """Return the order book message of ``frame``.
 
-    Levels are parsed by the decoder itself: first the envelope with both sides left as raw JSON,
-    then the sides with text converted to float (correctly rounded). Without their digits, dots,
-    commas, brackets and blanks the raw sides must be four quotes per level and nothing else: so
-    every price and size was a quoted plain number.
+    First the envelope is decoded with both sides left as raw JSON. A side without its digits and
+    dots must be the skeleton of a list of quoted pairs: so every price and size was a quoted plain
+    number, and all of them can be decoded as one list of numbers (correctly rounded). A side with
+    blanks or unusual numbers takes a slower way with the same checks.
 
     Raises
     ------
@@ -185,15 +209,7 @@ def decode_book(frame: Frame) -> BookMessage:
     """
     envelope = _decoded(_read_book, frame)
     data = envelope.data
-    text = b"".join((b"[", data.b, b",", data.a, b"]"))
-    if len(text) > _MAX_SIDES_BYTES:
-        raise CorruptDataError(f"book levels take {len(text)} bytes")
-    try:
-        bids, asks = _read_sides(text)
-    except _REFUSALS as e:
-        raise _malformed(e) from e
-    if text.translate(None, _UNQUOTED) != b'"' * (4 * (len(bids) + len(asks))):
-        raise CorruptDataError("book levels are not plain quoted numbers")
+    levels, bid_count = _levels(bytes(data.b), bytes(data.a))
     return BookMessage(
         topic=envelope.topic,
         symbol=data.s,
@@ -201,9 +217,45 @@ def decode_book(frame: Frame) -> BookMessage:
         update_id=data.u,
         sequence=data.seq,
         ts_exchange_ns=(envelope.cts or envelope.ts) * _NS_PER_MS,
-        bids=bids,
-        asks=asks,
+        levels=levels,
+        bid_count=bid_count,
     )
+
+
+def _levels(bids: bytes, asks: bytes) -> tuple[list[float], int]:
+    if len(bids) + len(asks) > _MAX_SIDES_BYTES:
+        raise CorruptDataError(f"book levels take {len(bids) + len(asks)} bytes")
+    bid_shape, ask_shape = bids.translate(None, _PLAIN), asks.translate(None, _PLAIN)
+    bid_count, ask_count = len(bid_shape) // _ROW_BYTES, len(ask_shape) // _ROW_BYTES
+    if bid_shape == _shape(bid_count) and ask_shape == _shape(ask_count):
+        comma = b"," if bid_count and ask_count else b""
+        numbers = bids.translate(None, _MARKS), comma, asks.translate(None, _MARKS)
+        try:
+            return _read_numbers(b"[%b%b%b]" % numbers), bid_count
+        except _REFUSALS:  # not as JSON spells numbers: 007, or an empty text
+            pass
+    return _unusual_levels(bids, asks)
+
+
+def _unusual_levels(bids: bytes, asks: bytes) -> tuple[list[float], int]:
+    text = b"[%b,%b]" % (bids, asks)
+    try:
+        sides = _read_sides(text)
+    except _REFUSALS as e:
+        raise _malformed(e) from e
+    if text.translate(None, _UNQUOTED) != b'"' * (4 * (len(sides[0]) + len(sides[1]))):
+        raise CorruptDataError("book levels are not plain quoted numbers")
+    return [number for side in sides for level in side for number in level], len(sides[0])
+
+
+@functools.lru_cache(maxsize=256)
+def _shape(count: int) -> bytes:
+    # A side of so many levels without the digits and dots of its numbers.
+    return b"[%b]" % b",".join([b'["",""]'] * count)
+
+
+def _pairs(numbers: list[float]) -> list[Level]:
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def decode_trades(frame: Frame, received_ns: int) -> list[TradeTick]:

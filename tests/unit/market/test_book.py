@@ -25,7 +25,7 @@ INSTRUMENT = Instrument(
     max_qty=Decimal(1_000),
     max_market_qty=Decimal(1_000),
 )
-SNAPSHOT = BookMessage(
+SNAPSHOT = BookMessage.of(
     topic="orderbook.50.ABCUSDT",
     symbol="ABCUSDT",
     is_snapshot=True,
@@ -37,11 +37,31 @@ SNAPSHOT = BookMessage(
 )
 
 
-def delta(update_id, *, bids=(), asks=(), **changes):
-    changes = {"is_snapshot": False, "sequence": 900 + update_id, **changes}
-    return msgspec.structs.replace(
-        SNAPSHOT, update_id=update_id, bids=list(bids), asks=list(asks), **changes
+def snapshot(*, bids=SNAPSHOT.bids, asks=SNAPSHOT.asks, topic=SNAPSHOT.topic):
+    return BookMessage.of(
+        bids=bids,
+        asks=asks,
+        topic=topic,
+        symbol="ABCUSDT",
+        is_snapshot=True,
+        update_id=100,
+        sequence=1_000,
+        ts_exchange_ns=5_000,
     )
+
+
+def delta(update_id, *, bids=(), asks=(), **changes):
+    sides = BookMessage.of(
+        bids=bids,
+        asks=asks,
+        topic="orderbook.50.ABCUSDT",
+        symbol="ABCUSDT",
+        is_snapshot=False,
+        update_id=update_id,
+        sequence=900 + update_id,
+        ts_exchange_ns=5_000,
+    )
+    return msgspec.structs.replace(sides, **changes)
 
 
 @pytest.fixture
@@ -196,9 +216,7 @@ def test_malformed_frame_is_counted_and_changes_nothing(book):
 
 def test_level_one_takes_snapshots_whose_update_id_repeats_or_jumps():
     book = OrderBook(INSTRUMENT, depth=1)
-    first = msgspec.structs.replace(
-        SNAPSHOT, topic="orderbook.1.ABCUSDT", bids=[(99.9, 5.0)], asks=[(100.1, 3.0)]
-    )
+    first = snapshot(topic="orderbook.1.ABCUSDT", bids=[(99.9, 5.0)], asks=[(100.1, 3.0)])
     for update_id, received_ns in ((100, 1), (100, 2), (250, 3)):
         assert book.apply(msgspec.structs.replace(first, update_id=update_id), received_ns)
     assert (book.update_id, book.age_ns(10)) == (250, 7)
@@ -220,7 +238,7 @@ def test_reset_empties_the_book_and_any_snapshot_revives_it(book):
 def test_book_is_cut_to_its_depth_after_each_message():
     book = OrderBook(INSTRUMENT, depth=50)
     assert book.apply(
-        msgspec.structs.replace(SNAPSHOT, bids=[(99.0 - i / 10, 1.0) for i in range(60)], asks=[]),
+        snapshot(bids=[(99.0 - i / 10, 1.0) for i in range(60)], asks=[]),
         1,
     )
     assert len(book.levels(Side.BUY, 99)) == 50
@@ -237,7 +255,7 @@ def test_unknown_depth_is_refused(depth):
 def test_walk_reports_price_cost_and_what_is_not_displayed():
     book = OrderBook(replace(INSTRUMENT, qty_step=Decimal(1)), depth=50)
     asks = [(100.1, 2.0), (100.2, 3.0), (100.5, 10.0)]
-    book.apply(msgspec.structs.replace(SNAPSHOT, bids=[(99.9, 2.0)], asks=asks), 1)
+    book.apply(snapshot(bids=[(99.9, 2.0)], asks=asks), 1)
     walk = book.walk(Side.BUY, 6.0)
     assert (walk.filled_qty, walk.unfilled_qty, walk.worst_price) == (6.0, 0.0, 100.5)
     assert walk.average_price == pytest.approx(100.216667, abs=5e-7)
@@ -265,7 +283,7 @@ def test_relative_measures_do_not_depend_on_the_price_unit(book):
         side: [(price * 7, size) for price, size in getattr(SNAPSHOT, side)]
         for side in ("bids", "asks")
     }
-    scaled.apply(msgspec.structs.replace(SNAPSHOT, **levels), 1)
+    scaled.apply(snapshot(**levels), 1)
     assert scaled.spread / scaled.mid == pytest.approx(book.spread / book.mid, rel=1e-12)
     assert scaled.imbalance(2) == book.imbalance(2)
 

@@ -145,6 +145,19 @@ def test_malformed_book_frame_is_refused(frame):
     assert len(str(caught.value)) < 300
 
 
+@pytest.mark.parametrize("spelling", [b"007.5", b"7.50", b" 7.5"[1:], b"7.5000000"])
+def test_numbers_as_json_does_not_spell_them_are_understood_all_the_same(spelling):
+    message = decode_book(BOOK.replace(b'"7.5"', b'"%b"' % spelling))
+    assert message.bids == [(10.01, 0.0), (10.0, 7.5)]
+
+
+@pytest.mark.parametrize("sides", [b'"b":[],"a":[]', b'"b":[ ],"a":[ ]'])
+def test_a_message_may_change_nothing(sides):
+    before, _, after = BOOK.partition(b'"b":')
+    message = decode_book(before + sides + after[after.index(b',"u"') :])
+    assert (message.bids, message.asks) == ([], [])
+
+
 def test_lone_surrogate_in_a_text_frame_is_refused():
     with pytest.raises(CorruptDataError):
         decode_book(BOOK.decode().replace("ABC", "\ud800"))

@@ -44,7 +44,7 @@ def test_at_constant_prices_order_flow_sums_to_the_change_of_sizes() -> None:
 
 def book(bid_qty: float, ask_qty: float, *, empty: bool = False) -> OrderBook:
     made = OrderBook(BTC, depth=50)
-    message = BookMessage(
+    message = BookMessage.of(
         topic="orderbook.50.BTCUSDT",
         symbol="BTCUSDT",
         is_snapshot=True,
@@ -112,7 +112,7 @@ def test_a_reset_forgets_all_flow() -> None:
 
 def quotes(bid: float, ask: float, *, bid_qty: float = 1.0, ask_qty: float = 1.0) -> OrderBook:
     made = OrderBook(BTC, depth=50)
-    message = BookMessage(
+    message = BookMessage.of(
         topic="orderbook.50.BTCUSDT",
         symbol="BTCUSDT",
         is_snapshot=True,

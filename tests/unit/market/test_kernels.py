@@ -138,7 +138,7 @@ one = Decimal(1)
 book = OrderBook(Instrument(symbol="X", base_coin="X", quote_coin="Y", tick_size=Decimal("0.1"),
     qty_step=one, min_price=Decimal("0.1"), max_price=one * 1000, min_qty=one, max_qty=one,
     max_market_qty=one), depth=50)
-book.apply(BookMessage(topic="orderbook.50.X", symbol="X", is_snapshot=True, update_id=7,
+book.apply(BookMessage.of(topic="orderbook.50.X", symbol="X", is_snapshot=True, update_id=7,
     sequence=7, ts_exchange_ns=1, bids=[(99.9, 5.0), (99.8, 10.0)],
     asks=[(100.1, 3.0), (100.2, 6.0)]), 1)
 walk = book.walk(Side.BUY, 4.0)

@@ -205,24 +205,25 @@ async def _account_findings(
         rate = settings.risk.max_orders_per_second
         return judge_limits(answer.headers, orders_per_second=rate)
 
-    async def disconnect() -> Finding:
-        try:
-            answer = await probe.read("/v5/account/query-dcp-info")
-        except VenueRejected as e:
-            if e.code != _NOT_OFFERED:
-                raise
-            return ok("cancel on disconnect", "not offered by this environment")
-        return judge_cancel_on_disconnect(answer.result)
-
     checks: dict[str, Callable[[], Awaitable[Finding]]] = {
         "key permissions": key,
         "position mode": mode,
-        "cancel on disconnect": disconnect,
+        "cancel on disconnect": lambda: _cancel_on_disconnect(probe),
         "balance": balance,
         "fee rates": fees,
         "rate limits": limits,
     }
     return [await _guarded(name, check) for name, check in checks.items()]
+
+
+async def _cancel_on_disconnect(probe: Probe) -> Finding:
+    try:
+        answer = await probe.read("/v5/account/query-dcp-info")
+    except VenueRejected as e:
+        if e.code != _NOT_OFFERED:
+            raise
+        return ok("cancel on disconnect", "not offered by this environment")
+    return judge_cancel_on_disconnect(answer.result)
 
 
 async def _guarded(name: str, check: Callable[[], Awaitable[Finding]]) -> Finding:

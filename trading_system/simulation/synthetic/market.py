@@ -127,18 +127,19 @@ class SyntheticMarket:
         return False
 
     def description(self) -> dict[str, object]:
-        """Return kind, symbols, seed, edge with its horizon and realism, activity and step."""
+        """Return kind, symbols, seed, edge with its horizon, activity, step and any spot pairs."""
         factor = abs(self._edge_bps) / _REAL_EDGE_BPS
+        pairs = [key.removesuffix(SPOT_SUFFIX) for key in self._spot]
         return {
             "market": "synthetic",
             "symbols": list(self._crowds),
-            "spot": [key.removesuffix(SPOT_SUFFIX) for key in self._spot],
             "seed": self._seed,
             "edge_bps": self._edge_bps,
             "edge_horizon_s": HORIZON_S,
             "edge_note": f"about {factor:g} times a real market's" if factor else "noise only",
             "activity": self._activity,
             "step_ms": self._step_ms,
+            **({"spot": pairs} if pairs else {}),
         }
 
 
