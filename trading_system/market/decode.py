@@ -199,8 +199,8 @@ def decode_book(frame: Frame) -> BookMessage:
 
     First the envelope is decoded with both sides left as raw JSON. A side without its digits and
     dots must be the skeleton of a list of quoted pairs: so every price and size was a quoted plain
-    number, and all of them can be decoded as one list of numbers (correctly rounded). A side with
-    blanks or unusual numbers takes a slower way with the same checks.
+    number, and all of them can be decoded as one list of numbers (correctly rounded). Sides with
+    blanks take a slower way with the same checks.
 
     Raises
     ------
@@ -232,12 +232,12 @@ def _levels(bids: bytes, asks: bytes) -> tuple[list[float], int]:
         numbers = bids.translate(None, _MARKS), comma, asks.translate(None, _MARKS)
         try:
             return _read_numbers(b"[%b%b%b]" % numbers), bid_count
-        except _REFUSALS:  # not as JSON spells numbers: 007, or an empty text
-            pass
-    return _unusual_levels(bids, asks)
+        except _REFUSALS as e:  # not as JSON spells numbers: 007, or an empty text
+            raise _malformed(e) from e
+    return _spaced_levels(bids, asks)
 
 
-def _unusual_levels(bids: bytes, asks: bytes) -> tuple[list[float], int]:
+def _spaced_levels(bids: bytes, asks: bytes) -> tuple[list[float], int]:
     text = b"[%b,%b]" % (bids, asks)
     try:
         sides = _read_sides(text)
