@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 from optimizers.signals.asking import OpinionCache, Round, ask_all
@@ -207,7 +206,7 @@ class AISignalOptimizer:
             if data.symbol != panel.symbol:
                 raise ValidationError(f"features of {data.symbol} given for {panel.symbol}")
             if panel.is_live and data.ts_ns > now_ns:  # never let a live panel see the future
-                data = replace(data, ts_ns=now_ns)
+                data = data._replace(ts_ns=now_ns)
         return read(panel.symbol, data, latest=panel.latest, now_ns=now_ns)
 
     async def _cached(

@@ -23,7 +23,14 @@ async def test_benchmark_measures_the_given_host_with_all_keys():
         assert len(server.peers) == 2
     assert (result["environment"], result["base_url"]) == ("simulated", server.url)
     assert (result["iterations_completed"], result["errors"]) == (20, 0)
-    assert set(result["split"]) == {"queue_ms", "connect_ms", "send_ms", "response_ms"}
+    assert set(result["split"]) == {
+        "queue_ms",
+        "connect_ms",
+        "send_ms",
+        "first_byte_ms",
+        "response_ms",
+        "total_ms",
+    }
     assert result["split"]["connect_ms"]["samples"] == 2
     assert json.loads(json.dumps(result, allow_nan=False)) == result
 
