@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-PHASES = ("pybit", "ccxt", "close", "venue")
+PHASES = ("pybit", "ccxt", "close", "venue", "nautilus", "modes", "ccxt modes", "demo", "own")
 
 
 class CaseError(AssertionError):

@@ -7,40 +7,43 @@ data engine, execution engine and portfolio. Only the addresses are the venue's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
-from nautilus_trader.adapters.bybit.common.enums import BybitProductType
+from nautilus_trader.adapters.bybit.common.enums import (
+    BybitOrderSide,
+    BybitOrderType,
+    BybitProductType,
+)
+from nautilus_trader.adapters.bybit.common.symbol import BybitSymbol
 from nautilus_trader.adapters.bybit.config import BybitDataClientConfig, BybitExecClientConfig
 from nautilus_trader.adapters.bybit.data import BybitDataClient
 from nautilus_trader.adapters.bybit.execution import BybitExecutionClient
+from nautilus_trader.adapters.bybit.http.account import BybitAccountHttpAPI
 from nautilus_trader.adapters.bybit.http.client import BybitHttpClient
+from nautilus_trader.adapters.bybit.http.errors import BybitError
+from nautilus_trader.adapters.bybit.http.market import BybitMarketHttpAPI
 from nautilus_trader.adapters.bybit.providers import BybitInstrumentProvider
 from nautilus_trader.cache.cache import Cache
 from nautilus_trader.common.component import LiveClock, MessageBus, init_logging
 from nautilus_trader.common.enums import LogLevel
-from nautilus_trader.common.factories import OrderFactory
-from nautilus_trader.config import InstrumentProviderConfig
-from nautilus_trader.core.uuid import UUID4
-from nautilus_trader.data.messages import DataCommand
-from nautilus_trader.execution.messages import (
-    BatchCancelOrders,
-    CancelAllOrders,
-    CancelOrder,
-    ModifyOrder,
-    SubmitOrder,
-    SubmitOrderList,
+from nautilus_trader.config import (
+    InstrumentProviderConfig,
+    LiveRiskEngineConfig,
+    StrategyConfig,
 )
 from nautilus_trader.live.data_engine import LiveDataEngine
 from nautilus_trader.live.execution_engine import LiveExecutionEngine
-from nautilus_trader.model.enums import OrderStatus
-from nautilus_trader.model.identifiers import InstrumentId, StrategyId, TraderId
+from nautilus_trader.live.risk_engine import LiveRiskEngine
+from nautilus_trader.model.enums import OrderSide, OrderStatus, OrderType
+from nautilus_trader.model.identifiers import InstrumentId, TraderId
 from nautilus_trader.model.objects import Price, Quantity
-from nautilus_trader.model.orders import Order, OrderList
+from nautilus_trader.model.orders import Order
 from nautilus_trader.portfolio.portfolio import Portfolio
+from nautilus_trader.trading.strategy import Strategy
 from protocol import Pacer
-from registry import CaseError, check, check_equal
+from registry import CaseError
 from venue_process import Account, Ready
 
 LINEAR = InstrumentId.from_str("BTCUSDT-LINEAR.BYBIT")
@@ -50,14 +53,13 @@ PRODUCTS = {BybitProductType.LINEAR: "linear", BybitProductType.SPOT: "spot"}
 WAIT_S = 10.0
 TURN_S = 0.002
 TRADER = TraderId("CONFORMANCE-001")
-STRATEGY = StrategyId("CASES-001")
 _LOGGING: list[Any] = []
 
 
 def _quiet_logging() -> None:
     """Start the library's logger once per process, for errors only."""
     if not _LOGGING:
-        _LOGGING.append(init_logging(level_stdout=LogLevel.ERROR))
+        _LOGGING.append(init_logging(level_stdout=LogLevel.OFF))
 
 
 class Desk:
@@ -71,12 +73,15 @@ class Desk:
         *,
         products: tuple[BybitProductType, ...],
         over_socket: bool = False,
+        has_data: bool = False,
         **options: Any,
     ) -> None:
         loop = asyncio.get_running_loop()
+        self.venue = venue
         self._loop = loop
         self._account = account
         self._pacer = pacer
+        self._has_data = has_data
         self.clock = LiveClock()
         self.bus = MessageBus(TRADER, self.clock)
         self.cache = Cache()
@@ -115,30 +120,47 @@ class Desk:
             config=BybitExecClientConfig(**keys, use_ws_trade_api=over_socket, **options),
             name=None,
         )
-        self.orders = OrderFactory(TRADER, STRATEGY, self.clock, use_uuid_client_order_ids=True)
-        self.events: list[Any] = []
+        self.risk_engine = LiveRiskEngine(
+            loop,
+            self.portfolio,
+            self.bus,
+            self.cache,
+            self.clock,
+            LiveRiskEngineConfig(bypass=True),
+        )
+        self.endpoints = BybitAccountHttpAPI(client=self.http, clock=self.clock)
+        self._markets = BybitMarketHttpAPI(client=self.http, clock=self.clock)
+        names = StrategyConfig(strategy_id="CASES", use_uuid_client_order_ids=True)
+        self.strategy = Strategy(names)
+        self.strategy.register(TRADER, self.portfolio, self.bus, self.cache, self.clock)
+        self.orders = self.strategy.order_factory
 
     async def open(self) -> None:
         """Start the engines, load the instruments, log in."""
-        self.bus.subscribe("events.order.*", self.events.append)
         self.data_engine.register_client(self.data)
         self.engine.register_client(self.client)
         self.data_engine.start()
+        self.risk_engine.start()
         self.engine.start()
-        self.data.connect()
-        await self.until(lambda: self.data.is_connected, "the data client is connected")
+        if self._has_data:
+            self.data.connect()
+            await self.until(lambda: self.data.is_connected, "the data client connects")
         self.client.connect()
-        await self.until(lambda: self.client.is_connected, "the execution client is connected")
+        await self.until(lambda: self.client.is_connected, "the execution client connects")
+        for instrument in self.provider.list_all():
+            self.cache.add_instrument(instrument)
+        self.strategy.start()
 
     async def close(self) -> None:
-        """Disconnect both clients and stop the engines."""
+        """Disconnect the clients and stop the engines."""
+        self.strategy.stop()
         self.client.disconnect()
-        self.data.disconnect()
-        await self.until(
-            lambda: not (self.client.is_connected or self.data.is_connected), "disconnected"
-        )
-        self.engine.stop()
-        self.data_engine.stop()
+        await self.until(lambda: not self.client.is_connected, "the execution client leaves")
+        if self._has_data:
+            self.data.disconnect()
+            await self.until(lambda: not self.data.is_connected, "the data client leaves")
+        for engine in (self.engine, self.risk_engine, self.data_engine):
+            engine.stop()
 
     async def until(self, wanted: Callable[[], Any], what: str, *, seconds: float = WAIT_S) -> Any:
         """Return what ``wanted`` returns as soon as it is true."""
@@ -153,89 +175,42 @@ class Desk:
         """Wait until the account's quota of ``operation`` has room."""
         await asyncio.sleep(self._pacer.reserve(self._account.key + operation, cost))
 
-    def subscribe(self, kind: type[DataCommand], instrument_id: InstrumentId, **fields: Any) -> None:
-        """Send a subscription to the data engine."""
-        command = kind(
-            instrument_id=instrument_id,
-            client_id=self.data.id,
-            venue=None,
-            command_id=UUID4(),
-            ts_init=self.clock.timestamp_ns(),
-            **fields,
-        )
-        self.bus.send(endpoint="DataEngine.execute", msg=command)
-
-    def _execute(self, kind: type[Any], **fields: Any) -> None:
-        command = kind(
-            trader_id=TRADER,
-            strategy_id=STRATEGY,
-            command_id=UUID4(),
-            ts_init=self.clock.timestamp_ns(),
-            **fields,
-        )
-        self.bus.send(endpoint="ExecEngine.execute", msg=command)
-
     async def submit(self, order: Order, *wanted: OrderStatus) -> Order:
         """Submit an order; return it once it has one of the ``wanted`` states."""
         await self.pace("create")
-        self._execute(SubmitOrder, order=order)
+        self.strategy.submit_order(order)
         return await self.becomes(order, *wanted)
 
     async def submit_list(self, orders: list[Order]) -> None:
         """Submit several orders as one batch; return once each is open."""
         await self.pace("create-batch", len(orders))
-        self._execute(
-            SubmitOrderList,
-            order_list=OrderList(self.orders.generate_order_list_id(), orders),
-        )
+        self.strategy.submit_order_list(self.orders.create_list(orders))
         for order in orders:
             await self.becomes(order, OrderStatus.ACCEPTED)
 
     async def modify(self, order: Order, **fields: Any) -> None:
-        """Send a change of an order."""
+        """Send a change of an order; return once the venue has confirmed it."""
         await self.pace("amend")
-        wanted = {"quantity": None, "price": None, "trigger_price": None} | fields
-        self._execute(ModifyOrder, **self._names(order), **wanted)
+        self.strategy.modify_order(order, **fields)
+        await self.becomes(order, OrderStatus.ACCEPTED)
 
-    def _names(self, order: Order) -> dict[str, Any]:
-        return {
-            "instrument_id": order.instrument_id,
-            "client_order_id": order.client_order_id,
-            "venue_order_id": order.venue_order_id,
-        }
-
-    async def cancel(self, order: Order, *wanted: OrderStatus) -> None:
-        """Cancel one order; return once it has one of the ``wanted`` states."""
+    async def cancel(self, order: Order) -> None:
+        """Cancel one order; return once it is gone."""
         await self.pace("cancel")
-        self._execute(CancelOrder, **self._names(order))
-        await self.becomes(order, *(wanted or (OrderStatus.CANCELED,)))
+        self.strategy.cancel_order(order)
+        await self.becomes(order, OrderStatus.CANCELED)
 
     async def cancel_batch(self, orders: list[Order]) -> None:
         """Cancel several orders as one batch; return once each is gone."""
         await self.pace("cancel-batch", len(orders))
-        now = self.clock.timestamp_ns()
-        cancels = [
-            CancelOrder(
-                trader_id=TRADER,
-                strategy_id=STRATEGY,
-                command_id=UUID4(),
-                ts_init=now,
-                **self._names(order),
-            )
-            for order in orders
-        ]
-        self._execute(
-            BatchCancelOrders, instrument_id=orders[0].instrument_id, cancels=cancels
-        )
+        self.strategy.cancel_orders(orders)
         for order in orders:
             await self.becomes(order, OrderStatus.CANCELED)
 
     async def cancel_all(self, orders: list[Order]) -> None:
         """Cancel everything of one instrument; return once each of ``orders`` is gone."""
         await self.pace("cancel-all")
-        instrument_id = orders[0].instrument_id
-        side = orders[0].side
-        self._execute(CancelAllOrders, instrument_id=instrument_id, order_side=side)
+        self.strategy.cancel_all_orders(orders[0].instrument_id)
         for order in orders:
             await self.becomes(order, OrderStatus.CANCELED)
 
@@ -249,9 +224,25 @@ class Desk:
         return order
 
     async def refused(self, order: Order) -> int:
-        """Submit an order that must be rejected; return the venue's code."""
-        await self.submit(order, OrderStatus.REJECTED)
-        return code_in(order.events[-1].reason)
+        """Send an order by the client's own endpoint; return the code of the refusal."""
+        await self.pace("create")
+        kind = BybitSymbol(order.instrument_id.symbol.value)
+        is_limit = order.order_type is OrderType.LIMIT
+        wanted: dict[str, Any] = {
+            "product_type": kind.product_type,
+            "symbol": kind.raw_symbol,
+            "side": BybitOrderSide.BUY if order.side is OrderSide.BUY else BybitOrderSide.SELL,
+            "order_type": BybitOrderType.LIMIT if is_limit else BybitOrderType.MARKET,
+            "quantity": str(order.quantity),
+            "price": str(order.price) if is_limit else None,
+            "client_order_id": order.client_order_id.value,
+            "reduce_only": order.is_reduce_only or None,
+        }
+        try:
+            answer = await self.endpoints.place_order(**wanted)
+        except BybitError as e:
+            return int(e.code)
+        raise CaseError(f"not refused: {answer}")
 
     def book(self, instrument_id: InstrumentId) -> Any:
         """Return the book that the data engine keeps, None before its first snapshot."""
@@ -260,15 +251,11 @@ class Desk:
 
     async def top(self, instrument_id: InstrumentId) -> tuple[Decimal, Decimal]:
         """Return best bid and best ask, from REST's ticker."""
-        product = instrument_id.symbol.value.rpartition("-")[2].lower()
-        found = await self._ticker(product, instrument_id.symbol.value.partition("-")[0])
-        return Decimal(found.bid1Price), Decimal(found.ask1Price)
-
-    async def _ticker(self, product: str, symbol: str) -> Any:
-        api = self.data._http_market  # noqa: SLF001 - the client's own endpoints
-        kinds = {name: kind for kind, name in PRODUCTS.items()}
-        (row,) = await api.fetch_tickers(product_type=kinds[product], symbol=symbol)
-        return row
+        wanted = BybitSymbol(instrument_id.symbol.value)
+        (row,) = await self._markets.fetch_tickers(
+            product_type=wanted.product_type, symbol=wanted.raw_symbol
+        )
+        return Decimal(row.bid1Price), Decimal(row.ask1Price)
 
     def quantity(self, instrument_id: InstrumentId, value: Decimal) -> Quantity:
         """Return ``value`` as a quantity of the instrument, cut to its step."""
@@ -284,7 +271,9 @@ class Desk:
 
     async def sized(self, instrument_id: InstrumentId, value_usdt: str) -> Quantity:
         """Return a quantity worth about ``value_usdt``."""
-        return self.quantity(instrument_id, Decimal(value_usdt) / (await self.top(instrument_id))[1])
+        return self.quantity(
+            instrument_id, Decimal(value_usdt) / (await self.top(instrument_id))[1]
+        )
 
     async def away(self, instrument_id: InstrumentId, *, percent: str = "2") -> Price:
         """Return a bid price on the grid below the best bid; above the ask for a negative."""
@@ -292,14 +281,8 @@ class Desk:
         return self.price(instrument_id, bid * (1 - Decimal(percent) / 100))
 
 
-def code_in(reason: str) -> int:
-    """Return the venue's code in the text of a rejection, 0 if it has none."""
-    digits = [word.strip("(),:=") for word in reason.replace("=", " ").split()]
-    return next((int(word) for word in digits if word.isdigit() and len(word) >= 5), 0)
-
-
 class NautilusRoom:
-    """A desk for both products over REST, and one whose orders go over the trade WebSocket."""
+    """A desk that trades over REST and has market data, and one over the trade WebSocket."""
 
     def __init__(self, venue: Ready, pacer: Pacer) -> None:
         self.venue = venue
@@ -307,17 +290,15 @@ class NautilusRoom:
         self._desks: list[Desk] = []
 
     async def open(self) -> None:
-        """Open the desks."""
+        """Open both desks."""
         _quiet_logging()
-        self.desk = await self.keep(Desk(
-            self.venue,
-            self.venue.accounts[0],
-            self.pacer,
-            products=tuple(PRODUCTS),
-        ))
+        self.rest = await self.new_desk(has_data=True)
+        self.socket = await self.new_desk(over_socket=True)
 
-    async def keep(self, desk: Desk) -> Desk:
-        """Open a desk and close it with the room."""
+    async def new_desk(self, **options: Any) -> Desk:
+        """Open a desk for both products; it is closed with the room."""
+        account = self.venue.accounts[0]
+        desk = Desk(self.venue, account, self.pacer, products=tuple(PRODUCTS), **options)
         self._desks.append(desk)
         await desk.open()
         return desk

@@ -61,6 +61,8 @@ class Weather:
         Of ``throttle``: pace of each connection.
     chunks : int
         Of ``corrupt``: how many chunks are spoiled.
+    spares_new : bool
+        Whether connections opened later are whole, as when a router forgot only the old ones.
     """
 
     fault: Fault
@@ -69,21 +71,19 @@ class Weather:
     piece_bytes: int = 7
     bytes_per_s: float = 2_000.0
     chunks: int = 1
+    spares_new: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class _Pair:
     client: asyncio.StreamWriter
     venue: asyncio.StreamWriter
+    is_spared: bool = False
     has_lost: bool = False
     cut_after: int | None = None
     queues: dict[Way, asyncio.Queue[tuple[float, bytes]]] = field(
         default_factory=lambda: {way: asyncio.Queue(_QUEUED) for way in Way}
     )
-
-    def reset(self) -> None:
-        for writer in (self.client, self.venue):
-            _reset(writer)
 
 
 class WireProxy:
@@ -98,6 +98,8 @@ class WireProxy:
     ----------
     attempts_ns : list of int
         Monotonic time of each connection that a client opened, nanoseconds.
+    resets : int
+        Connections that the proxy has reset.
     passed : dict of Way to int
         Bytes handed on.
     """
@@ -110,6 +112,7 @@ class WireProxy:
         self._healed = asyncio.Event()
         self._spoiled = 0
         self.attempts_ns: list[int] = []
+        self.resets = 0
         self.passed = dict.fromkeys(Way, 0)
 
     @property
@@ -147,14 +150,15 @@ class WireProxy:
         """End the condition; connections that lost bytes are reset."""
         self._weather = None
         self._healed.set()
-        for pair in [pair for pair in self._pairs if pair.has_lost]:
-            pair.reset()
+        for pair in list(self._pairs):
+            if pair.has_lost:
+                self._reset(pair)
 
     def reset(self) -> int:
         """Reset every connection on both sides at once; return how many there were."""
         pairs = list(self._pairs)
         for pair in pairs:
-            pair.reset()
+            self._reset(pair)
         return len(pairs)
 
     def cut(self, *, after_bytes: int = 0) -> int:
@@ -179,7 +183,8 @@ class WireProxy:
         except OSError:
             _reset(writer)
             return
-        pair = _Pair(writer, venue)
+        weather = self._weather
+        pair = _Pair(writer, venue, is_spared=weather is not None and weather.spares_new)
         self._pairs.add(pair)
         try:
             with contextlib.suppress(OSError, ExceptionGroup):
@@ -197,14 +202,16 @@ class WireProxy:
 
     async def _read(self, pair: _Pair, way: Way, source: asyncio.StreamReader) -> None:
         while chunk := await source.read(_CHUNK):
-            if self._is_on(Fault.BLACKHOLE, way):
+            if self._is_on(Fault.BLACKHOLE, way) and not pair.is_spared:
                 pair.has_lost = True
                 continue
             weather = self._weather
             is_late = self._is_on(Fault.LATENCY, way)
             delay_s = weather.delay_s if weather is not None and is_late else 0.0
             await pair.queues[way].put((asyncio.get_running_loop().time() + delay_s, chunk))
-        if self._is_on(Fault.BLACKHOLE, way):  # the end of a connection is lost as well
+        if (
+            self._is_on(Fault.BLACKHOLE, way) and not pair.is_spared
+        ):  # the end of a connection is lost as well
             await self._healed.wait()
         await pair.queues[way].put((0.0, b""))
 
@@ -218,7 +225,8 @@ class WireProxy:
                 raise ConnectionError("the other side has closed")
             if way is Way.DOWN and pair.cut_after is not None:
                 await self._tear(pair, sink, chunk)
-            for part, pause_s in self._parts(chunk, way):
+            parts = [(chunk, 0.0)] if pair.is_spared else self._parts(chunk, way)
+            for part, pause_s in parts:
                 sink.write(part)
                 await sink.drain()
                 self.passed[way] += len(part)
@@ -247,8 +255,13 @@ class WireProxy:
         sink.write(chunk[: max(1, len(chunk) // 2)])
         await sink.drain()
         await asyncio.sleep(_HALF_S)  # a reset would take unread bytes with it
-        pair.reset()
+        self._reset(pair)
         raise ConnectionError("cut")
+
+    def _reset(self, pair: _Pair) -> None:
+        self.resets += 1
+        for writer in (pair.client, pair.venue):
+            _reset(writer)
 
     def _is_on(self, fault: Fault, way: Way | None = None) -> bool:
         weather = self._weather

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias
@@ -22,6 +22,9 @@ from trading_system.venues.bybit.hosts import Endpoints
 from trading_system.venues.bybit.signing import Signer
 
 Row: TypeAlias = dict[str, Any]
+Heard: TypeAlias = tuple[bytes, Row]
+"""A frame as it came, and decoded."""
+
 QUOTA_HEADERS: Final = frozenset(
     {"x-bapi-limit", "x-bapi-limit-status", "x-bapi-limit-reset-timestamp"}
 )
@@ -94,7 +97,13 @@ class HostLink:
         return (self.clock.utc_ns() + self.offset_ns) // _NS_PER_MS
 
     async def read(
-        self, path: str, *, step: str = "", signed: bool = True, age_ms: int = 0, **query: str
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        step: str = "",
+        signed: bool = True,
+        age_ms: int = 0,
     ) -> Row:
         """Return one answer, envelope included.
 
@@ -110,7 +119,7 @@ class HostLink:
         VenueUnavailable
             If the host cannot be trusted, or does not answer in time with a JSON object.
         """
-        text = urlencode(query)
+        text = urlencode(query or {})
         stamp_ms = self.venue_ms() - age_ms
         headers = self._signer.headers(text.encode(), timestamp_ms=stamp_ms) if signed else {}
         return await self._ask("GET", path, step=step, query=text, headers=headers)
@@ -225,7 +234,7 @@ class HostStream:
         self._transcript.write(self.channel, "sent", frame)
         await self._socket.send_str(json.dumps(frame))
 
-    async def hear(self, within_s: float) -> tuple[bytes, Row] | None:
+    async def hear(self, within_s: float) -> Heard | None:
         """Return the next frame, raw and decoded; None if none comes in time.
 
         Raises
@@ -246,7 +255,7 @@ class HostStream:
         return raw, frame
 
     async def until(
-        self, is_it: Callable[[Row], bool], *, within_s: float, also: Callable[[Row], None]
+        self, is_it: Callable[[Row], bool], *, within_s: float, also: Callable[[Heard], None]
     ) -> Row | None:
         """Return the first frame that ``is_it``, handing every frame before it to ``also``."""
         clock = self.link.clock
@@ -257,11 +266,11 @@ class HostStream:
                 break
             if is_it(heard[1]):
                 return heard[1]
-            also(heard[1])
+            also(heard)
         return None
 
     async def ask(
-        self, operation: str, frame: Row, *, id_key: str, also: Callable[[Row], None]
+        self, operation: str, frame: Row, *, id_key: str, also: Callable[[Heard], None]
     ) -> Row:
         """Send a request with an id of its own and return the answer to it.
 

@@ -6,13 +6,13 @@ No fill is wanted. If one happens, the position is closed by a reduce-only marke
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Final
 
-from trading_system.cli.live_check.link import HostLink, HostStream, Row
-from trading_system.cli.live_check.reading import Market, expect, log_in, note_push
+from trading_system.cli.live_check.link import Heard, HostLink, HostStream, Row
+from trading_system.cli.live_check.reading import UNREADABLE, Market, expect, log_in, note_push
 from trading_system.domain.errors import Outcome, VenueError, VenueRejected
 
 _FAR: Final = Decimal("0.92")
@@ -22,8 +22,8 @@ _TRIGGER_FARTHER: Final = Decimal("0.84")
 _SPARE: Final = Decimal("1.1")
 _FINAL: Final = frozenset({"Cancelled", "Deactivated", "Rejected", "Filled"})
 _PAGE: Final = "50"
-_TIDY_ROUNDS: Final = 5
-_TIDY_PAUSE_S: Final = 0.5
+_TIDY_ROUNDS: Final = 8
+_LOOKS_WHEN_UNCERTAIN: Final = 3
 
 Say = Callable[[str], None]
 
@@ -39,8 +39,12 @@ class OrderScript:
         How long to wait for an order's pushes, seconds.
     pace_s : float
         Pause before each request, seconds: quotas are for trading, not for checks.
+    has_trade_stream : bool
+        Whether the environment takes orders by WebSocket.
     say : callable
         Takes what a person must know at once.
+    tidy_pause_s : float
+        Pause between two looks for what is left, seconds.
     """
 
     def __init__(
@@ -51,17 +55,22 @@ class OrderScript:
         run_id: str,
         patience_s: float,
         pace_s: float,
+        has_trade_stream: bool,
         say: Say,
+        tidy_pause_s: float = 0.5,
     ) -> None:
         self._link = link
         self._market = market
         self._prefix = f"lc-{run_id}-"
         self._patience_s = patience_s
         self._pace_s = pace_s
+        self._has_trade_stream = has_trade_stream
         self._say = say
         self._names: dict[str, str] = {}
         self._numbers = 0
-        self._tidy_link_ids = 0
+        self._closed = 0
+        self._is_complete = False
+        self._tidy_pause_s = tidy_pause_s
         symbol = market.instrument.symbol
         self._symbol = symbol
         self._of_symbol = {"category": "linear", "symbol": symbol}
@@ -86,12 +95,12 @@ class OrderScript:
                 await self._plain(private)
                 await self._batch(private)
                 await self._conditional(private)
-                if link.endpoints.trade is not None:
-                    trade = await stack.enter_async_context(
-                        link.stream("trade", link.endpoints.trade)
-                    )
+                if self._has_trade_stream:
+                    url = f"{link.endpoints.trade}"
+                    trade = await stack.enter_async_context(link.stream("trade", url))
                     await self._by_stream(private, trade)
                 await self._cancel_all(private)
+            self._is_complete = True
         finally:
             await self.tidy()
 
@@ -106,9 +115,8 @@ class OrderScript:
         await self._post("cancel", reference, step=f"{name} cancel")
         await self._until_final(private, name)
         await self._look(order_id, step="closed order")
-        again = await self._slowly(
-            self._link.send("/v5/order/cancel", reference, step="cancel again")
-        )
+        await self._pause()
+        again = await self._link.send("/v5/order/cancel", reference, step="cancel again")
         if again.get("retCode") == 0:
             self._link.seen.problems.append("a cancelled order was cancelled again with code 0")
 
@@ -201,9 +209,8 @@ class OrderScript:
         return f"{steps * contract.qty_step:f}"
 
     async def _post(self, name: str, body: Row, *, step: str) -> Row:
-        row = await expect(
-            self._slowly(self._link.send(f"/v5/order/{name}", body, step=step)), step=step
-        )
+        await self._pause()
+        row = await expect(self._link.send(f"/v5/order/{name}", body, step=step), step=step)
         items = row.get("retExtInfo", {}).get("list", []) if name.endswith("batch") else []
         refused = [item for item in items if item.get("code") != 0]
         if refused:
@@ -213,7 +220,8 @@ class OrderScript:
     async def _order(self, trade: HostStream, operation: str, body: Row) -> Row:
         stamp = {"X-BAPI-TIMESTAMP": str(self._link.venue_ms())}
         asked = {"header": stamp, "args": [body]}
-        reply = await self._slowly(trade.ask(operation, asked, id_key="reqId", also=_ignore))
+        await self._pause()
+        reply = await trade.ask(operation, asked, id_key="reqId", also=_ignore)
         self._judge_trade(f"trade {operation}", reply)
         return reply
 
@@ -224,13 +232,11 @@ class OrderScript:
 
     async def _look(self, order_id: str, *, step: str) -> None:
         query = {"category": "linear", "orderId": order_id}
-        await expect(
-            self._slowly(self._link.read("/v5/order/realtime", step=step, **query)), step=step
-        )
+        await self._pause()
+        await expect(self._link.read("/v5/order/realtime", query, step=step), step=step)
 
-    async def _slowly(self, asked: Awaitable[Row]) -> Row:
+    async def _pause(self) -> None:
         await asyncio.sleep(self._pace_s)
-        return await asked
 
     async def _until_final(self, private: HostStream, name: str) -> None:
         if self._is_final(name):
@@ -255,48 +261,56 @@ class OrderScript:
 
     def _is_final(self, name: str) -> bool:
         states = self._link.seen.lives.get(name)
-        return bool(states) and states[-1].partition(" ")[0] in _FINAL
+        return states is not None and bool(states) and states[-1].partition(" ")[0] in _FINAL
 
     async def tidy(self) -> None:
         """Cancel every own order that is still open and close what was filled, and check it."""
         left: list[str] = []
+        # A request without an answer may still arrive: then one clean look is not enough.
+        clean_looks = 1 if self._is_complete else _LOOKS_WHEN_UNCERTAIN
         for attempt in range(_TIDY_ROUNDS):
             if attempt:
-                await asyncio.sleep(_TIDY_PAUSE_S)
+                await asyncio.sleep(self._tidy_pause_s)
             try:
                 left = await self._cancel_left()
                 is_flat = await self._close_filled()
-            except VenueError as e:
-                self._say(f"cleaning up: {e}")
+            except (VenueError, *UNREADABLE) as e:
+                self._say(f"cleaning up: {e!r}")
                 continue
-            if not left and is_flat:
+            clean_looks -= not left and is_flat
+            if not clean_looks:
                 return
-        text = ", ".join(left) or "not known"
-        problem = f"CHECK BY HAND: orders of {self._symbol} may be open or filled ({text})"
+        text = ", ".join(left) or "none seen"
+        problem = f"CHECK BY HAND: orders or a position of {self._symbol} may be left ({text})"
         self._link.seen.problems.append(problem)
         self._say(problem)
 
     # Returns the link ids of the orders that were open before this attempt.
     async def _cancel_left(self) -> list[str]:
         query = {**self._of_symbol, "openOnly": "0", "limit": _PAGE}
-        row = await expect(self._link.read("/v5/order/realtime", **query))
+        row = await expect(self._link.read("/v5/order/realtime", query), step="cleaning up")
         left = [
-            each for each in row["result"]["list"] if each["orderLinkId"].startswith(self._prefix)
+            each
+            for each in row["result"]["list"]
+            if str(each.get("orderLinkId")).startswith(self._prefix)
         ]
         for each in left:
             body = {**self._of_symbol, "orderId": each["orderId"]}
-            await self._slowly(self._link.send("/v5/order/cancel", body))
+            await self._pause()
+            await self._link.send("/v5/order/cancel", body)
         return [str(each["orderLinkId"]) for each in left]
 
     async def _close_filled(self) -> bool:
-        row = await expect(self._link.read("/v5/position/list", **self._of_symbol))
+        row = await expect(
+            self._link.read("/v5/position/list", self._of_symbol), step="cleaning up"
+        )
         held = [each for each in row["result"]["list"] if Decimal(each["size"] or "0")]
         for each in held:
             await self._close(each)
         return not held
 
     async def _close(self, position: dict[str, Any]) -> None:
-        self._tidy_link_ids += 1
+        self._closed += 1
         text = f"FILLED: {position['size']} {self._symbol} were bought and are sold, reduce-only"
         self._say(text)
         self._link.seen.problems.append(text)
@@ -307,9 +321,10 @@ class OrderScript:
             "qty": position["size"],
             "reduceOnly": True,
             "positionIdx": int(position["positionIdx"]),
-            "orderLinkId": f"{self._prefix}close-{self._tidy_link_ids}",
+            "orderLinkId": f"{self._prefix}close-{self._closed}",
         }
-        await self._slowly(self._link.send("/v5/order/create", body))
+        await self._pause()
+        await self._link.send("/v5/order/create", body)
 
 
 def _state(row: Row) -> str:
@@ -325,5 +340,5 @@ def _refused(step: str, code: str, message: str) -> VenueRejected:
     )
 
 
-def _ignore(row: Row) -> None:
-    del row
+def _ignore(heard: Heard) -> None:
+    del heard

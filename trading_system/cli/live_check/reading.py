@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -11,7 +11,7 @@ from typing import Any, Final
 from trading_system.cli.doctor.findings import CheckStatus
 from trading_system.cli.doctor.probe import Answer
 from trading_system.cli.doctor.venue import judge_clock, judge_key
-from trading_system.cli.live_check.link import HostLink, HostStream, Row
+from trading_system.cli.live_check.link import Heard, HostLink, HostStream, Row
 from trading_system.domain.errors import (
     CorruptDataError,
     Outcome,
@@ -31,7 +31,8 @@ PRIVATE_TOPICS: Final = ("order", "execution", "position", "wallet")
 
 _STALE_MS: Final = 30_000
 _ACK_S: Final = 5.0
-_UNREADABLE: Final = (KeyError, IndexError, TypeError, ValueError, InvalidOperation)
+UNREADABLE: Final = (KeyError, IndexError, TypeError, ValueError, InvalidOperation)
+"""What reading an answer raises where something is missing from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,23 +61,48 @@ async def read_all(
         If it refuses a query, or the key may do what it must not.
     """
     await _read_time(link, recv_window_ms=recv_window_ms)
-    of_symbol = {"category": "linear", "symbol": symbol}
     await _read_key(link, allow_transfer=allow_transfer)
-    listed = await expect(link.read("/v5/market/instruments-info", step="instruments",
-                                    signed=False, **of_symbol))
-    ticker = await expect(link.read("/v5/market/tickers", step="ticker", signed=False, **of_symbol))
+    of_symbol = {"category": "linear", "symbol": symbol}
+    listed = await _needed(link, "instruments-info", "instruments", of_symbol, signed=False)
+    ticker = await _needed(link, "tickers", "ticker", of_symbol, signed=False)
+    positions = await _needed(link, "/v5/position/list", "positions", of_symbol)
+    orders = await _needed(link, "/v5/order/realtime", "open orders", of_symbol)
     for name in ("orderbook", "recent-trade", "price-limit", "funding/history", "risk-limit"):
-        await expect(link.read(f"/v5/market/{name}", step=name, signed=False, **of_symbol))
-    kline = {"interval": "1", "limit": "5"}
-    await expect(link.read("/v5/market/kline", step="kline", signed=False, **of_symbol, **kline))
-    positions = await expect(link.read("/v5/position/list", step="positions", **of_symbol))
-    orders = await expect(link.read("/v5/order/realtime", step="open orders", **of_symbol))
+        await _tried(link, name, name, of_symbol, signed=False)
+    await _tried(link, "kline", "kline", of_symbol | {"interval": "1", "limit": "5"}, signed=False)
     for path, step in _histories(is_demo=is_demo):
-        await expect(link.read(path, step=step, **of_symbol))
+        await _tried(link, path, step, of_symbol)
     await _read_account(link, is_demo=is_demo)
     # A request that claims to be old must be refused; it is the one that asks for least.
     await link.read("/v5/account/info", step="stale stamp", age_ms=_STALE_MS)
     return _market(listed, ticker, positions, orders)
+
+
+async def _needed(
+    link: HostLink,
+    path: str,
+    step: str,
+    query: Mapping[str, str] | None = None,
+    *,
+    signed: bool = True,
+) -> Row:
+    full = path if path.startswith("/") else f"/v5/market/{path}"
+    return await expect(link.read(full, query, step=step, signed=signed), step=step)
+
+
+# The script goes on without what no later step needs.
+async def _tried(
+    link: HostLink,
+    path: str,
+    step: str,
+    query: Mapping[str, str] | None = None,
+    *,
+    signed: bool = True,
+) -> None:
+    try:
+        await _needed(link, path, step, query, signed=signed)
+    except VenueRejected as e:
+        link.seen.problems.append(str(e))
 
 
 def _histories(*, is_demo: bool) -> list[tuple[str, str]]:
@@ -90,25 +116,23 @@ def _histories(*, is_demo: bool) -> list[tuple[str, str]]:
 
 async def _read_time(link: HostLink, *, recv_window_ms: int) -> None:
     sent_ns = link.clock.utc_ns()
-    row = await expect(link.read("/v5/market/time", step="time", signed=False))
-    answer = Answer(
-        result=row["result"], headers={}, sent_ns=sent_ns, back_ns=link.clock.utc_ns()
-    )
+    row = await _needed(link, "time", "time", signed=False)
+    answer = Answer(result=row["result"], headers={}, sent_ns=sent_ns, back_ns=link.clock.utc_ns())
     try:
         finding, link.offset_ns = judge_clock(answer, recv_window_ms=recv_window_ms)
-    except _UNREADABLE as e:
+    except UNREADABLE as e:
         raise _lacking("time", e) from e
     if finding.status is not CheckStatus.OK:
         link.seen.problems.append(f"clock: {finding.detail}; {finding.remedy}")
 
 
 async def _read_key(link: HostLink, *, allow_transfer: bool) -> None:
-    row = await expect(link.read("/v5/user/query-api", step="key"))
+    row = await _needed(link, "/v5/user/query-api", "key")
     try:
         finding = judge_key(
             row["result"], allow_transfer=allow_transfer, now_ns=link.clock.utc_ns()
         )
-    except _UNREADABLE as e:
+    except UNREADABLE as e:
         raise _lacking("key", e) from e
     if finding.status is CheckStatus.FAILED:
         raise VenueRejected(
@@ -120,13 +144,13 @@ async def _read_key(link: HostLink, *, allow_transfer: bool) -> None:
 
 
 async def _read_account(link: HostLink, *, is_demo: bool) -> None:
-    await expect(link.read("/v5/account/wallet-balance", step="wallet", accountType="UNIFIED"))
-    await expect(link.read("/v5/account/info", step="account"))
+    await _tried(link, "/v5/account/wallet-balance", "wallet", {"accountType": "UNIFIED"})
+    await _tried(link, "/v5/account/info", "account")
     if not is_demo:
-        await expect(link.read("/v5/account/query-dcp-info", step="disconnect protection"))
+        await _tried(link, "/v5/account/query-dcp-info", "disconnect protection")
 
 
-async def expect(asked: Any) -> Row:  # noqa: ANN401 - an awaitable answer
+async def expect(asked: Awaitable[Row], *, step: str) -> Row:
     """Return the answer that ``asked`` brings.
 
     Raises
@@ -134,12 +158,12 @@ async def expect(asked: Any) -> Row:  # noqa: ANN401 - an awaitable answer
     VenueRejected
         If its code is not 0.
     """
-    row: Row = await asked
+    row = await asked
     if row.get("retCode") != 0 or not isinstance(row.get("result"), dict):
         raise VenueRejected(
             f"{row.get('retCode')} {row.get('retMsg', '')}",
             venue="bybit",
-            operation="live check",
+            operation=step,
             outcome=Outcome.REJECTED,
         )
     return row
@@ -155,7 +179,7 @@ def _market(listed: Row, ticker: Row, positions: Row, orders: Row) -> Market:
             is_clear=not orders["result"]["list"]
             and all(not Decimal(row["size"] or "0") for row in rows),
         )
-    except (CorruptDataError, *_UNREADABLE) as e:
+    except (CorruptDataError, *UNREADABLE) as e:
         raise _lacking("market", e) from e
 
 
@@ -241,18 +265,20 @@ async def watch_public(link: HostLink, contract: Instrument, *, seconds: float) 
     topics = [*books.by_topic, f"publicTrade.{symbol}", f"tickers.{symbol}", f"kline.1.{symbol}"]
     async with link.stream("public", link.endpoints.public_linear) as stream:
         await _greet(stream)
-        asked = {"args": topics}
-        reply = await stream.ask("subscribe", asked, id_key="req_id", also=_ignore)
-        _judge(link, "public subscribe", reply)
         clock = link.clock
+
+        def take(heard: Heard) -> None:
+            note_push(link, "public", heard[1])
+            books.on_frame(heard[0], clock.monotonic_ns())
+
         books.trust.on_connected(clock.monotonic_ns())
+        reply = await stream.ask("subscribe", {"args": topics}, id_key="req_id", also=take)
+        _judge(link, "public subscribe", reply)
         end_ns = clock.monotonic_ns() + round(seconds * 1e9)
         while (left_ns := end_ns - clock.monotonic_ns()) > 0:
             heard = await stream.hear(left_ns / 1e9)
             if heard is not None:
-                raw, row = heard
-                note_push(link, "public", row)
-                books.on_frame(raw, clock.monotonic_ns())
+                take(heard)
     link.seen.books = books.figures()
     link.seen.problems += books.problems()
 
@@ -302,5 +328,5 @@ def note_push(link: HostLink, channel: str, row: Row) -> None:
     link.seen.note(f"{channel} {kind}", row)
 
 
-def _ignore(row: Row) -> None:
-    del row
+def _ignore(heard: Heard) -> None:
+    del heard

@@ -148,9 +148,7 @@ def _differ(host: Shape, reference: Shape, *, step: str, path: str) -> Iterator[
         yield from _differ(host.items, reference.items, step=step, path=f"{path}[]")
 
 
-def _differ_in_keys(
-    host: Shape, reference: Shape, *, step: str, path: str
-) -> Iterator[Difference]:
+def _differ_in_keys(host: Shape, reference: Shape, *, step: str, path: str) -> Iterator[Difference]:
     for key, known in reference.keys.items():
         where = f"{path}.{key}" if path else key
         found = host.keys.get(key)
@@ -166,6 +164,4 @@ def _differ_in_keys(
     for key in host.keys.keys() - reference.keys.keys():
         where = f"{path}.{key}" if path else key
         text = host.keys[key].describe()
-        yield Difference(
-            step=step, where=where, host=text, reference="missing", grade=Grade.NOTE
-        )
+        yield Difference(step=step, where=where, host=text, reference="missing", grade=Grade.NOTE)

@@ -116,9 +116,9 @@ def rest_spot_ticker(view: TickerView, texts: GridText) -> Row:
     return {
         **stream_spot_ticker(view, texts),
         "bid1Price": "" if view.bid_price is None else texts.near(view.bid_price),
-        "bid1Size": plain(view.bid_qty),
+        "bid1Size": texts.size(view.bid_qty),
         "ask1Price": "" if view.ask_price is None else texts.near(view.ask_price),
-        "ask1Size": plain(view.ask_qty),
+        "ask1Size": texts.size(view.ask_qty),
     }
 
 
@@ -155,9 +155,9 @@ def stream_ticker(view: TickerView, texts: GridText) -> dict[str, str]:
         "nextFundingTime": str(view.next_funding_ms),
         "fundingRate": rounded(view.funding_rate),
         "bid1Price": "" if view.bid_price is None else texts.near(view.bid_price),
-        "bid1Size": plain(view.bid_qty),
+        "bid1Size": texts.size(view.bid_qty),
         "ask1Price": "" if view.ask_price is None else texts.near(view.ask_price),
-        "ask1Size": plain(view.ask_qty),
+        "ask1Size": texts.size(view.ask_qty),
         "preOpenPrice": "",
         "preQty": "",
         "curPreListingPhase": "",

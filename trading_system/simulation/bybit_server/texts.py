@@ -48,6 +48,10 @@ class GridText:
         """Return any price rounded to the grid's decimals."""
         return format(price, f".{self.instrument.price_decimals}f")
 
+    def size(self, quantity: Decimal) -> str:
+        """Return any quantity with the grid's decimals, as books and tickers spell it."""
+        return format(quantity, f".{self.instrument.qty_decimals}f")
+
 
 def average_text(value: Decimal, quantity: Decimal) -> str:
     """Return ``value / quantity`` with at most eight decimals."""
