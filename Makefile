@@ -21,7 +21,7 @@ SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: run test check browser fuzz crash regional replay-check conformance bench lock clean format
+.PHONY: run test check browser fuzz crash regional replay-check live-check conformance bench lock clean format
 .DELETE_ON_ERROR:
 
 $(VENV)/.runtime: requirements/runtime.lock pyproject.toml
@@ -92,6 +92,10 @@ regional: $(VENV)/.runtime
 # Each 2024 recording through the venue and the system; TRADING_TEST_DATA names their folder.
 replay-check: $(VENV)/.runtime
 	$(BIN)/python tests/replay/run.py $(ARGS)
+
+# Compares testnet or demo with the embedded venue; see docs/testnet.md for what it needs.
+live-check: $(VENV)/.runtime
+	@$(BIN)/python -m trading_system.cli.live_check $(ARGS)
 
 conformance: $(VENV)/.runtime $(PEERS)/.ready
 	$(PEERS)/bin/python tests/conformance/run.py --venue $(BIN)/trading-system --runs $(RUNS) $(ARGS)

@@ -24,14 +24,15 @@ from agents.logistic import LogisticModel, parse_logistic
 from optimizers.ai_signal_optimizer import AISignalOptimizer
 from trading_system.domain.signals import Consensus, MarketFeatures
 from trading_system.execution.engine import ExecutionEngine
-from trading_system.live.feed import MarketFeed, Panel
+from trading_system.live.feed import MarketFeed
+from trading_system.live.symbol_state import Panel
 from trading_system.market.warm import warm
 from trading_system.monitoring.latency import StageLatency
 from trading_system.venues.bybit.gateway import BybitGateway
+from trading_system.venues.bybit.order_bodies import order_body
 from trading_system.venues.bybit.rest import BybitRest
 from trading_system.venues.bybit.streams import BybitStream, StreamCallbacks
 from trading_system.venues.bybit.trade_stream import BybitTradeStream
-from trading_system.venues.bybit.order_bodies import order_body
 
 Order = Callable[[], Coroutine[Any, Any, None]]
 

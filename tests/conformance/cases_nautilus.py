@@ -24,6 +24,7 @@ from nautilus_trader.model.enums import (
     PositionSide,
     TimeInForce,
 )
+from nautilus_trader.model.events import OrderUpdated
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Currency
 from nautilus_trader.model.orders import Order
@@ -266,13 +267,16 @@ async def _positions(desk: Desk, instrument_id: InstrumentId) -> list[Any]:
 @desk_case("conditional order")
 async def conditional(room: NautilusRoom) -> None:
     desk = room.rest
+    level, further = [await desk.away(LINEAR, percent=each) for each in ("-3", "-4")]
     order = desk.orders.market_if_touched(
-        LINEAR, OrderSide.BUY, await desk.sized(LINEAR, "700"), await desk.away(LINEAR)
+        LINEAR, OrderSide.BUY, await desk.sized(LINEAR, "700"), level
     )
-    await desk.submit(order, OrderStatus.ACCEPTED)
-    level = await desk.away(LINEAR, percent="3")
-    await desk.modify(order, trigger_price=level)
-    await desk.until(lambda: order.trigger_price == level, "the moved trigger")
+    # The adapter answers an untriggered order with an update, never with an acceptance.
+    await desk.submit(order, OrderStatus.SUBMITTED)
+    await desk.until(lambda: isinstance(order.events[-1], OrderUpdated), "the order waits")
+    await desk.pace("amend")
+    desk.strategy.modify_order(order, trigger_price=further)
+    await desk.until(lambda: order.trigger_price == further, "the moved trigger")
     await desk.cancel(order)
 
 

@@ -6,7 +6,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-PHASES = ("pybit", "ccxt", "close", "venue", "nautilus", "modes", "ccxt modes", "demo", "own")
+PHASES = (
+    "pybit",
+    "ccxt",
+    "close",
+    "clients venue",
+    "nautilus",
+    "modes",
+    "ccxt modes",
+    "modes venue",
+    "demo",
+    "demo venue",
+    "own",
+)
 
 
 class CaseError(AssertionError):
@@ -28,7 +40,9 @@ class Case:
 CASES: list[Case] = []
 
 
-def case(name: str, client: str, *, code: int = 0, phase: str = "pybit") -> Callable[[Any], Any]:
+def case(
+    name: str, client: str, *, code: int | str = 0, phase: str = "pybit"
+) -> Callable[[Any], Any]:
     """Register the decorated function; it returns the code it saw (None means 0)."""
 
     def register(function: Callable[[Any], Any]) -> Callable[[Any], Any]:

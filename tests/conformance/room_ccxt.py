@@ -40,8 +40,9 @@ async def refused(call: Awaitable[Any], kind: type[Exception]) -> int:
 class CcxtRoom:
     """Two REST clients (one per account), one ccxt.pro client of the first, and OKX clients."""
 
-    def __init__(self, venue: Ready, pacer: Pacer) -> None:
+    def __init__(self, venue: Ready, pacer: Pacer, *, pem: str = "") -> None:
         self.venue = venue
+        self.pem = pem
         self._pacer = pacer
         self._links = itertools.count(1)
         self._clients: list[Any] = []

@@ -27,7 +27,6 @@ from nautilus_trader.adapters.bybit.http.market import BybitMarketHttpAPI
 from nautilus_trader.adapters.bybit.providers import BybitInstrumentProvider
 from nautilus_trader.cache.cache import Cache
 from nautilus_trader.common.component import LiveClock, MessageBus, init_logging
-from nautilus_trader.common.enums import LogLevel
 from nautilus_trader.config import (
     InstrumentProviderConfig,
     LiveRiskEngineConfig,
@@ -57,9 +56,9 @@ _LOGGING: list[Any] = []
 
 
 def _quiet_logging() -> None:
-    """Start the library's logger once per process, for errors only."""
+    """Start the library's logger once per process, and silence it."""
     if not _LOGGING:
-        _LOGGING.append(init_logging(level_stdout=LogLevel.OFF))
+        _LOGGING.append(init_logging(bypass=True))
 
 
 class Desk:
@@ -234,6 +233,7 @@ class Desk:
             "side": BybitOrderSide.BUY if order.side is OrderSide.BUY else BybitOrderSide.SELL,
             "order_type": BybitOrderType.LIMIT if is_limit else BybitOrderType.MARKET,
             "quantity": str(order.quantity),
+            "quote_quantity": False,
             "price": str(order.price) if is_limit else None,
             "client_order_id": order.client_order_id.value,
             "reduce_only": order.is_reduce_only or None,

@@ -43,8 +43,9 @@ from trading_system.evaluation.sessions import START_MS, SyntheticPlan
 from trading_system.execution.engine import RECOVERY, ExecutionEngine
 from trading_system.execution.executor import Executor
 from trading_system.execution.journal.store import IN_MEMORY, Journal
-from trading_system.live.feed import MarketFeed, Panel
-from trading_system.market.book import BookWalk
+from trading_system.live.feed import MarketFeed
+from trading_system.live.symbol_state import Panel
+from trading_system.market.book_view import BookWalk
 from trading_system.monitoring.latency import StageLatency
 from trading_system.risk.limits import RiskLimits
 from trading_system.risk.losses import LossGuard

@@ -99,6 +99,7 @@ async def check(
         run_id="abcd1234",
         patience_s=2.0,
         pace_s=0.0,
+        tidy_pause_s=0.02,
     )
     said = [] if said is None else said
     checking = LiveCheck(
@@ -117,7 +118,7 @@ def open_orders(client):
 
 
 def position(client):
-    return client.exchange.position(TRADER.account_id, "ABCUSDT").size_lots
+    return client.exchange.position(TRADER.account_id, "ABCUSDT").lots
 
 
 def required(result):

@@ -356,7 +356,7 @@ async def _signal(rig: Rig) -> str | None:
 
 async def _trader_outcome(rig: Rig, symbol: str) -> str | None:
     await eventually(lambda: symbol not in rig.session.trader.busy_symbols)
-    return error_of(rig.session.answers[symbol])
+    return error_of(rig.session.desk.answers[symbol])
 
 
 @way(API, "POST /execute")
@@ -680,7 +680,7 @@ def test_every_route_and_command_is_known_to_send_orders_or_not(tmp_path: Path) 
     assert commands == {method for face, method in WAYS if face == CLI} | {
         *("start", "venue", "train", "doctor"),  # a start trades by its own gate
         *("status", "compliance", "stop", "pause", "resume", "reduce-only", "kill"),
-        *("top", "alerts", "dashboard", "token", "compare"),
+        *("top", "alerts", "dashboard", "token", "compare", "record", "replay"),
     }
 
 

@@ -73,7 +73,7 @@ async def test_a_stop_at_the_venue_closes_the_position_without_the_system(
         sent = session.engine.sent
         async with asyncio.timeout(30):
             while session.own_quantity(BTC):  # drawn up to the market until the market takes it
-                await session.protect(BTC, near(session, side, ticks=3))
+                await session.protection.protect(BTC, near(session, side, ticks=3))
                 await asyncio.sleep(0.2)
         assert session.engine.sent == sent  # the venue's own order, not one of the system's
         assert session.portfolio.position(BTC).quantity == 0

@@ -69,12 +69,14 @@ class Row:
 async def run_case(w: World, case: Case, orders_before: int) -> Row:
     """Run one case and judge it."""
     w.resume()
+    await w.some_orders()
     offences, decisions = w.oracle.offences.total(), w.oracle.decisions
     timing = await case.run(w)
     await w.venue.disarm()
     for proxy in w.proxies:
         proxy.heal()
     active = await w.until(w.is_well, _WELL_S)
+    await w.some_orders()
     compared = await w.compare()
     suspect = w.oracle.offences.total() - offences
     problems = [

@@ -8,14 +8,17 @@ book - is checked by the runner after each.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from wire_proxy import Way, Weather, WireProxy
 from wire_world import BTC, ETH, REQUEST_TIMEOUT_S, World
 
 from trading_system.risk.limits import TradingState
 from trading_system.simulation.faults.names import Fault
+from trading_system.venues.bybit.order_ways import Way as OrderWay
 
 STALE_S = 3.5
 _LOOK_S = 0.6
@@ -24,6 +27,7 @@ _PUBLIC = "/v5/public/linear"
 _CREATE = "/v5/trade/order.create"
 _OUTAGE_S = 15.0
 _SILENT_S = 10.0
+_TRICKLE_S = 6.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +227,7 @@ async def _many_orders(w: World, **rule: object) -> Timing:
     before = sum((await w.venue.struck()).values())
     await w.venue.arm(**rule)
     began = asyncio.get_running_loop().time()
-    results = [await w.order(side=side) for side in ("Buy", "Sell", "Buy", "Sell")]
+    results = [await w.sent(side=side) for side in ("Buy", "Sell", "Buy", "Sell")]
     lasted = asyncio.get_running_loop().time() - began
     await w.venue.disarm()
     struck = sum((await w.venue.struck()).values()) - before
@@ -273,25 +277,6 @@ async def stall(w: World) -> Timing:
 
 @_case(
     "streams",
-    "20b",
-    "frame spoiled on the way",
-    "proxy: corrupt",
-    detect_s=0.5,
-    recover_s=3.0,
-)
-async def corrupt(w: World) -> Timing:
-    connects = w.session.public.connects
-    w.public.begin(Weather(fault=Fault.CORRUPT, ways=frozenset({Way.DOWN})))
-    detected = await w.until(lambda: not w.session.public.is_up, 5.0)
-    w.public.heal()
-    recovered = await w.until(
-        lambda: w.session.public.connects > connects and _books_are_back(w), 10.0
-    )
-    return Timing(detected_s=detected, recovered_s=recovered)
-
-
-@_case(
-    "streams",
     "29b",
     "150 ms more on every wire",
     "proxy: latency",
@@ -320,7 +305,7 @@ async def _weather(w: World, weather: Weather) -> Timing:
     connects = (session.public.connects, session.private.connects)
     for proxy in w.proxies:
         proxy.begin(weather)
-    results = [await w.order(side=side) for side in ("Buy", "Sell")]
+    results = [await w.sent(side=side) for side in ("Buy", "Sell")]
     for proxy in w.proxies:
         proxy.heal()
     recovered = await w.until(w.is_well, 10.0)
@@ -386,7 +371,7 @@ async def private_half_open(w: World) -> Timing:
 )
 async def trade_half_open(w: World) -> Timing:
     w.trade.begin(_HOLE)
-    detected = await w.until(lambda: w.session.traffic.order_ways.preferred.value == "rest", 35.0)
+    detected = await w.until(lambda: w.session.traffic.order_ways.preferred is OrderWay.REST, 35.0)
     result = await w.order()
     recovered = await w.until(
         lambda: bool(w.session.traffic.trade_is_up) and not w.session.engine.unknown_orders, 40.0
@@ -411,6 +396,34 @@ def _down(*proxies: WireProxy) -> None:
 def _heal(*proxies: WireProxy) -> None:
     for proxy in proxies:
         proxy.heal()
+
+
+@_case(
+    "outages",
+    "25",
+    "reconnect storm",
+    "proxy: refuse for 20 s",
+    detect_s=0.5,
+    recover_s=60.0,
+)
+async def storm(w: World) -> Timing:
+    w.oracle.expect_silence(grace_s=0.1)
+    _down(w.public)
+    detected = await w.until(lambda: w.session.feed.fresh_books(STALE_S) == 0, 2.0)
+    begun = len(w.public.attempts_ns)
+    await asyncio.sleep(20.0)
+    stamps = w.public.attempts_ns[begun:]
+    w.oracle.expect_data()
+    _heal(w.public)
+    recovered = await w.until(lambda: _books_are_back(w), 60.0)
+    shortest = min(((b - a) / 1e9 for a, b in pairwise(stamps)), default=math.inf)
+    is_storm = len(stamps) > 20 or shortest < 0.9
+    return Timing(
+        detected_s=detected,
+        recovered_s=recovered,
+        broken="more than one attempt a second" if is_storm else "",
+        note=f"{len(stamps)} attempts, at least {shortest:.2f} s apart",
+    )
 
 
 @_case(
@@ -449,7 +462,7 @@ async def private_down(w: World) -> Timing:
 async def rest_down(w: World) -> Timing:
     session = w.session
     price = str(round(float(session.feed.market_view(ETH).mid or 0) * 0.996, 1))
-    resting = await w.order(side="Buy", order_type="Limit", price=price)
+    resting = await w.sent(side="Buy", order_type="Limit", price=price)
     _down(w.rest)
     cancelled: float | None = None
     if resting is not None:
@@ -496,35 +509,6 @@ async def all_down(w: World) -> Timing:
     )
 
 
-@_case(
-    "outages",
-    "25",
-    "reconnect storm",
-    "proxy: refuse for 20 s",
-    detect_s=0.5,
-    recover_s=60.0,
-)
-async def storm(w: World) -> Timing:
-    w.oracle.expect_silence(grace_s=0.1)
-    _down(w.public)
-    detected = await w.until(lambda: w.session.feed.fresh_books(STALE_S) == 0, 2.0)
-    begun = len(w.public.attempts_ns)
-    await asyncio.sleep(20.0)
-    stamps = w.public.attempts_ns[begun:]
-    w.oracle.expect_data()
-    _heal(w.public)
-    recovered = await w.until(lambda: _books_are_back(w), 60.0)
-    gaps = [(b - a) / 1e9 for a, b in zip(stamps, stamps[1:], strict=False)]
-    shortest = min(gaps, default=0.0)
-    is_storm = len(stamps) > 20 or shortest < 0.9
-    return Timing(
-        detected_s=detected,
-        recovered_s=recovered,
-        broken="more than one attempt a second" if is_storm else "",
-        note=f"{len(stamps)} attempts, at least {shortest:.2f} s apart",
-    )
-
-
 # --- orders -----------------------------------------------------------------------------------
 
 
@@ -532,7 +516,7 @@ async def _doubtful_order(w: World, heal: Callable[[], Awaitable[None]]) -> Timi
     """Send an order whose fate is unknown at first; the wires heal when the system knows that."""
     engine = w.session.engine
     async with asyncio.TaskGroup() as group:
-        order = group.create_task(w.order())
+        order = group.create_task(w.sent())
         detected = await w.until(lambda: bool(engine.unknown_orders), 6.0)
         await heal()
         recovered = await w.until(lambda: not engine.unknown_orders and order.done(), 30.0)
@@ -541,17 +525,29 @@ async def _doubtful_order(w: World, heal: Callable[[], Awaitable[None]]) -> Timi
     return Timing(detected_s=detected, recovered_s=recovered, note=f"the order: {status}")
 
 
+async def _healed(w: World) -> None:
+    for proxy in w.proxies:
+        proxy.heal()
+    await w.venue.disarm()
+
+
 @_case(
     "orders",
-    "1",
-    "request lost before the venue",
-    "proxy: blackhole upwards",
-    detect_s=REQUEST_TIMEOUT_S + 0.5,
-    recover_s=15.0,
+    "20b",
+    "frame spoiled on the way",
+    "proxy: corrupt",
+    detect_s=0.5,
+    recover_s=3.0,
 )
-async def request_lost(w: World) -> Timing:
-    w.trade.begin(Weather(fault=Fault.BLACKHOLE, ways=frozenset({Way.UP}), spares_new=True))
-    return await _doubtful_order(w, lambda: _healed(w))
+async def corrupt(w: World) -> Timing:
+    connects = w.session.public.connects
+    w.public.begin(Weather(fault=Fault.CORRUPT, ways=frozenset({Way.DOWN})))
+    detected = await w.until(lambda: not w.session.public.is_up, 5.0)
+    w.public.heal()
+    recovered = await w.until(
+        lambda: w.session.public.connects > connects and _books_are_back(w), 10.0
+    )
+    return Timing(detected_s=detected, recovered_s=recovered)
 
 
 @_case(
@@ -563,15 +559,10 @@ async def request_lost(w: World) -> Timing:
     recover_s=15.0,
 )
 async def answer_lost(w: World) -> Timing:
+    await w.takes_the_stream()
     for proxy in (w.trade, w.private):  # nor may the private stream tell
         proxy.begin(Weather(fault=Fault.BLACKHOLE, ways=frozenset({Way.DOWN}), spares_new=True))
     return await _doubtful_order(w, lambda: _healed(w))
-
-
-async def _healed(w: World) -> None:
-    for proxy in w.proxies:
-        proxy.heal()
-    await w.venue.disarm()
 
 
 @_case(
@@ -583,10 +574,11 @@ async def _healed(w: World) -> None:
     recover_s=5.0,
 )
 async def rejected_later(w: World) -> Timing:
+    await w.takes_the_stream()
     before = await w.venue.struck()
     await w.venue.arm(fault="reject-after-accept", path=_CREATE)
     began = asyncio.get_running_loop().time()
-    result = await w.order(order_type="Limit", price=_far(w), time_in_force="IOC")
+    result = await w.sent(order_type="Limit", price=_far(w), time_in_force="IOC")
     lasted = asyncio.get_running_loop().time() - began
     struck = await w.venue.struck()
     await w.venue.disarm()
@@ -613,7 +605,7 @@ def _far(w: World) -> str:
 )
 async def too_many(w: World) -> Timing:
     engine = w.session.engine
-    resting = await w.order(order_type="Limit", price=_far(w))
+    resting = await w.sent(order_type="Limit", price=_far(w))
     for path in (_CREATE, "/v5/order/create"):
         await w.venue.arm(fault="code-10006", path=path, count=6)
     for side in ("Buy", "Sell", "Buy", "Sell"):
@@ -645,9 +637,9 @@ async def too_many(w: World) -> Timing:
 )
 async def trickle(w: World) -> Timing:
     engine, loop = w.session.engine, asyncio.get_running_loop()
-    resting = await w.order(order_type="Limit", price=_far(w))
+    resting = await w.sent(order_type="Limit", price=_far(w))
     w.rest.begin(Weather(fault=Fault.THROTTLE, bytes_per_s=200.0))
-    await asyncio.sleep(3.0)
+    await asyncio.sleep(_TRICKLE_S)
     began = loop.time()
     if resting is not None:
         await engine.cancel(ETH, str(resting["link_id"]), timeout_s=REQUEST_TIMEOUT_S)
@@ -674,13 +666,27 @@ async def trickle(w: World) -> Timing:
 )
 async def skew(w: World) -> Timing:
     session = w.session
-    before_ms = session.clock_offset_ms
+    before_ms = session.venue_time.offset_ms
     await w.venue.arm(fault="clock-skew", skew_ms=-2000, until_s=8)
-    detected = await w.until(lambda: abs(session.clock_offset_ms - before_ms) > 500, 30.0)
-    told_ms = session.clock_offset_ms
+    detected = await w.until(lambda: abs(session.venue_time.offset_ms - before_ms) > 500, 30.0)
+    told_ms = session.venue_time.offset_ms
     await asyncio.sleep(max(0.0, 8.0 - (detected or 8.0)))
-    recovered = await w.until(lambda: abs(session.clock_offset_ms - before_ms) < 500, 90.0)
+    recovered = await w.until(lambda: abs(session.venue_time.offset_ms - before_ms) < 500, 90.0)
     return Timing(detected_s=detected, recovered_s=recovered, note=f"measured {told_ms:.0f} ms")
+
+
+@_case(
+    "orders",
+    "1",
+    "request lost before the venue",
+    "proxy: blackhole upwards",
+    detect_s=REQUEST_TIMEOUT_S + 0.5,
+    recover_s=15.0,
+)
+async def request_lost(w: World) -> Timing:
+    await w.takes_the_stream()
+    w.trade.begin(Weather(fault=Fault.BLACKHOLE, ways=frozenset({Way.UP}), spares_new=True))
+    return await _doubtful_order(w, lambda: _healed(w))
 
 
 # --- orders by REST ---------------------------------------------------------------------------
@@ -692,7 +698,7 @@ async def _struck_by(w: World, **rule: object) -> Timing:
     engine, loop = w.session.engine, asyncio.get_running_loop()
     began = loop.time()
     async with asyncio.TaskGroup() as group:
-        order = group.create_task(w.order())
+        order = group.create_task(w.sent())
         detected = await w.until(lambda: bool(engine.unknown_orders) or order.done(), 6.0)
     recovered = await w.until(lambda: not engine.unknown_orders, 30.0)
     struck = sum((await w.venue.struck()).values()) - before

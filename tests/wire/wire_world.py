@@ -24,7 +24,7 @@ from wire_proxy import WireProxy
 from wire_truth import BookOracle, VenueReader, VenueRecords
 
 from trading_system.config.settings import Settings, load_settings
-from trading_system.domain.errors import TradingSystemError
+from trading_system.domain.errors import OrderDenied, TradingSystemError
 from trading_system.domain.orders import OrderIntent
 from trading_system.domain.signals import Consensus, MarketFeatures
 from trading_system.execution.journal.store import Journal
@@ -36,12 +36,17 @@ from trading_system.risk.limits import TradingState
 from trading_system.runtime.child import ChildSpec, launch
 from trading_system.runtime.clock import SystemClock
 from trading_system.venues.bybit.hosts import Endpoints
+from trading_system.venues.bybit.order_ways import Way as OrderWay
 
 BTC, ETH = "BTCUSDT", "ETHUSDT"
 REQUEST_TIMEOUT_S = 2.0
 _POLL_S = 0.002
 _LOAD_S = 0.7
 _CALM_S = 25.0
+_TRIES = 20
+_ORDERS_S = 4.0
+_STREAM_S = 70.0
+_AGAIN_S = 0.2
 _OWN = "ts-"
 # Row kinds of the journal, spelled here again: this harness trusts nothing of the system.
 _INTENT, _SETTLED, _FILL = 2, 4, 5
@@ -53,6 +58,7 @@ _VALUES: dict[str, object] = {
     "strategy.confidence": 0,
     "strategy.max_hold_s": 2,
     "strategy.entry_notional": 300,
+    "risk.max_orders_per_second": 8,  # below the venue's quota of ten
     "risk.max_daily_loss_pct": 100,
     "risk.max_drawdown_pct": 100,
 }
@@ -180,18 +186,46 @@ class World:
             await self.order(side=sides[number % 2])
             number += 1
 
-    async def order(
-        self, *, side: str = "Buy", symbol: str = ETH, **parameters: object
-    ) -> dict[str, Any] | None:
+    async def sent(self, **parameters: object) -> dict[str, Any] | None:
+        """Send one order, again while the gate denies it; None if it failed or was never let by."""
+        for _ in range(_TRIES):
+            try:
+                return await self._place(**parameters)
+            except OrderDenied:
+                await asyncio.sleep(_AGAIN_S)
+            except TradingSystemError:
+                return None
+        return None
+
+    async def order(self, **parameters: object) -> dict[str, Any] | None:
         """Send one order as a user would; return its result, None if it failed or was denied."""
+        with contextlib.suppress(TradingSystemError):
+            return await self._place(**parameters)
+        return None
+
+    async def _place(
+        self, *, side: str = "Buy", symbol: str = ETH, **parameters: object
+    ) -> dict[str, Any]:
         parameters.setdefault("quantity", "0.05")
         try:
             result = await self.session.client.place_order(symbol, side, **parameters)
         except TradingSystemError as e:
             self.outcomes[type(e).__name__] += 1
-            return None
+            raise
         self.outcomes[str(result["status"])] += 1
         return result
+
+    async def some_orders(self) -> None:
+        """Wait until an order was let through, at most a few seconds."""
+        before = self.oracle.opening_orders
+        _ = await self.until(lambda: self.oracle.opening_orders > before, _ORDERS_S)
+
+    async def takes_the_stream(self) -> None:
+        """Wait until orders go by the trade stream again, which loses to REST for a while."""
+        preferred = await self.until(
+            lambda: self.session.traffic.order_ways.preferred is OrderWay.STREAM, _STREAM_S
+        )
+        assert preferred is not None, self.session.traffic.order_ways
 
     async def calm(self) -> None:
         """Let nobody begin anything until every order has ended.

@@ -46,7 +46,8 @@ PREFIX: Final = "TRADING_"
 LIVE_CONFIRM_VARIABLE: Final = "TRADING_LIVE_CONFIRM"
 LIVE_CONFIRMATION: Final = "I-UNDERSTAND"
 KNOWN_BY_NAME: Final = {
-    LIVE_CONFIRM_VARIABLE: f"mainnet only: {LIVE_CONFIRMATION} allows orders with real money",
+    LIVE_CONFIRM_VARIABLE: f"{LIVE_CONFIRMATION} allows orders with real money on mainnet; "
+    "LIVE-CHECK the tiny orders of make live-check on testnet or demo",
     "TRADING_TEST_DATA": "folder of the recordings that the data tests read",
     "TRADING_LIFELINE_FD": "set by a parent process for its children, never by hand",
 }

@@ -25,7 +25,7 @@ from trading_system.domain.parents import ChildResult, ParentOrder, ParentResult
 from trading_system.domain.ports import Clock
 from trading_system.execution.engine import ExecutionEngine
 from trading_system.execution.tracking import TrackedOrder
-from trading_system.market.book import BookWalk
+from trading_system.market.book_view import BookWalk
 from trading_system.risk.limits import DenyReason
 
 _LOG = structlog.get_logger(__name__)

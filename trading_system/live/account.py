@@ -12,7 +12,7 @@ import structlog
 from trading_system.domain.errors import CorruptDataError, VenueError
 from trading_system.domain.orders import Fill, OrderReport, PositionReport
 from trading_system.domain.ports import Clock
-from trading_system.execution.engine import LINK_PREFIX, ExecutionEngine
+from trading_system.execution.engine import ExecutionEngine
 from trading_system.live.fast_fills import FastFills
 from trading_system.risk.limits import TradingState
 from trading_system.risk.portfolio import Portfolio
@@ -340,28 +340,6 @@ class Reconciler:
     def _stakes(self) -> dict[Stake, Decimal]:
         stakes = self._portfolio.stakes
         return {(p.symbol, p.position_idx): p.quantity for p in stakes if p.quantity}
-
-
-def own_part(fills: Sequence[Fill], symbol: str, position: Decimal) -> Decimal:
-    """Return the part of ``position`` that own orders opened, replayed from all its ``fills``.
-
-    The same rule as while running: own orders add to the own part, and it ends whenever the
-    position is flat. Executions of other orders move the position only. Where the fills, oldest
-    first, do not add up to ``position``, somebody changed it unseen: then nothing counts as own,
-    for a position that this system did not open is not its to close.
-    """
-    total = own = Decimal(0)
-    for fill in fills:
-        if fill.symbol != symbol:
-            continue
-        change = fill.quantity * fill.side.sign
-        total += change
-        own += change if fill.link_id.startswith(LINK_PREFIX) else Decimal(0)
-        if not total:
-            own = Decimal(0)
-    if total != position or own * position <= 0:
-        return Decimal(0)
-    return min(own, position, key=abs)
 
 
 def _differing(

@@ -8,9 +8,8 @@ from decimal import Decimal
 import structlog
 
 from trading_system.domain.orders import Fill
-from trading_system.execution.engine import ExecutionEngine
+from trading_system.execution.engine import LINK_PREFIX, ExecutionEngine
 from trading_system.execution.journal.store import Journal
-from trading_system.execution.tracking import LINK_PREFIX
 from trading_system.risk.portfolio import Portfolio
 
 _LOG = structlog.get_logger(__name__)

@@ -163,7 +163,7 @@ async def close(session: TradingSession, symbol: str) -> dict[str, Any] | Litera
         if not trader.request_exit(symbol):
             return False
         await _until_idle(session, symbol)
-    return plain_answer(session.answers[symbol])
+    return plain_answer(session.desk.answers[symbol])
 
 
 async def _until_idle(session: TradingSession, symbol: str) -> None:

@@ -41,7 +41,7 @@ async def flatten(trader: SignalTrader, symbols: Iterable[str]) -> None:
 
 
 async def becomes_true(condition: Callable[[], bool], *, within_s: float) -> bool:
-    """Poll ``condition`` until it holds or ``within_s`` seconds are over; return whether it held."""
+    """Poll ``condition`` for at most ``within_s`` seconds; return whether it came to hold."""
     loop = asyncio.get_running_loop()
     ends = loop.time() + within_s
     while not condition():

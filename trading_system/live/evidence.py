@@ -109,7 +109,7 @@ def _evidence(desk: TradingDesk, session: TradingSession) -> HealthEvidence:
         queue_capacity=settings.optimization.priority_queue_size,
         journal_writable=session.journal.failure is None,
         loop_lag_p99_ms=session.loop_lag.p99_ms,
-        clock_offset_ms=abs(session.clock_offset_ms),
+        clock_offset_ms=abs(session.venue_time.offset_ms),
         trading_state=engine.state.value,
         holds=tuple(f"{source}: {why}" for source, why in engine.holds.reasons.items()),
     )
@@ -349,7 +349,7 @@ def _stream_figures(session: TradingSession | None) -> dict[str, Any]:
     traffic = session.traffic
     return {
         "public_frames": session.feed.frames,
-        "private_frames": session.account.frames,
+        "private_frames": session.reports.frames,
         "public_connects": session.public.connects,
         "private_connects": session.private.connects,
         "trade_connects": traffic.trade_connects,
@@ -365,11 +365,11 @@ def _stream_figures(session: TradingSession | None) -> dict[str, Any]:
         **session.feed.doubts(),
         "resyncs": session.public.resyncs,
         "private_polls": session.outage.polls,
-        "fast_executions": session.account.fast.first,
-        "execution_conflicts": session.portfolio.conflicting_fills + session.account.fast.conflicts,
-        "schema_drift": session.account.drift.total,
+        "fast_executions": session.reports.fast.first,
+        "execution_conflicts": session.portfolio.conflicting_fills + session.reports.fast.conflicts,
+        "schema_drift": session.reports.drift.total,
         "outages": session.outage.outages,
-        "clock_offset_ms": session.clock_offset_ms,
+        "clock_offset_ms": session.venue_time.offset_ms,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from typing import Any, Protocol
@@ -17,21 +17,21 @@ from trading_system.domain.instruments import Instrument, plain
 from trading_system.domain.orders import Fill
 from trading_system.domain.ports import Clock
 from trading_system.execution.engine import ExecutionEngine
-from trading_system.live.feed import MarketFeed, SymbolState
+from trading_system.live.feed import MarketFeed
 from trading_system.live.inventory_stops import InventoryStops
 from trading_system.live.markout import MarkOut
 from trading_system.live.mids import MidHistory
 from trading_system.live.quoting import QuotingDesk
+from trading_system.live.symbol_state import SymbolState
 from trading_system.risk.attribution import ProfitAttribution
 from trading_system.risk.portfolio import Portfolio
 from trading_system.runtime.deadline import within
+from trading_system.runtime.lifecycle import Spawn
 
 _LOG = structlog.get_logger(__name__)
 _WIND_DOWN_S = 12.0
 _BPS = 10_000.0
 _MONEY_STEP = Decimal("0.00000001")
-
-Spawn = Callable[[str, Coroutine[Any, Any, None]], object]
 
 
 class Maker(Protocol):

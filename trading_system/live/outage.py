@@ -7,14 +7,14 @@ or without the venue itself, nothing is. A hold ends only after both sides were 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import structlog
 
 from trading_system.domain.ports import Clock
 from trading_system.risk.holds import Holds
 from trading_system.risk.limits import TradingState
+from trading_system.runtime.lifecycle import Spawn
 
 _LOG = structlog.get_logger(__name__)
 _NS_PER_S = 1_000_000_000
@@ -22,8 +22,6 @@ _HOLD = "venue"
 _PRIVATE = "private stream"
 _RETRY_S = 0.5
 _POLL_S = 2.0
-
-Spawn = Callable[[str, Coroutine[Any, Any, None]], object]
 
 
 class OutageWatch:

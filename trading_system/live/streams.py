@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from trading_system.domain.ports import Clock
-from trading_system.execution.engine import ExecutionEngine
-from trading_system.live.account import AccountFeed, Reconciler
+from trading_system.live.account_side import AccountSide
 from trading_system.live.connection import VenueConnection
 from trading_system.live.feed import MarketFeed
 from trading_system.live.outage import OutageWatch
@@ -26,12 +25,8 @@ class SessionStreams:
         Makes the streams.
     feed : MarketFeed
         Takes the public frames.
-    reports : AccountFeed
-        Takes the private frames.
-    engine : ExecutionEngine
-        Holds trading during an outage.
-    reconciler : Reconciler
-        Learns what happened meanwhile.
+    account : AccountSide
+        Takes the private frames, holds trading during an outage, learns what happened meanwhile.
     venue_time : VenueTime
         Measured anew after an outage.
     clock : Clock
@@ -45,21 +40,19 @@ class SessionStreams:
         connection: VenueConnection,
         *,
         feed: MarketFeed,
-        reports: AccountFeed,
-        engine: ExecutionEngine,
-        reconciler: Reconciler,
+        account: AccountSide,
         venue_time: VenueTime,
         clock: Clock,
         spawn: Spawn,
     ) -> None:
         self._feed = feed
-        self._engine = engine
-        self._reconciler = reconciler
+        self._engine = account.engine
+        self._reconciler = account.reconciler
         self._venue_time = venue_time
         self._spawn = spawn
         self._trade = connection.trade
         self.outage = OutageWatch(
-            engine.holds,
+            account.engine.holds,
             recover=self._catch_up,
             poll=self._poll_account,
             spawn=spawn,
@@ -67,7 +60,7 @@ class SessionStreams:
         )
         self.private = connection.private_stream(
             StreamCallbacks(
-                on_frame=reports.on_frame,
+                on_frame=account.reports.on_frame,
                 on_up=lambda: self.outage.up(_PRIVATE),
                 on_down=self._on_private_down,
             )

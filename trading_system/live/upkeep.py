@@ -87,9 +87,7 @@ class Upkeep:
     async def _compare_forever(self) -> None:
         rounds, reconciler = 0, self._account.reconciler
         while True:
-            await asyncio.sleep(
-                _COMPARE_AGAIN_S if reconciler.is_suspicious else _COMPARE_EVERY_S
-            )
+            await asyncio.sleep(_COMPARE_AGAIN_S if reconciler.is_suspicious else _COMPARE_EVERY_S)
             rounds += 1
             is_answered = await reconciler.check()
             if not is_answered or rounds % _CLOCK_EVERY_ROUNDS == 0:

@@ -30,9 +30,7 @@ class VenueTime:
         The venue's clock minus ours as last measured, milliseconds.
     """
 
-    def __init__(
-        self, connection: VenueConnection, feed: MarketFeed, *, offset_ms: float
-    ) -> None:
+    def __init__(self, connection: VenueConnection, feed: MarketFeed, *, offset_ms: float) -> None:
         self._gateway = connection.gateway
         self._rest = connection.rest
         self._feed = feed

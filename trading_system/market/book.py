@@ -16,34 +16,20 @@ The class keeps no time of its own and starts nothing: one call, one consistent 
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from trading_system.domain.errors import CorruptDataError, SequenceGapError, ValidationError
 from trading_system.domain.instruments import Instrument
-from trading_system.domain.orders import Side
 from trading_system.market import kernels, kernels_plain
+from trading_system.market.book_view import BookView
 from trading_system.market.contiguity import Contiguity
 from trading_system.market.decode import BookMessage, Frame, decode_book
 
 DEPTHS = (1, 50, 200, 500, 1000)
 """Depths a book can be subscribed with; 500 is no longer offered for futures."""
 
-if kernels.IS_INTERPRETED:
-    _apply_levels = kernels_plain.apply_levels
-    _depth_lots = kernels_plain.depth_lots
-    _imbalance = kernels_plain.imbalance
-    _microprice = kernels_plain.microprice
-    _walk = kernels_plain.walk
-else:
-    _apply_levels = kernels.apply_levels
-    _depth_lots = kernels.depth_lots
-    _imbalance = kernels.imbalance
-    _microprice = kernels.microprice
-    _walk = kernels.walk
-
+_apply_levels = kernels_plain.apply_levels if kernels.IS_INTERPRETED else kernels.apply_levels
 _OK = kernels.OK
 _CROSSED = kernels.CROSSED
 _DELTA = kernels.DELTA
@@ -57,30 +43,7 @@ _REASONS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BookWalk:
-    """What an immediate order would get from the displayed book.
-
-    Parameters
-    ----------
-    filled_qty, unfilled_qty : float
-        Base currency; the displayed book never fills more than it shows, the rest is unfilled.
-    average_price : float
-        Size-weighted mean price of the filled part, quote currency.
-    worst_price : float
-        Price of the deepest level touched, quote currency.
-    cost_bps : float or None
-        Signed distance of the average from the mid, positive is a cost; None without a mid.
-    """
-
-    filled_qty: float
-    unfilled_qty: float
-    average_price: float
-    worst_price: float
-    cost_bps: float | None
-
-
-class OrderBook:
+class OrderBook(BookView):
     """One symbol's aggregated book, kept from one ``orderbook.DEPTH.SYMBOL`` topic.
 
     Parameters
@@ -109,34 +72,17 @@ class OrderBook:
     """
 
     __slots__ = (
-        "_arrays",
-        "_ask_lots",
-        "_ask_ticks",
-        "_bid_lots",
-        "_bid_ticks",
-        "_book",
         "_capacity",
         "_contiguity",
         "_grid",
-        "_lot_ratio",
-        "_meta",
         "_packers",
         "_ready",
-        "_received_ns",
         "_run_start",
-        "_sequence",
-        "_suspect",
         "_symbol",
-        "_tick_ratio",
-        "_ts_exchange_ns",
-        "_update",
-        "_update_id",
         "cleared",
         "crossed",
-        "depth",
         "gaps",
         "ignored",
-        "instrument",
         "messages",
         "rejected",
         "suspicions",
@@ -148,28 +94,17 @@ class OrderBook:
     ) -> None:
         if depth not in DEPTHS:
             raise ValidationError(f"book depth must be one of {DEPTHS}, was {depth}")
-        self.instrument = instrument
-        self.depth = depth
+        super().__init__(instrument, depth=depth)
         self._symbol = instrument.symbol
         self.topic = f"orderbook.{depth}.{instrument.symbol}"
         self.messages = self.gaps = self.crossed = self.rejected = self.ignored = 0
         self.suspicions = self.cleared = 0
         self._contiguity = contiguity
-        self._suspect = False
         self._run_start = 0  # ``u`` of the newest message that was not a step of one
-        self._tick_ratio = instrument.tick_size.as_integer_ratio()
-        self._lot_ratio = instrument.qty_step.as_integer_ratio()
         self._grid = (float(instrument.tick_size), float(instrument.qty_step))
-        self._book, self._meta, self._update = kernels.allocate(depth)
-        self._arrays = (self._book, self._meta, *self._tick_ratio)
         self._capacity = self._book.shape[1]
         self._packers: dict[int, Callable[..., None]] = {}  # at most one per message length
-        self._update_id: int | None = None
-        self._sequence: int | None = None
-        self._ts_exchange_ns: int | None = None
-        self._received_ns: int | None = None
         self._ready = False
-        self._bid_ticks = self._bid_lots = self._ask_ticks = self._ask_lots = 0
 
     def apply_frame(self, frame: Frame, received_ns: int) -> bool:
         """Decode ``frame`` and apply it; see :meth:`apply`.
@@ -282,153 +217,6 @@ class OrderBook:
             self._contiguity.refuted()
         return self._gap(reason)
 
-    @property
-    def update_id(self) -> int | None:
-        """``u`` of the newest applied message, None before the first."""
-        return self._update_id
-
-    @property
-    def sequence(self) -> int | None:
-        """``seq`` of the newest applied message, None before the first."""
-        return self._sequence
-
-    @property
-    def ts_exchange_ns(self) -> int | None:
-        """Matching engine's time of the newest applied message, UTC nanoseconds."""
-        return self._ts_exchange_ns
-
-    @property
-    def received_ns(self) -> int | None:
-        """Monotonic receive time of the newest applied message, nanoseconds."""
-        return self._received_ns
-
-    @property
-    def arrays(self) -> tuple[kernels.IntArray, kernels.IntArray, int, int]:
-        """The kernels' ``book`` and ``meta``, and the tick size as numerator and denominator."""
-        return self._arrays
-
-    def age_ns(self, now_ns: int) -> int | None:
-        """Return nanoseconds since the newest applied message, None before the first.
-
-        ``now_ns`` is of the same monotonic clock as the receive times. A quiet book grows old
-        without being wrong: judging staleness takes more than this.
-        """
-        return None if self._received_ns is None else now_ns - self._received_ns
-
-    @property
-    def best_bid_ticks(self) -> int | None:
-        """Highest bid, ticks; None when there is none."""
-        return self._bid_ticks or None
-
-    @property
-    def best_bid_lots(self) -> int | None:
-        """Size at the highest bid, lots; None when there is none."""
-        return self._bid_lots or None
-
-    @property
-    def best_ask_ticks(self) -> int | None:
-        """Lowest ask, ticks; None when there is none."""
-        return self._ask_ticks or None
-
-    @property
-    def best_ask_lots(self) -> int | None:
-        """Size at the lowest ask, lots; None when there is none."""
-        return self._ask_lots or None
-
-    @property
-    def mid(self) -> float | None:
-        """Middle of best bid and ask, quote currency; None when a side is empty."""
-        if not (self._bid_ticks and self._ask_ticks):
-            return None
-        numerator, denominator = self._tick_ratio
-        return (self._bid_ticks + self._ask_ticks) * numerator / (2 * denominator)
-
-    @property
-    def spread(self) -> float | None:
-        """Best ask minus best bid, quote currency, positive; None when a side is empty."""
-        if not (self._bid_ticks and self._ask_ticks):
-            return None
-        numerator, denominator = self._tick_ratio
-        return (self._ask_ticks - self._bid_ticks) * numerator / denominator
-
-    def imbalance(self, levels: int) -> float | None:
-        """Return (bids - asks) / (bids + asks), the sizes summed over the best ``levels``.
-
-        In [-1, 1], unit weights; None when nothing rests there. With one side empty it is -1 or
-        1: look at :attr:`mid` first. Fewer levels than asked for count as they are.
-        """
-        value: float = _imbalance(self._book, self._meta, levels)
-        return None if value != value else value  # noqa: PLR0124 - NaN, the fast way
-
-    def microprice(self) -> float | None:
-        """Return the size-weighted mid of the best levels, quote currency.
-
-        (ask * bid size + bid * ask size) / (bid size + ask size), within [bid, ask]; None when a
-        side is empty. It is the martingale estimate of Stoikov (2018) only to first order: no
-        spread or imbalance states are fitted.
-        """
-        ticks = _microprice(self._book, self._meta)
-        return None if math.isnan(ticks) else self._price(ticks)
-
-    def depth_lots(self, side: Side, levels: int) -> int:
-        """Return the lots resting on the best ``levels`` of the bids (BUY) or asks (SELL)."""
-        return int(_depth_lots(self._book, self._meta, _row(side), levels))
-
-    def levels(self, side: Side, count: int) -> list[tuple[int, int]]:
-        """Return up to ``count`` levels of the bids (BUY) or asks (SELL), best first.
-
-        Each is (ticks, lots), both positive.
-        """
-        row = _row(side)
-        shown = min(max(count, 0), int(self._meta[1 + row]))
-        first = int(self._meta[0]) + 2 * row
-        ticks, lots = self._book[first, :shown].tolist(), self._book[first + 1, :shown].tolist()
-        return list(zip(ticks, lots, strict=True))
-
-    def walk(self, side: Side, qty: float) -> BookWalk | None:
-        """Return what an immediate order of ``side`` would get from the displayed book.
-
-        Parameters
-        ----------
-        side : Side
-            The order's side: a BUY consumes asks.
-        qty : float
-            Base currency, finite and positive; need not be on the grid.
-
-        Returns
-        -------
-        BookWalk or None
-            None when the opposite side is empty or the book suspect. Valid for an order that
-            arrives now and alone: hidden size, other takers and replenishment are not modelled.
-
-        Raises
-        ------
-        ValidationError
-            If ``qty`` is not finite and positive.
-        """
-        if not (math.isfinite(qty) and qty > 0):
-            raise ValidationError(f"quantity to walk must be finite and positive, was {qty}")
-        if self._suspect:
-            return None
-        lot_numerator, lot_denominator = self._lot_ratio
-        lots = float(qty) * lot_denominator / lot_numerator
-        taken, mean_ticks, worst = _walk(self._book, self._meta, _row(side.opposite), lots)
-        if not taken:
-            return None
-        filled = qty if taken >= lots else taken * lot_numerator / lot_denominator
-        average, mid = self._price(mean_ticks), self.mid
-        return BookWalk(
-            filled_qty=filled,
-            unfilled_qty=max(qty - filled, 0.0),
-            average_price=average,
-            worst_price=self._price(worst),
-            cost_bps=None if mid is None else side.sign * (average - mid) / mid * 10_000,
-        )
-
-    def _price(self, ticks: float) -> float:
-        numerator, denominator = self._tick_ratio
-        return ticks * numerator / denominator
-
     def _check_order(self, message: BookMessage) -> None:
         assert self._update_id is not None
         assert self._sequence is not None
@@ -492,7 +280,3 @@ class OrderBook:
         self.gaps += 1
         self.reset()
         return SequenceGapError(f"{self.topic} lost messages: {reason}")
-
-
-def _row(side: Side) -> int:
-    return 0 if side is Side.BUY else 1

@@ -22,6 +22,9 @@ _LOG = structlog.get_logger(__name__)
 _GRACE_S = 1.0
 _CANCEL_ATTEMPTS = 3
 
+Spawn = Callable[[str, Coroutine[object, object, None]], object]
+"""Starts a supervised task from a name and a coroutine."""
+
 
 class State(Enum):
     """Where a supervised system is in its life."""

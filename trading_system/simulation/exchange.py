@@ -1,4 +1,7 @@
-"""The exchange core of the embedded venue: books, accounts and order flow of all contracts.
+"""The exchange core of the embedded venue: what accounts can ask of it.
+
+What can be read is in :mod:`~trading_system.simulation.exchange_queries`, what moves the market in
+:mod:`~trading_system.simulation.exchange_market`.
 
 Deterministic: time is a parameter and ids come from the seed, so the same calls give the same
 orders, executions and events.
@@ -8,59 +11,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from itertools import count
 from types import MappingProxyType
-from typing import NamedTuple
 
-from trading_system.domain.errors import ConfigurationError, ValidationError
+from trading_system.domain.errors import ConfigurationError
 from trading_system.domain.instruments import Category, Instrument, category_of
-from trading_system.domain.orders import Side
 from trading_system.simulation.accounts import settings
 from trading_system.simulation.accounts.account import Account
 from trading_system.simulation.accounts.holdings import open_account
-from trading_system.simulation.accounts.margins import health
 from trading_system.simulation.conditions import Amendment, StopChange
-from trading_system.simulation.contracts import Contract, money
-from trading_system.simulation.entry import CANCEL_LIMIT, OrderEntry
-from trading_system.simulation.exchange_queries import ExchangeQueries
-from trading_system.simulation.house import HouseFlow
-from trading_system.simulation.identifiers import Identifiers
-from trading_system.simulation.liquidation import Liquidation, LiquidationParts
+from trading_system.simulation.contracts import Contract
+from trading_system.simulation.entry import CANCEL_LIMIT
+from trading_system.simulation.exchange_market import ExchangeMarket
 from trading_system.simulation.precheck import MarginRates, margin_rates
 from trading_system.simulation.records import (
     HOUSE,
     AccountSpec,
     DcpProduct,
-    ExchangeListener,
-    LiquidationRecord,
     OrderRecord,
     OrderRequest,
     PositionMode,
     VenueReject,
 )
-from trading_system.simulation.settlement import Settlement
-from trading_system.simulation.spot_entry import SpotEntry
-from trading_system.simulation.spot_settlement import SpotIds
 from trading_system.simulation.steps import MatchingStep
-from trading_system.simulation.stops import PositionStops
-from trading_system.simulation.triggers import Triggers
 
 DEFAULT_MAINTENANCE_RATE = Decimal("0.005")
 """Maintenance margin as a share of the position's value."""
 
 
-class ExchangeParts(NamedTuple):
-    """The inside of an exchange, for the state file only."""
-
-    contracts: Mapping[str, Contract]
-    accounts: Mapping[int, Account]
-    entry: OrderEntry
-    spot: SpotEntry
-    stops: PositionStops
-    triggers: Triggers
-
-
-class Exchange(ExchangeQueries):
+class Exchange(ExchangeMarket):
     """A price-time exchange with cross-margined accounts, one-way or hedged.
 
     Methods of real accounts raise :class:`VenueReject` on a broken rule; nothing has changed then.
@@ -93,56 +71,23 @@ class Exchange(ExchangeQueries):
         seed: int,
         maintenance_rate: Decimal = DEFAULT_MAINTENANCE_RATE,
     ) -> None:
-        self.listener: ExchangeListener | None = None
+        _check_unique(instruments, accounts)
         self.instruments: Mapping[str, Instrument] = MappingProxyType(
             {instrument.key: instrument for instrument in instruments}
         )
         self.accounts: Mapping[int, AccountSpec] = MappingProxyType(
             {spec.account_id: spec for spec in accounts}
         )
-        _check_unique(instruments, accounts)
         contracts = {
             instrument.key: Contract(instrument, maintenance_rate) for instrument in instruments
         }
         super().__init__(
             contracts,
             {spec.account_id: open_account(spec, contracts.values()) for spec in accounts},
+            seed=seed,
         )
-        identifiers = Identifiers(seed)
-        book_ids = count(1)
-        spot_ids = SpotIds(seed)
-        self._settlement = Settlement(identifiers, spot_ids=spot_ids)
-        self._triggers = Triggers(self._settlement)
-        self._entry = OrderEntry(
-            self._settlement,
-            triggers=self._triggers,
-            identifiers=identifiers,
-            book_ids=book_ids,
-        )
-        self._spot = SpotEntry(
-            self._settlement, entry=self._entry, triggers=self._triggers, ids=spot_ids
-        )
-        self._stops = PositionStops(
-            self._settlement, triggers=self._triggers, identifiers=identifiers
-        )
-        self._house = HouseFlow(
-            self._settlement, accounts=self._accounts.values(), book_ids=book_ids
-        )
-        self._liquidation = Liquidation(
-            LiquidationParts(
-                settlement=self._settlement,
-                entry=self._entry,
-                stops=self._stops,
-                triggers=self._triggers,
-                identifiers=identifiers,
-            ),
-            tell=lambda step: step.tell(self.listener),
-        )
-        self.parts = ExchangeParts(
-            self._contracts, self._accounts, self._entry, self._spot, self._stops, self._triggers
-        )
-
-    # Real accounts.
+        self._entry, self._spot = self.parts.entry, self.parts.spot
+        self._stops, self._triggers = self.parts.stops, self.parts.triggers
 
     def place(self, account_id: int, request: OrderRequest, *, now_ms: int) -> OrderRecord:
         """Accept and match a new order.
@@ -154,7 +99,7 @@ class Exchange(ExchangeQueries):
         step = MatchingStep(now_ms)
         entry = self._spot if contract.is_spot else self._entry
         record = entry.place(self._accounts[account_id], contract, request=request, step=step)
-        self._conclude(contract, step)
+        self._aftermath.conclude(contract, step)
         return record
 
     def pre_check(self, account_id: int, request: OrderRequest) -> MarginRates:
@@ -191,7 +136,7 @@ class Exchange(ExchangeQueries):
             change=change or Amendment(price=price, quantity=quantity),
             step=step,
         )
-        self._conclude(contract, step)
+        self._aftermath.conclude(contract, step)
         return record
 
     def cancel(
@@ -208,7 +153,7 @@ class Exchange(ExchangeQueries):
             link_id=link_id,
             step=step,
         )
-        step.tell(self.listener)
+        self._tell(step)
         return record
 
     def cancel_all(
@@ -225,7 +170,7 @@ class Exchange(ExchangeQueries):
         records = self._entry.cancel_all(
             self._accounts[account_id], contract=contract, step=step, limit=limit
         )
-        step.tell(self.listener)
+        self._tell(step)
         return records
 
     def cancel_stops(
@@ -250,7 +195,7 @@ class Exchange(ExchangeQueries):
             own_only=own_only,
             limit=limit,
         )
-        step.tell(self.listener)
+        self._tell(step)
         return records
 
     def set_stops(
@@ -279,7 +224,7 @@ class Exchange(ExchangeQueries):
             step=step,
             position_idx=position_idx,
         )
-        self._conclude(contract, step)
+        self._aftermath.conclude(contract, step)
 
     def set_leverage(self, account_id: int, symbol: str, leverage: Decimal) -> None:
         """Set the leverage of an account in a contract.
@@ -339,7 +284,7 @@ class Exchange(ExchangeQueries):
             self._settlement.close(live, step, cancel_type="CancelByDCP")
         for live in waiting:
             self._triggers.clear(live, step, cancel_type="CancelByDCP")
-        step.tell(self.listener)
+        self._tell(step)
         return len(resting) + len(waiting)
 
     def reject_next(self, account_id: int, reason: str, count: int = 1) -> None:
@@ -354,177 +299,7 @@ class Exchange(ExchangeQueries):
             for index in account.modes.indices(contract):
                 account.stake(contract, index)
                 step.touch_position(account.account_id, contract.symbol, index)
-        step.tell(self.listener)
-
-    # Reference prices.
-
-    def set_reference(
-        self, symbol: str, *, index_price: Decimal, mark_price: Decimal, now_ms: int | None = None
-    ) -> None:
-        """Set index and mark price (quote currency, positive, kept to 1e-8).
-
-        Stops that watch them fire at ``now_ms``; without it, with the next order or trade.
-        """
-        if not all(price.is_finite() and price > 0 for price in (index_price, mark_price)):
-            raise ValidationError(f"{symbol} reference prices must be positive")
-        contract = self._contracts[symbol]
-        contract.index = money(index_price)
-        contract.mark = money(mark_price)
-        if now_ms is not None:
-            contract.sample_premium(now_ms)
-            self._fire_stops(contract, now_ms)
-            self._liquidate(now_ms)
-
-    def liquidations(self, symbol: str, *, after: int = 0) -> list[LiquidationRecord]:
-        """Return recent liquidations in a contract, those numbered above ``after``."""
-        recent = self._liquidation.recent
-        return [each for each in recent if each.symbol == symbol and each.number > after]
-
-    def settle_funding(self, symbol: str, rate: Decimal, *, now_ms: int) -> None:
-        """Settle funding of every position: longs pay ``rate`` times value when it is positive.
-
-        Payments are rounded half-even to 1e-8.
-        """
-        if not rate.is_finite():
-            raise ValidationError(f"{symbol} funding rate must be finite, was {rate}")
-        contract = self._contracts[symbol]
-        step = MatchingStep(now_ms)
-        for account in self._accounts.values():
-            for stake in account.stakes_of(contract):
-                if stake.position.lots:
-                    self._settlement.fund(account, stake, rate=rate, step=step)
-        step.tell(self.listener)
-        self._liquidate(now_ms)
-
-    # House flow.
-
-    def house_limit(
-        self,
-        symbol: str,
-        side: Side,
-        price_ticks: int,
-        lots: int,
-        *,
-        now_ms: int,
-        post_only: bool = False,
-        in_front: bool = False,
-    ) -> int | None:
-        """Place a limit order of the house; return its id if some of it rests.
-
-        With ``post_only`` a crossing order does nothing and returns None; with ``in_front`` one
-        that does not cross rests before all others at its price.
-        """
-        assert price_ticks > 0
-        assert lots > 0
-        contract = self._contracts[symbol]
-        if not contract.book.crosses(side, price_ticks):
-            return self._house.rest(
-                contract, side, price_ticks=price_ticks, lots=lots, in_front=in_front
-            )
-        if post_only:
-            return None
-        step = MatchingStep(now_ms)
-        house_id = self._house.limit(contract, side, price_ticks=price_ticks, lots=lots, step=step)
-        self._conclude(contract, step)
-        return house_id
-
-    def house_market(
-        self, symbol: str, side: Side, lots: int, *, now_ms: int, limit_ticks: int | None = None
-    ) -> int:
-        """Trade at once up to ``limit_ticks`` (None: any price); return the filled lots."""
-        assert lots > 0
-        contract = self._contracts[symbol]
-        step = MatchingStep(now_ms)
-        filled = self._house.take(contract, side, lots=lots, limit_ticks=limit_ticks, step=step)
-        self._conclude(contract, step)
-        return filled
-
-    def house_cancel(self, symbol: str, house_id: int) -> bool:
-        """Take a house order out; return False when it is already gone."""
-        return self.house_resize(symbol, house_id, 0)
-
-    def house_resize(self, symbol: str, house_id: int, lots: int) -> bool:
-        """Set the size of a house order in place, 0 removes it; False when it is gone.
-
-        It keeps its time priority even when it grows.
-        """
-        book = self._contracts[symbol].book
-        order = book.get(house_id)
-        if order is None or order.owner != HOUSE:
-            return False
-        return book.resize(house_id, lots)
-
-    def house_lots(self, symbol: str, house_id: int) -> int:
-        """Return what rests of a house order, 0 when it is gone."""
-        order = self._contracts[symbol].book.get(house_id)
-        return order.lots if order is not None and order.owner == HOUSE else 0
-
-    def recorded_trade(
-        self,
-        symbol: str,
-        taker_side: Side,
-        price_ticks: int,
-        lots: int,
-        *,
-        now_ms: int,
-        at_level: bool = True,
-    ) -> None:
-        """Play one recorded trade against the book.
-
-        One public trade of the recorded size is printed. Account orders at better prices than
-        ``price_ticks`` fill first at their own price; then, with ``at_level``, the queue at
-        ``price_ticks`` is consumed in order, house orders absorbing their share. No more than
-        ``lots`` is filled.
-        """
-        assert lots > 0
-        contract = self._contracts[symbol]
-        step = MatchingStep(now_ms)
-        self._house.recorded(
-            contract,
-            taker_side,
-            price_ticks=price_ticks,
-            lots=lots,
-            at_level=at_level,
-            step=step,
-        )
-        self._conclude(contract, step)
-
-    def _conclude(self, contract: Contract, step: MatchingStep) -> None:
-        # Stops follow the positions of a step before it is told, and fire in steps of their own.
-        self._follow(contract, step)
-        step.tell(self.listener)
-        self._fire_stops(contract, step.now_ms)
-        if step.account_ids:
-            self._liquidate(step.now_ms)
-
-    def _liquidate(self, now_ms: int) -> None:
-        # The trades of a liquidation may exhaust their other side and fire stops; every run
-        # leaves its account with fewer positions or healthy, so this ends.
-        while (account := self._exhausted()) is not None:
-            self._liquidation.run(account, now_ms=now_ms)
-            for contract in self._contracts.values():
-                self._fire_stops(contract, now_ms)
-
-    def _exhausted(self) -> Account | None:
-        accounts = self._accounts.values()
-        return next((each for each in accounts if health(each).is_exhausted), None)
-
-    def _fire_stops(self, contract: Contract, now_ms: int) -> None:
-        # A stop's own trades may reach further stops; each fires once, so this ends.
-        while (live := self._triggers.due(contract)) is not None:
-            step = MatchingStep(now_ms)
-            self._triggers.release(live, step)
-            step.tell(self.listener)
-            step = MatchingStep(now_ms)
-            (self._spot if contract.is_spot else self._entry).send(live, step)
-            self._follow(contract, step)
-            step.tell(self.listener)
-
-    def _follow(self, contract: Contract, step: MatchingStep) -> None:
-        if contract.is_spot:
-            self._spot.follow(step)
-        else:
-            self._stops.follow(contract, step)
+        self._tell(step)
 
     def _tradable(self, symbol: str) -> Contract:
         contract = self._contracts.get(symbol)

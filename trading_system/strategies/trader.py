@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 
@@ -17,6 +17,7 @@ from trading_system.domain.parents import ParentOrder, ParentResult
 from trading_system.domain.ports import Clock
 from trading_system.domain.signals import Consensus, MarketFeatures
 from trading_system.risk.portfolio import Portfolio
+from trading_system.runtime.lifecycle import Spawn
 from trading_system.strategies.decisions import (
     Decision,
     DecisionLog,
@@ -43,8 +44,6 @@ _NS_PER_S = 1_000_000_000
 _MAX_PAUSE_S = 30.0
 _MAX_EXIT_PAUSE_S = 2.0
 _MAX_DOUBLINGS = 10
-
-Spawn = Callable[[str, Coroutine[Any, Any, None]], None]
 
 
 class Desk(Protocol):

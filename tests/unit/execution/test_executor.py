@@ -17,7 +17,7 @@ from trading_system.domain.orders import OrderIntent, OrderStatus, Side, TimeInF
 from trading_system.domain.parents import ExecutionStyle, ParentOrder, ParentResult
 from trading_system.execution.executor import STOPPED, TOO_SMALL, Executor
 from trading_system.execution.work import ParentWork, Patience, Walk
-from trading_system.market.book import BookWalk
+from trading_system.market.book_view import BookWalk
 from trading_system.risk.limits import TradingState
 
 

@@ -16,7 +16,8 @@ from trading_system.domain.orders import (
     Side,
 )
 from trading_system.execution.tracking import TrackedStatus
-from trading_system.live.account import AccountFeed, Reconciler, own_part
+from trading_system.live.account import AccountFeed, Reconciler
+from trading_system.live.adoption import own_part
 from trading_system.risk.limits import TradingState
 
 

@@ -46,7 +46,7 @@ def test_clock_that_is_set_blocks_new_orders_at_once_and_is_measured_again(tmp_p
         readings = rig.venue.clock_readings
         clock.set_utc_ns(clock.utc_ns() + 2_000_000_000)
         await asyncio.sleep(0.6)
-        assert rig.session.clock_offset_ms == -2_000.0
+        assert rig.session.venue_time.offset_ms == -2_000.0
         assert rig.venue.clock_readings > readings
         with pytest.raises(OrderDenied, match="clock"):
             await rig.session.client.place_order(

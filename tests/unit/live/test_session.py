@@ -23,7 +23,7 @@ from trading_system.domain.errors import (
 from trading_system.domain.orders import Fill, OrderStatus, Side
 from trading_system.execution.journal.store import Journal
 from trading_system.execution.tracking import TrackedStatus
-from trading_system.live.session import trading_rules
+from trading_system.live.signal_trading import trading_rules
 from trading_system.risk.limits import TradingState
 from trading_system.runtime.clock import ManualClock
 
@@ -57,7 +57,7 @@ def test_a_stop_that_the_venue_refuses_is_tried_again(tmp_path: Path) -> None:
         await rig.enter()
         rig.venue.stop = None
         rig.venue.fails = unavailable(Outcome.UNKNOWN)
-        await rig.session.protect(SYMBOL, Decimal(49_000))
+        await rig.session.protection.protect(SYMBOL, Decimal(49_000))
         assert rig.venue.stop is None
         rig.venue.fails = None
         await asyncio.sleep(11.0)
@@ -197,11 +197,11 @@ def test_a_clock_that_cannot_be_read_keeps_the_last_offset(tmp_path: Path) -> No
     async def work(rig: SessionRig) -> None:
         rig.venue.offset_ms = 5.0
         await asyncio.sleep(61.0)
-        assert rig.session.clock_offset_ms == 5.0
+        assert rig.session.venue_time.offset_ms == 5.0
         rig.venue.fails = unavailable(Outcome.NOT_SENT)
         rig.venue.offset_ms = 9.0
         await asyncio.sleep(61.0)
-        assert rig.session.clock_offset_ms == 5.0
+        assert rig.session.venue_time.offset_ms == 5.0
 
     in_session(work, tmp_path)
 
@@ -456,10 +456,10 @@ def test_an_execution_told_only_by_the_fast_stream_is_fetched(tmp_path: Path) ->
         session = rig.session
         rig.venue.held = Decimal("0.1")
         rig.venue.past = [foreign("0.1", link_id="by-hand", exec_id="f1")]
-        session.account.fast.on_fast("f1", PRICE, Decimal("0.1"), now_ns=rig.loop.monotonic_ns())
+        session.reports.fast.on_fast("f1", PRICE, Decimal("0.1"), now_ns=rig.loop.monotonic_ns())
         await asyncio.sleep(2.5)
         assert session.portfolio.position(SYMBOL).quantity == Decimal("0.1")
-        assert not session.account.fast.is_overdue(rig.loop.monotonic_ns())
+        assert not session.reports.fast.is_overdue(rig.loop.monotonic_ns())
 
     in_session(work, tmp_path)
 

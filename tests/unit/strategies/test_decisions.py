@@ -15,7 +15,7 @@ from trading_system.domain.orders import Side
 from trading_system.domain.parents import ExecutionStyle, ParentOrder, ParentResult
 from trading_system.domain.signals import Consensus, MarketFeatures, Vote
 from trading_system.execution.executor import Executor
-from trading_system.live.feed import BestPrices
+from trading_system.live.symbol_state import BestPrices
 from trading_system.strategies.decisions import (
     Decision,
     DecisionLog,

@@ -10,7 +10,7 @@ from trading_system.domain.orders import OrderIntent, OrderStatus, OrderType, Si
 from trading_system.domain.parents import ParentOrder, ParentResult
 from trading_system.domain.signals import Consensus, MarketFeatures
 from trading_system.execution.executor import Executor
-from trading_system.live.feed import BestPrices
+from trading_system.live.symbol_state import BestPrices
 from trading_system.strategies.signals import Costs
 from trading_system.strategies.trader import SignalTrader
 

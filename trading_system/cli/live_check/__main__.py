@@ -26,6 +26,7 @@ from trading_system.runtime.clock import SystemClock
 
 _INTERRUPTED: Final = 130
 _MAX_BOOKS_S: Final = 600.0
+_MAX_PAUSE_S: Final = 10.0
 _COLUMNS: Final = ("step", "where", "host", "reference", "grade")
 
 
@@ -74,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="write one JSON document")
     parser.add_argument("--read-only", action="store_true", help="send no orders")
     parser.add_argument("--books", type=_seconds, default=30.0, help="watch books so long, seconds")
+    parser.add_argument(
+        "--pace", type=_pause, default=0.2, help="pause before each order request, seconds"
+    )
     parser.add_argument("--folder", type=Path, help="for the transcripts")
     parser.add_argument("--ca-file", type=Path, help="trust these certificate authorities alone")
     return parser
@@ -84,6 +88,13 @@ def _seconds(text: str) -> float:
     if not 0 < seconds <= _MAX_BOOKS_S:
         raise ValueError(f"must be above 0 and at most {_MAX_BOOKS_S:g}")
     return seconds
+
+
+def _pause(text: str) -> float:
+    pause = float(text)
+    if not 0 <= pause <= _MAX_PAUSE_S:
+        raise ValueError(f"must be 0 to {_MAX_PAUSE_S:g}")
+    return pause
 
 
 async def _run(
@@ -98,6 +109,7 @@ async def _run(
         books_s=given.books,
         has_orders=not given.read_only,
         run_id=secrets.token_hex(4),
+        pace_s=given.pace,
     )
     _cancel_once_on_signals()
     return await LiveCheck(settings, plan, clock=clock, tls=tls, say=note).run(access)

@@ -32,6 +32,7 @@ QUOTA_HEADERS: Final = frozenset(
 
 _NS_PER_MS: Final = 1_000_000
 _AUTH_MS: Final = 5_000
+_GOODBYE_S: Final = 0.05
 _MAX_FRAME: Final = 4 * 1024 * 1024
 _FAILURES: Final = (aiohttp.ClientError, OSError)
 _CLOSED: Final = frozenset(
@@ -91,6 +92,9 @@ class HostLink:
         if self._session is not None:
             await self._session.close()
             self._session = None
+            # The library does not wait until TLS has said goodbye; a loop that ends now would
+            # leave the sockets open.
+            await asyncio.sleep(_GOODBYE_S)
 
     def venue_ms(self) -> int:
         """Return the venue's time in UTC milliseconds, by the offset that was measured."""

@@ -57,7 +57,7 @@ class OrderScript:
         pace_s: float,
         has_trade_stream: bool,
         say: Say,
-        tidy_pause_s: float = 0.5,
+        tidy_pause_s: float,
     ) -> None:
         self._link = link
         self._market = market

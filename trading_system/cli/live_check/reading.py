@@ -318,7 +318,7 @@ def _judge(link: HostLink, step: str, reply: Row) -> None:
 
 
 def note_push(link: HostLink, channel: str, row: Row) -> None:
-    """Note the shape of a pushed message; of ticker changes only the types count."""
+    """Note the shape of a pushed message; changes of a ticker are left out."""
     kind = str(row.get("topic", "")).rpartition(".")[0] or str(row.get("topic", ""))
     if not kind:
         return

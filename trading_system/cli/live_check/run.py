@@ -49,8 +49,9 @@ class CheckPlan:
         Whether the part with orders is taken.
     run_id : str
         Eight characters that no other run has; part of the orders' link ids.
-    patience_s, pace_s : float
-        Wait for an order's pushes, and pause before each order request, seconds.
+    patience_s, pace_s, tidy_pause_s : float
+        Wait for an order's pushes, pause before each order request, and pause between two looks
+        for what is left, seconds.
     """
 
     symbol: str
@@ -60,6 +61,7 @@ class CheckPlan:
     run_id: str
     patience_s: float = 5.0
     pace_s: float = 0.2
+    tidy_pause_s: float = 0.5
 
 
 Reference = Callable[[str, Clock], AbstractAsyncContextManager[tuple[Endpoints, Signer]]]
@@ -198,6 +200,7 @@ class LiveCheck:
             run_id=plan.run_id,
             patience_s=plan.patience_s,
             pace_s=plan.pace_s,
+            tidy_pause_s=plan.tidy_pause_s,
             has_trade_stream=not self._is_demo,
             say=self._say,
         )

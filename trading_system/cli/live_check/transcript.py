@@ -78,7 +78,7 @@ class Transcript:
         self._file.write(REDACTOR(json.dumps(row)) + "\n")
 
 
-def _without_secrets(value: Any) -> Any:  # noqa: ANN401 - JSON
+def _without_secrets(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(value, dict):
         if value.get("op") == "auth" and "args" in value:
             return {**value, "args": [MASK]}

@@ -8,9 +8,9 @@ from trading_system.domain.errors import ValidationError
 from trading_system.domain.events import TickerState, TradeTick
 from trading_system.domain.orders import Side
 from trading_system.live.desk import TradingDesk
-from trading_system.live.feed import SymbolState
 from trading_system.live.inspection.texts import figure, milliseconds, side_name
 from trading_system.live.session import TradingSession
+from trading_system.live.symbol_state import SymbolState
 
 _LEVELS = 10
 _NS_PER_S = 1_000_000_000

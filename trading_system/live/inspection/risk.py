@@ -43,7 +43,7 @@ def _limits(desk: TradingDesk, session: TradingSession) -> list[dict[str, Any]]:
     gross = session.portfolio.gross_notional() + ledger.open_notional
     rate = settings.max_orders_per_second
     daily = losses.daily_loss_pct
-    offset_ms = abs(session.clock_offset_ms)
+    offset_ms = abs(session.venue_time.offset_ms)
     return [
         _limit("gross exposure", gross, caps.max_gross_notional, _MONEY),
         *(
