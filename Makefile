@@ -21,7 +21,7 @@ SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: run test check browser fuzz crash regional replay-check live-check conformance bench lock clean format
+.PHONY: run test check browser fuzz crash regional wire replay-check live-check conformance bench lock clean format
 .DELETE_ON_ERROR:
 
 $(VENV)/.runtime: requirements/runtime.lock pyproject.toml
@@ -88,6 +88,10 @@ crash: $(VENV)/.dev
 
 regional: $(VENV)/.runtime
 	$(BIN)/python tests/regional/run.py $(ARGS)
+
+# Every connection fault over real sockets, by a TCP proxy and the venue's own faults; 5 minutes.
+wire: $(VENV)/.runtime
+	$(BIN)/python tests/wire/run.py $(ARGS)
 
 # Each 2024 recording through the venue and the system; TRADING_TEST_DATA names their folder.
 replay-check: $(VENV)/.runtime

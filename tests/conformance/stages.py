@@ -156,8 +156,9 @@ class Run:
         if not cases:
             return
         python = self._program.parent / "python"
-        command = [python, OWN_SIDE, "--seed", str(self._seed)]
-        said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=OWN_S)
+        said = subprocess.run(
+            [python, OWN_SIDE], check=True, capture_output=True, text=True, timeout=OWN_S
+        )
         found = {(row["case"], row["client"]): row for row in json.loads(said.stdout)}
         for one in cases:
             row = found.get((one.name, one.client))

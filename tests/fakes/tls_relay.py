@@ -69,10 +69,10 @@ async def _chunks(reader, writer):
 
 
 @asynccontextmanager
-async def tls_in_front_of(port, context, **how):
+async def tls_in_front_of(port, context, *, address="127.0.0.1", **how):
     """Yield a relay that listens with ``context`` and speaks plainly to ``port``."""
     relay = TlsRelay(port, **how)
-    server = await asyncio.start_server(relay.relay, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(relay.relay, address, 0, ssl=context)
     relay.port = server.sockets[0].getsockname()[1]
     try:
         yield relay

@@ -4,13 +4,14 @@ import asyncio
 import json
 import ssl
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
 from loopback_tls import server_context, trusting_context
 from pydantic import SecretStr
-from server_rig import TRADER, serving
+from server_rig import READER, TRADER, serving
 from tls_relay import tls_in_front_of
 
 from trading_system.cli.live_check.guard import CONFIRMATION, allowed_access
@@ -41,11 +42,11 @@ async def quiet_reference(symbol, clock):
 
 
 @asynccontextmanager
-async def host(folder, *, swaps=None):
-    async with serving() as client:
+async def host(folder, *, swaps=None, account=TRADER):
+    async with serving(accounts=[account]) as client:
         context = server_context(folder)
         async with tls_in_front_of(client.server.port, context, swaps=swaps) as relay:
-            client.relay, client.symbol, client.account = relay, "ABCUSDT", TRADER
+            client.relay, client.symbol, client.account = relay, "ABCUSDT", account
             yield client
 
 
@@ -73,6 +74,7 @@ def settings_of(client, folder, environment="testnet"):
         "symbols": client.symbol,
         "bybit.api_key": client.account.api_key,
         "bybit.api_secret": client.account.api_secret,
+        "bybit.request_timeout_s": 0.5,
         "bybit.rest_url": f"https://127.0.0.1:{client.relay.port}",
         "bybit.ws_url": f"wss://127.0.0.1:{client.relay.port}",
     }
@@ -88,9 +90,13 @@ async def check(
     environment="testnet",
     said=None,
     reference=quiet_reference,
+    address="127.0.0.1",
 ):
     settings = settings_of(client, folder, environment)
     access = allowed_access(settings, {"TRADING_LIVE_CONFIRM": CONFIRMATION})
+    if address not in access.endpoints.rest:
+        rest = access.endpoints.rest.replace("127.0.0.1", address)
+        access = replace(access, endpoints=replace(access.endpoints, rest=rest))
     plan = CheckPlan(
         symbol=client.symbol,
         folder=folder / "out",
@@ -195,6 +201,17 @@ async def test_a_certificate_that_nobody_trusts_ends_the_check_before_anything_i
     assert "nothing was sent" in result["problems"][0]
 
 
+async def test_a_certificate_of_another_host_is_refused(tmp_path):
+    async with serving() as client:
+        context = server_context(tmp_path)
+        port = client.server.port
+        async with tls_in_front_of(port, context, address="127.0.0.2") as relay:
+            client.relay, client.symbol, client.account = relay, "ABCUSDT", TRADER
+            result = await check(client, tmp_path, address="127.0.0.2")
+        assert relay.asked_bytes == 0
+    assert "mismatch" in result["problems"][0]
+
+
 async def test_demo_gets_no_request_that_it_does_not_have(tmp_path):
     async with host(tmp_path) as client:
         result = await check(client, tmp_path, environment="demo")
@@ -209,6 +226,14 @@ async def test_reading_alone_sends_no_order(tmp_path):
         result = await check(client, tmp_path, has_orders=False)
     text = (tmp_path / "out" / "host" / "transcript.jsonl").read_text()
     assert (result["is_alike"], result["orders"], "POST" in text) == (True, {}, False)
+
+
+async def test_a_key_that_may_only_read_is_enough_to_read(tmp_path):
+    async with host(tmp_path, account=READER) as client:
+        read = await check(client, tmp_path, has_orders=False)
+        refused = await check(client, tmp_path)
+    assert read["is_alike"], read
+    assert "read-only" in refused["problems"][0]
 
 
 async def test_an_account_in_use_is_left_alone(tmp_path):
@@ -231,8 +256,7 @@ async def test_an_unwanted_fill_is_closed_and_said(tmp_path):
 
 async def test_orders_are_cancelled_after_a_request_without_an_answer(tmp_path):
     async with host(tmp_path) as client:
-        lost = {"fault": "drop-after-accept", "path": "/v5/order/create-batch", "delay_ms": 0}
-        client.server.faults.arm(parse_schedule(json.dumps([lost]), source="test"))
+        arm(client, fault="drop-after-accept", path="/v5/order/create-batch")
         result = await check(client, tmp_path)
         assert open_orders(client) == []
     assert any("create-batch" in text for text in result["problems"])
@@ -247,3 +271,73 @@ async def test_orders_are_cancelled_when_the_check_is_interrupted(tmp_path):
         with pytest.raises(asyncio.CancelledError):
             await task
         assert open_orders(client) == []
+
+
+def arm(client, **fault):
+    client.server.faults.arm(parse_schedule(json.dumps([fault]), source="test"))
+
+
+async def test_a_query_that_fails_is_a_problem_and_the_check_goes_on(tmp_path):
+    async with host(tmp_path) as client:
+        arm(client, fault="code-10016", path="/v5/market/kline")
+        result = await check(client, tmp_path)
+    assert ("kline", "code") in required(result)
+    assert len(result["orders"]) == 7
+
+
+async def test_a_page_instead_of_an_answer_is_named_with_its_status(tmp_path):
+    async with host(tmp_path) as client:
+        arm(client, fault="http-403", path="/v5/market/time")
+        result = await check(client, tmp_path)
+    assert "HTTP 403" in result["problems"][0]
+    assert "region" in result["problems"][0]
+
+
+async def test_an_order_that_is_rejected_later_shows_in_its_life(tmp_path):
+    async with host(tmp_path) as client:
+        arm(client, fault="reject-after-accept", path="/v5/trade/order.create")
+        result = await check(client, tmp_path)
+        assert open_orders(client) == []
+    assert not result["is_alike"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"fault": "cut-mid-frame", "topic": "order"},
+        {"fault": "drop-after-accept", "path": "/v5/trade/order.create"},
+        {"fault": "drop-after-accept", "path": "/v5/order/cancel", "after": 1},
+    ],
+    ids=["private stream", "trade stream", "cancel"],
+)
+async def test_orders_are_cancelled_after_a_connection_broke(tmp_path, fault):
+    async with host(tmp_path) as client:
+        arm(client, **fault)
+        result = await check(client, tmp_path)
+        assert open_orders(client) == []
+    assert result["problems"]
+
+
+async def test_what_cannot_be_cancelled_is_for_a_person(tmp_path):
+    said = []
+    async with host(tmp_path) as client:
+        arm(client, fault="code-10016", path="/v5/order/cancel", count=None)
+        result = await check(client, tmp_path, said=said)
+        assert len(open_orders(client)) == 1
+    assert said[-1].startswith("CHECK BY HAND")
+    assert any("lc-abcd1234-1" in text for text in result["problems"])
+
+
+async def test_a_key_that_may_withdraw_gets_no_further_than_its_own_query(tmp_path):
+    account = replace(TRADER, can_withdraw=True)
+    async with host(tmp_path, account=account) as client:
+        result = await check(client, tmp_path)
+    assert "may withdraw" in result["problems"][0]
+    assert result["orders"] == {}
+
+
+async def test_a_wrong_secret_is_named(tmp_path):
+    async with host(tmp_path) as client:
+        client.account = replace(TRADER, api_secret="another-secret")
+        result = await check(client, tmp_path)
+    assert "10004" in result["problems"][0]

@@ -54,6 +54,7 @@ from trading_system.enhanced_trading_system import EnhancedTradingSystem
 from trading_system.execution.engine import ExecutionEngine
 from trading_system.execution.executor import Executor
 from trading_system.live.client import GatedClient
+from trading_system.live.parent_desk import ParentDesk
 from trading_system.live.quoting import QuotingDesk
 from trading_system.live.session import TradingSession
 from trading_system.risk.limits import TradingState
@@ -303,9 +304,9 @@ async def _latency(rig: Rig) -> str | None:
     return str(optimizer.last_order_failure["reason"])
 
 
-@way(TradingSession, "execute")
+@way(ParentDesk, "execute")
 async def _session_parent(rig: Rig) -> str | None:
-    result = await rig.session.execute(rig.parent("0.22"))
+    result = await rig.session.desk.execute(rig.parent("0.22"))
     assert result is not None
     return result.reason or None
 
@@ -611,6 +612,7 @@ FACES = (
     LatencyOptimizer,
     MarketMaker,
     MarketMicrostructureAnalyzer,
+    ParentDesk,
     PerformanceOptimizer,
     QuotingDesk,
     SignalTrader,

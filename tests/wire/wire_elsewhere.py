@@ -5,8 +5,10 @@ from __future__ import annotations
 ELSEWHERE: dict[str, tuple[str, str]] = {
     "5": (
         "an execution comes back changed",
-        "tests/unit/risk/test_portfolio.py::"
-        "test_an_execution_that_comes_back_changed_is_counted_and_the_first_stands",
+        (
+            "tests/unit/risk/test_portfolio.py::"
+            "test_an_execution_that_comes_back_changed_is_counted_and_the_first_stands"
+        ),
     ),
     "7": (
         "a fill after the end of its order",
@@ -14,13 +16,17 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     ),
     "8": (
         "partial fill against cancel",
-        "tests/property/test_orders.py::"
-        "test_every_order_ends_in_one_known_outcome_and_the_position_is_right",
+        (
+            "tests/property/test_orders.py::"
+            "test_every_order_ends_in_one_known_outcome_and_the_position_is_right"
+        ),
     ),
     "9": (
         "amend against fill",
-        "tests/unit/execution/test_amends.py::"
-        "test_a_change_of_an_order_that_is_gone_finds_out_how_it_ended",
+        (
+            "tests/unit/execution/test_amends.py::"
+            "test_a_change_of_an_order_that_is_gone_finds_out_how_it_ended"
+        ),
     ),
     "10": (
         "more filled than ordered",
@@ -28,13 +34,17 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     ),
     "11": (
         "link id known to the venue",
-        "tests/unit/venues/test_embedded_venue.py::"
-        "test_a_duplicate_link_id_is_recognised_and_the_order_found",
+        (
+            "tests/unit/venues/test_embedded_venue.py::"
+            "test_a_duplicate_link_id_is_recognised_and_the_order_found"
+        ),
     ),
     "12": (
         "cancel of an order that does not exist",
-        "tests/unit/execution/test_executor.py::"
-        "test_a_cancel_that_fails_is_settled_by_the_order_itself",
+        (
+            "tests/unit/execution/test_executor.py::"
+            "test_a_cancel_that_fails_is_settled_by_the_order_itself"
+        ),
     ),
     "14": (
         "immediate order without a fill",
@@ -42,18 +52,24 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     ),
     "15": (
         "post-only order cancelled on crossing",
-        "tests/unit/agents/test_market_maker_refusals.py::"
-        "test_denied_everywhere_does_not_become_a_storm",
+        (
+            "tests/unit/agents/test_market_maker_refusals.py::"
+            "test_denied_everywhere_does_not_become_a_storm"
+        ),
     ),
     "20": (
         "crossed or locked book",
-        "tests/unit/market/test_book.py::"
-        "test_crossing_or_locking_message_is_refused_and_empties_the_book",
+        (
+            "tests/unit/market/test_book.py::"
+            "test_crossing_or_locking_message_is_refused_and_empties_the_book"
+        ),
     ),
     "30": (
         "certificate that nobody vouches for",
-        "tests/unit/optimizers/test_transport_pool.py::"
-        "test_certificate_nobody_vouches_for_is_refused_with_nothing_sent",
+        (
+            "tests/unit/optimizers/test_transport_pool.py::"
+            "test_certificate_nobody_vouches_for_is_refused_with_nothing_sent"
+        ),
     ),
     "32": (
         "key refused while running",

@@ -19,7 +19,7 @@ from rich.live import Live
 from rich.table import Table
 
 from trading_system.cli import cost_table, output
-from trading_system.cli.options import Environment, Json, part, settings_with
+from trading_system.cli.options import Environment, Json, keep_kernels, part, settings_with
 from trading_system.cli.output import ExitCode
 from trading_system.domain.errors import ConfigurationError, TradingSystemError, ValidationError
 from trading_system.monitoring import logs
@@ -100,7 +100,7 @@ def estimate(
         raise ConfigurationError("--count needs --watch")
     settings = settings_with({"environment": environment}, only_reads=True)
     logs.configure(_quiet(settings.log.level), form=settings.log.format)
-    _keep_kernels(settings.data_dir)
+    keep_kernels(settings.data_dir)
     show = _Screen(as_json=as_json)
     if watch:
         _run(_watched(settings, request, show, models=models, wait_s=wait, count=count))
@@ -127,7 +127,7 @@ def serve(
     markets = _markets(exchange, instrument)
     settings = settings_with({"environment": environment, "cost.port": port}, only_reads=True)
     logs.configure(settings.log.level, form=settings.log.format)
-    _keep_kernels(settings.data_dir)
+    keep_kernels(settings.data_dir)
     # Taken before anything else is started: a port in use is one line, and nothing to clean up.
     with part("cost_simulator.server").listening(
         settings.cost.host, settings.cost.port
@@ -136,11 +136,6 @@ def serve(
             _compile_elsewhere()
         _run(_served(settings, markets, listener, as_json=as_json))
     return int(ExitCode.OK)
-
-
-def _keep_kernels(data_dir: Path) -> None:
-    # Where the trading commands keep them too; numba reads this when it is first imported.
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(data_dir.absolute() / "kernels"))
 
 
 # Compiling leaves some 20 MiB behind for good, which a server need not carry.

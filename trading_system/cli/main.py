@@ -7,7 +7,6 @@ only talk to a running system answer at once.
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from trading_system.cli import compare, control, cost, output, watching
-from trading_system.cli.options import Environment, Json, part, settings_with
+from trading_system.cli.options import Environment, Json, keep_kernels, part, settings_with
 from trading_system.cli.output import ExitCode, NotRunningError
 from trading_system.domain.errors import ConfigurationError, TradingSystemError
 from trading_system.monitoring import logs
@@ -117,7 +116,7 @@ def start(
     _find_own_modules()
     part("config.settings").require_key(settings)
     logs.configure(settings.log.level, form=settings.log.format)
-    _keep_kernels(settings.data_dir)
+    keep_kernels(settings.data_dir)
     code, status = part("cli.start").run(settings)
     if as_json:
         output.emit_json(status)
@@ -156,7 +155,7 @@ def execute(
     )
     settings = settings_with({})
     logs.configure(settings.log.level, form=settings.log.format)
-    _keep_kernels(settings.data_dir)
+    keep_kernels(settings.data_dir)
     code, answer = room.run(
         settings,
         request,
@@ -210,7 +209,7 @@ def train(
         raise ConfigurationError("--source recordings needs --recordings PATH")
     if is_costs and source == "recordings":
         raise ConfigurationError("--what costs needs --source synthetic: recordings show no queue")
-    _keep_kernels(settings_with({}).data_dir)
+    keep_kernels(settings_with({}).data_dir)
     if is_costs:
         folder = out or Path("models/costs")
         part("cli.train").run_costs(seeds=seeds, minutes=minutes, out=folder, as_json=as_json)
@@ -381,11 +380,6 @@ def _find_own_modules() -> None:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
-
-
-def _keep_kernels(data_dir: Path) -> None:
-    # numba reads this when it is first imported, which the command's part does.
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(data_dir.absolute() / "kernels"))
 
 
 def _choice(option: str, value: str, allowed: tuple[str, ...]) -> str:

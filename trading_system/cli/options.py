@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -26,3 +28,9 @@ def settings_with(given: dict[str, Any], *, only_reads: bool = False) -> Any:  #
     )
     part("monitoring.redaction").REDACTOR.learn(settings)
     return settings
+
+
+def keep_kernels(data_dir: Path) -> None:
+    """Let compiled kernels be kept beside the data; before the part that compiles is imported."""
+    # numba reads this once, when it is first imported.
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(data_dir.absolute() / "kernels"))

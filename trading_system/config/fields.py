@@ -54,14 +54,15 @@ def _split_secrets(value: object) -> object:
     return tuple(value.split()) if isinstance(value, str) else value
 
 
-def _split_names(value: object) -> object:
+def split_names(value: object) -> object:
+    """Return a text's names, separated by commas, as a tuple; anything else as it is."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
 
 
 SignalName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
-SignalList = Annotated[tuple[SignalName, ...], BeforeValidator(_split_names)]
+SignalList = Annotated[tuple[SignalName, ...], BeforeValidator(split_names)]
 SecretList = Annotated[tuple[SecretStr, ...], BeforeValidator(_split_secrets)]
 PathList = Annotated[tuple[Path, ...], BeforeValidator(_split_paths)]
 RestUrl = Annotated[str, AfterValidator(_rest_url)]

@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from typing_extensions import override
 
-from trading_system.config.fields import Section
+from trading_system.config.fields import Section, split_names
 from trading_system.config.operations import (
     AlertSettings,
     ApiSettings,
@@ -65,12 +65,6 @@ _DOTENV_LINE: Final = re.compile(
 Key = tuple[str, ...]
 
 
-def _split_symbols(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
 Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,20}(-[A-Z0-9]{1,12})?$")]
 
 
@@ -92,7 +86,7 @@ class Settings(BaseSettings):
         default="simulated", description="simulated (embedded venue), testnet, demo or mainnet"
     )
     symbols: Annotated[
-        tuple[Symbol, ...], BeforeValidator(_split_symbols), Field(min_length=1, max_length=20)
+        tuple[Symbol, ...], BeforeValidator(split_names), Field(min_length=1, max_length=20)
     ] = Field(default=("BTCUSDT", "ETHUSDT"), description="symbols to trade, separated by commas")
     data_dir: Path = Field(
         default=Path(".trading"),

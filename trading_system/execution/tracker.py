@@ -331,7 +331,7 @@ class OrderTracker:
 
     def _conclude_from_fills(self, order: TrackedOrder, age_s: float) -> None:
         # Executions without an order: the order history lags, or has been cleared long ago.
-        if order.booked_quantity >= order.intent.quantity:
+        if order.booked_quantity >= order.full_quantity:
             self._apply(order, OrderEvent.REPORTED_FILLED, "proven by its executions")
         elif age_s > _HISTORY_LAG_S:
             self._apply(order, OrderEvent.REPORTED_CANCELLED, "the venue keeps only its fills")

@@ -83,6 +83,8 @@ class TrackedOrder:
     ``standing_price`` is the price that the venue last confirmed, or that the order was sent with,
     and ``standing_trigger`` likewise where a conditional order waits.
     While an ``amendment`` is under way the order may rest at either price, and both count.
+    ``full_quantity`` is how much the order is for, base currency: the venue shrinks an order that
+    may only reduce with its position.
     ``asked_ns`` is when the last request about the order was sent, monotonic nanoseconds.
     ``ended_utc_ns`` is when it was found to be settled, UTC nanoseconds.
     """
@@ -102,6 +104,7 @@ class TrackedOrder:
     standing_price: Decimal | None = field(init=False)
     standing_trigger: Decimal | None = field(init=False)
     has_triggered: bool = False
+    full_quantity: Decimal = field(init=False)
     asked_ns: int = field(init=False)
     ended_utc_ns: int | None = None
     _price_ns: int = 0
@@ -111,6 +114,7 @@ class TrackedOrder:
         self.standing_price = self.intent.price
         trigger = self.intent.trigger
         self.standing_trigger = None if trigger is None else trigger.price
+        self.full_quantity = self.intent.quantity
         self.asked_ns = self.sent_ns
 
     @property
@@ -161,7 +165,7 @@ class TrackedOrder:
         """Quantity that may still fill, or has filled and is not booked yet, base currency."""
         if self.status.is_final:
             return max(_ZERO, self.reported_quantity - self.booked_quantity)
-        return max(_ZERO, self.intent.quantity - self.booked_quantity)
+        return max(_ZERO, self.full_quantity - self.booked_quantity)
 
     @property
     def average_price(self) -> Decimal | None:
@@ -232,6 +236,8 @@ class TrackedOrder:
             )
         self.order_id = self.order_id or report.order_id
         self.reported_quantity = max(self.reported_quantity, report.filled_quantity)
+        if self.intent.reduce_only and report.quantity > 0:
+            self.full_quantity = min(self.full_quantity, report.quantity)
         self._apply_price(report)
         return self.apply(report_event(report), report.reason)
 
@@ -289,5 +295,5 @@ class TrackedOrder:
     def _settle(self) -> None:
         if self.status.is_final and self.booked_quantity >= self.reported_quantity:
             full = self.status is not TrackedStatus.FILLED
-            if full or self.booked_quantity >= self.intent.quantity:
+            if full or self.booked_quantity >= self.full_quantity:
                 self.settled.set()

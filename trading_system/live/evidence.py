@@ -150,7 +150,7 @@ def snapshot_of(
     latency = session.latency if session else StageLatency()
     signal, ack = latency.percentiles("signal"), latency.percentiles("ack")
     losses = session.engine.losses if session else None
-    execution = _execution(desk)
+    execution = execution_summary(desk)
     return SystemSnapshot(
         state=desk.state.name,
         environment=settings.environment,
@@ -281,7 +281,8 @@ def system_p95_ms(latency: StageLatency) -> float | None:
     return milliseconds(sum(figure for figure in stages if figure is not None))
 
 
-def _execution(desk: TradingDesk) -> dict[str, Any]:
+def execution_summary(desk: TradingDesk) -> dict[str, Any]:
+    """Return the summary of all parents that are kept, of none before the first session."""
     if desk.session is not None:
         return desk.session.optimizers.performance.get_performance_summary()
     nothing_yet = ExecutionRecords(

@@ -85,9 +85,10 @@ class Upkeep:
         spawn("probe", self._probe_forever())
 
     async def _compare_forever(self) -> None:
-        rounds, reconciler = 0, self._account.reconciler
+        rounds, reconciler, is_answered = 0, self._account.reconciler, True
         while True:
-            await asyncio.sleep(_COMPARE_AGAIN_S if reconciler.is_suspicious else _COMPARE_EVERY_S)
+            is_urgent = reconciler.is_suspicious or not is_answered
+            await asyncio.sleep(_COMPARE_AGAIN_S if is_urgent else _COMPARE_EVERY_S)
             rounds += 1
             is_answered = await reconciler.check()
             if not is_answered or rounds % _CLOCK_EVERY_ROUNDS == 0:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from trading_system.domain.orders import Side
 from trading_system.simulation.accounts.account import Account
 from trading_system.simulation.accounts.holdings import Holding
-from trading_system.simulation.accounts.margins import position_view
+from trading_system.simulation.accounts.views import position_view, wallet_view
 from trading_system.simulation.contracts import Contract
 from trading_system.simulation.matching.book import MatchingBook
 from trading_system.simulation.records import (
@@ -88,7 +88,7 @@ class ExchangeQueries:
 
     def wallet(self, account_id: int) -> WalletView:
         """Return a snapshot of a wallet."""
-        return self._accounts[account_id].wallet()
+        return wallet_view(self._accounts[account_id])
 
     def fee_rates(self, account_id: int, symbol: str) -> tuple[Decimal, Decimal]:
         """Return (taker, maker) rates as shares of the traded value."""

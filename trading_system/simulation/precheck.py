@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from trading_system.domain.orders import Side
 from trading_system.simulation.accounts.account import Account
+from trading_system.simulation.accounts.views import wallet_view
 from trading_system.simulation.contracts import Contract
 from trading_system.simulation.records import OrderRequest
 from trading_system.simulation.validation import Terms, margin_needed
@@ -30,7 +31,7 @@ def margin_rates(
     The order takes its own initial margin, and the maintenance margin of the position that it
     leaves when it fills. A conditional order takes nothing before its trigger.
     """
-    wallet = account.wallet()
+    wallet = wallet_view(account)
     initial = wallet.position_margin + wallet.order_margin
     added_initial = added_maintenance = Decimal(0)
     if terms.trigger is None:

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from trading_system.domain.orders import OrderType, Side
+from trading_system.domain.orders import Side
 from trading_system.simulation import spot_settlement
 from trading_system.simulation.accounts.account import Account, LiveOrder, Stake
 from trading_system.simulation.accounts.holdings import Holding
-from trading_system.simulation.accounts.positions import PositionChange
+from trading_system.simulation.bookkeeping import Bookkeeping
 from trading_system.simulation.contracts import Contract, money
 from trading_system.simulation.identifiers import Identifiers
 from trading_system.simulation.matching.book import RestingOrder
 from trading_system.simulation.matching.sweep import sweep
 from trading_system.simulation.records import (
-    BUST_TRADE,
-    CREATED_BY_USER,
     HOUSE,
-    ClosedPnlRecord,
-    ExecutionRecord,
-    LedgerEntry,
-    OrderRecord,
     OrderState,
     SelfMatch,
 )
@@ -44,6 +38,7 @@ class Settlement:
     def __init__(self, identifiers: Identifiers, *, spot_ids: SpotIds) -> None:
         self.resting: dict[int, LiveOrder] = {}
         self._identifiers = identifiers
+        self._books = Bookkeeping(identifiers)
         self._spot_ids = spot_ids
 
     def sweep(
@@ -126,28 +121,7 @@ class Settlement:
         """Let the insurance fund pay what a wallet lacks after a liquidation in ``contract``."""
         amount = -account.cash
         account.credit(insurance=amount)
-        account.histories.ledger.append(
-            LedgerEntry(
-                entry_id=self._identifiers.uuid(),
-                account_id=account.account_id,
-                symbol=contract.symbol,
-                entry_type="LIQUIDATION",
-                side=None,
-                lots=0,
-                position_lots_after=0,
-                price=_ZERO,
-                funding=_ZERO,
-                fee=_ZERO,
-                cash_flow=amount,
-                change=amount,
-                balance_after=account.cash,
-                fee_rate=_ZERO,
-                order_id="",
-                link_id="",
-                trade_id="",
-                time_ms=step.now_ms,
-            )
-        )
+        self._books.note_insurance(account, contract, amount=amount, step=step)
         step.touch_wallet(account.account_id)
 
     def touch(self, live: LiveOrder, step: MatchingStep) -> None:
@@ -192,11 +166,12 @@ class Settlement:
         record.closed_pnl += change.net
         if record.take_profit or record.stop_loss:
             step.note_guarded(live, lots)
-        self._remember_fill(
+        account.credit(realised=change.realised, fee=change.fee)
+        self._books.note_fill(
             live, lots, price_ticks=price_ticks, is_maker=is_maker, change=change, step=step
         )
         if change.closed_lots:
-            self._remember_closed(live, change, step)
+            self._books.note_closed(live, change, step)
         self._advance(live, step)
 
     def _advance(self, live: LiveOrder, step: MatchingStep) -> None:
@@ -264,154 +239,19 @@ class Settlement:
 
     def fund(self, account: Account, stake: Stake, *, rate: Decimal, step: MatchingStep) -> None:
         """Settle one funding payment; a long pays when the rate is positive."""
-        contract, position = stake.contract, stake.position
+        position = stake.position
         side = Side.BUY if position.lots > 0 else Side.SELL
-        value = contract.value(abs(position.lots))
-        received = money(-rate * value * side.sign)
+        received = money(-rate * stake.contract.value(abs(position.lots)) * side.sign)
         account.credit(funding=received)
         position.add_funding(received)
         stake.touch(step.now_ms)
-        execution = ExecutionRecord(
-            exec_id=self._identifiers.uuid(),
-            order_id=self._identifiers.uuid(),
-            link_id="",
-            account_id=account.account_id,
-            symbol=contract.symbol,
-            position_idx=stake.position_idx,
-            side=side,
-            order_type=OrderType.MARKET,
-            order_price_ticks=0,
-            order_lots=0,
-            leaves_lots=0,
-            price=contract.mark,
-            lots=abs(position.lots),
-            value=value,
-            fee=-received,
-            fee_rate=rate,
-            realised=_ZERO,
-            closed_lots=0,
-            is_maker=False,
-            mark_price=contract.mark,
-            exec_type="Funding",
-            time_ms=step.now_ms,
-            sequence=contract.book.sequence,
-        )
-        account.histories.executions.append(execution)
-        account.histories.ledger.append(
-            self._ledger_entry(account, stake, execution, realised=_ZERO, funding=received)
-        )
-        step.add_execution(execution)
+        self._books.note_funding(account, stake, side=side, rate=rate, received=received, step=step)
 
     def _finish(self, live: LiveOrder, state: OrderState) -> None:
         live.account.discard_order(live)
         live.record.leaves_lots = 0
         live.record.state = state
         live.account.histories.orders.add(live.record)
-
-    def _remember_fill(
-        self,
-        live: LiveOrder,
-        lots: int,
-        *,
-        price_ticks: int,
-        is_maker: bool,
-        change: PositionChange,
-        step: MatchingStep,
-    ) -> None:
-        record, account, contract = live.record, live.account, live.stake.contract
-        execution = ExecutionRecord(
-            exec_id=self._identifiers.uuid(),
-            order_id=record.order_id,
-            link_id=record.link_id,
-            account_id=record.account_id,
-            symbol=record.symbol,
-            position_idx=record.position_idx,
-            side=record.side,
-            order_type=record.order_type,
-            order_price_ticks=record.price_ticks,
-            order_lots=record.lots,
-            leaves_lots=record.leaves_lots,
-            price=contract.instrument.ticks_to_price(price_ticks),
-            lots=lots,
-            value=contract.unit * (price_ticks * lots),
-            fee=change.fee,
-            fee_rate=account.maker_rate if is_maker else account.taker_rate,
-            realised=change.realised,
-            closed_lots=change.closed_lots,
-            is_maker=is_maker,
-            mark_price=contract.mark,
-            exec_type=_exec_type(record),
-            created_by=record.created_by,
-            time_ms=step.now_ms,
-            sequence=contract.book.sequence,
-            stop_kind=None if record.trigger is None else record.trigger.kind,
-        )
-        account.credit(realised=change.realised, fee=change.fee)
-        account.histories.executions.append(execution)
-        account.histories.ledger.append(
-            self._ledger_entry(
-                account, live.stake, execution, realised=change.realised, funding=_ZERO
-            )
-        )
-        step.add_execution(execution)
-
-    def _ledger_entry(
-        self,
-        account: Account,
-        stake: Stake,
-        execution: ExecutionRecord,
-        *,
-        realised: Decimal,
-        funding: Decimal,
-    ) -> LedgerEntry:
-        is_trade = execution.exec_type != "Funding"
-        fee = execution.fee if is_trade else _ZERO
-        return LedgerEntry(
-            entry_id=self._identifiers.uuid(),
-            account_id=account.account_id,
-            symbol=execution.symbol,
-            entry_type="TRADE" if is_trade else "SETTLEMENT",
-            side=execution.side,
-            lots=execution.lots,
-            position_lots_after=stake.position.lots,
-            price=execution.price,
-            funding=funding,
-            fee=fee,
-            cash_flow=realised,
-            change=realised + funding - fee,
-            balance_after=account.cash,
-            fee_rate=execution.fee_rate,
-            order_id=execution.order_id,
-            link_id=execution.link_id,
-            trade_id=execution.exec_id,
-            time_ms=execution.time_ms,
-        )
-
-    def _remember_closed(self, live: LiveOrder, change: PositionChange, step: MatchingStep) -> None:
-        record, histories = live.record, live.account.histories
-        before = histories.closed_pnl(record.order_id)
-        histories.put_closed_pnl(
-            ClosedPnlRecord(
-                account_id=record.account_id,
-                symbol=record.symbol,
-                order_id=record.order_id,
-                side=record.side,
-                order_type=record.order_type,
-                order_lots=record.lots,
-                order_price_ticks=record.price_ticks,
-                closed_lots=change.closed_lots + (before.closed_lots if before else 0),
-                entry_value=change.entry_value + (before.entry_value if before else 0),
-                exit_value=change.exit_value + (before.exit_value if before else 0),
-                open_fee=change.open_fee + (before.open_fee if before else 0),
-                close_fee=change.close_fee + (before.close_fee if before else 0),
-                closed_pnl=change.net + (before.closed_pnl if before else 0),
-                fill_count=1 + (before.fill_count if before else 0),
-                leverage=live.stake.leverage,
-                exec_type=_exec_type(record),
-                created_ms=before.created_ms if before else step.now_ms,
-                updated_ms=step.now_ms,
-            )
-        )
 
 
 def _closed_state(live: LiveOrder) -> OrderState:
@@ -420,10 +260,6 @@ def _closed_state(live: LiveOrder) -> OrderState:
     if live.stake.contract.is_spot and live.record.cum_lots:
         return OrderState.PARTIALLY_FILLED_CANCELED
     return OrderState.CANCELLED
-
-
-def _exec_type(record: OrderRecord) -> str:
-    return "Trade" if record.created_by == CREATED_BY_USER else BUST_TRADE
 
 
 class _TakerFills:

@@ -13,9 +13,6 @@ from trading_system.simulation.identifiers import Identifiers
 from trading_system.simulation.records import ExecutionRecord, LedgerEntry
 from trading_system.simulation.steps import MatchingStep
 
-LEDGER_ROWS_PER_FILL = 2
-"""A spot fill moves two coins; a contract's fill moves one."""
-
 _FIRST_NUMBER = 2_290_000_000_000_000_000
 _NUMBERS_PER_SEED = 1_000_000_000_000
 _SEEDS = 6_000_000

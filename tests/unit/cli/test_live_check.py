@@ -10,9 +10,9 @@ import pytest
 from trading_system.cli.live_check.__main__ import main, trusting
 from trading_system.cli.live_check.guard import CONFIRMATION, allowed_access
 from trading_system.cli.live_check.observing import Observations, compare
-from trading_system.cli.live_check.reading import WatchedBooks
 from trading_system.cli.live_check.shapes import Grade, Shape, differences
 from trading_system.cli.live_check.transcript import Transcript
+from trading_system.cli.live_check.watching import WatchedBooks
 from trading_system.cli.output import ExitCode
 from trading_system.config.settings import Settings, load_settings
 from trading_system.domain.errors import ConfigurationError
@@ -202,7 +202,7 @@ def watched(*frames: bytes) -> WatchedBooks:
     books = WatchedBooks(instrument(ROW))
     books.trust.on_connected(0)
     for number, each in enumerate(frames):
-        books.on_frame(each, number * 1_000_000)
+        books.on_frame(each, json.loads(each)["topic"], number * 1_000_000)
     return books
 
 
@@ -222,3 +222,9 @@ def test_gaps_crossed_and_mute_books_are_problems() -> None:
     assert "orderbook.200.ABCUSDT: no book that can be trusted at the end" in books.problems()
     crossed = watched(*SNAPSHOTS, frame(50, 11, "10.05", "10.03"))
     assert "orderbook.50.ABCUSDT: 1 messages crossed" in crossed.problems()
+
+
+def test_stream_on_which_nothing_comes_is_a_problem() -> None:
+    books = watched()
+    books.settle(6_000_000_000)
+    assert "orderbook.50.ABCUSDT: no snapshot came" in books.problems()

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -29,6 +30,31 @@ async def test_a_filled_report_without_a_quantity_waits_for_the_executions() -> 
     order = TrackedOrder(intent=INTENT, sent_ns=0)
     order.apply_report(report(INTENT, OrderStatus.FILLED, Decimal(0)))
     assert not order.settled.is_set()
+
+
+async def test_an_exit_that_the_venue_shrank_with_its_position_ends_when_that_is_filled() -> None:
+    exit_ = replace(INTENT, reduce_only=True)
+    order, held = TrackedOrder(intent=exit_, sent_ns=0), Decimal("0.06")
+    order.apply_report(replace(report(exit_, OrderStatus.NEW, Decimal(0)), quantity=held))
+    assert order.open_quantity == held
+    order.apply_report(replace(report(exit_, OrderStatus.FILLED, held), quantity=held))
+    assert not order.settled.is_set()
+    order.apply_fill(fill(exit_, held, Decimal(50_000)), now_ns=1)
+    assert order.settled.is_set()
+    assert order.open_quantity == 0
+
+
+async def test_an_order_that_may_open_is_for_what_was_asked_whatever_a_report_says() -> None:
+    order = TrackedOrder(intent=INTENT, sent_ns=0)
+    order.apply_report(replace(report(INTENT, OrderStatus.NEW, Decimal(0)), quantity=Decimal(1)))
+    assert order.open_quantity == INTENT.quantity
+
+
+async def test_a_report_of_an_exit_without_a_quantity_shrinks_nothing() -> None:
+    exit_ = replace(INTENT, reduce_only=True)
+    order = TrackedOrder(intent=exit_, sent_ns=0)
+    order.apply_report(replace(report(exit_, OrderStatus.NEW, Decimal(0)), quantity=Decimal(0)))
+    assert order.open_quantity == INTENT.quantity
 
 
 async def test_an_order_without_fills_has_no_average_price() -> None:

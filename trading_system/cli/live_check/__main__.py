@@ -135,15 +135,20 @@ def _show(result: Mapping[str, Any]) -> None:
     if differences:
         rows = [tuple(row[name] for name in _COLUMNS) for row in differences]
         emit_table(f"differences of {result['rest']}", _COLUMNS, rows)
-    for name, states in result["orders"].items():
-        note(f"order {name}: {states}")
-    for topic, figures in result["books"].items():
-        note(f"{topic}: {figures}")
+    if result["orders"]:
+        emit_table("life of the orders", ("order", "states"), list(result["orders"].items()))
+    if result["books"]:
+        emit_table("books", ("figure", *result["books"]), _figures(result["books"]))
     for problem in result["problems"]:
         note(f"problem: {problem}")
     verdict = "alike" if result["is_alike"] else "NOT alike"
     count = f"{len(differences)} differences in {result['steps']} steps"
     note(f"{verdict}: {count}; transcripts in {result['transcripts']}")
+
+
+def _figures(books: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    names = next(iter(books.values()))
+    return [(name, *(str(each[name]) for each in books.values())) for name in names]
 
 
 if __name__ == "__main__":

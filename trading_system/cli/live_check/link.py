@@ -7,6 +7,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias
 from urllib.parse import urlencode, urlsplit
@@ -33,6 +34,7 @@ QUOTA_HEADERS: Final = frozenset(
 _NS_PER_MS: Final = 1_000_000
 _AUTH_MS: Final = 5_000
 _GOODBYE_S: Final = 0.05
+_SHOWN_BYTES: Final = 500
 _MAX_FRAME: Final = 4 * 1024 * 1024
 _FAILURES: Final = (aiohttp.ClientError, OSError)
 _CLOSED: Final = frozenset(
@@ -161,7 +163,13 @@ class HostLink:
                 content = await response.read()
         except _FAILURES as e:
             raise self._failure(path, self.endpoints.rest, e) from e
-        envelope = _object(content, path)
+        try:
+            envelope = _object(content, path)
+        except VenueUnavailable as e:
+            text = content[:_SHOWN_BYTES].decode(errors="replace")
+            told = {"path": path, "status": response.status, "text": text}
+            self._transcript.write("rest", "answer", told)
+            raise _unreadable(path, _html_text(response.status)) from e
         told = {"status": response.status, "headers": dict(response.headers), "body": envelope}
         self._transcript.write("rest", "answer", {"path": path, **told})
         if step:
@@ -236,7 +244,10 @@ class HostStream:
     async def say(self, frame: Row) -> None:
         """Send one frame."""
         self._transcript.write(self.channel, "sent", frame)
-        await self._socket.send_str(json.dumps(frame))
+        try:
+            await self._socket.send_str(json.dumps(frame))
+        except _FAILURES as e:
+            raise _unreadable(self.channel, f"the stream is broken: {e!r}") from e
 
     async def hear(self, within_s: float) -> Heard | None:
         """Return the next frame, raw and decoded; None if none comes in time.
@@ -312,6 +323,15 @@ def _object(content: bytes, operation: str) -> Row:
     if not isinstance(found, dict):
         raise _unreadable(operation, "the answer is no JSON object")
     return found
+
+
+def _html_text(status: int) -> str:
+    if status == HTTPStatus.FORBIDDEN:
+        return (
+            "HTTP 403 without JSON: too many requests of this address (ten minutes of silence "
+            "help), or the host does not serve this region"
+        )
+    return f"HTTP {status} without a JSON object"
 
 
 def _unreadable(operation: str, message: str) -> VenueUnavailable:

@@ -11,8 +11,9 @@ from contextlib import AsyncExitStack
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Final
 
-from trading_system.cli.live_check.link import Heard, HostLink, HostStream, Row
-from trading_system.cli.live_check.reading import UNREADABLE, Market, expect, log_in, note_push
+from trading_system.cli.live_check.link import HostLink, HostStream, Row
+from trading_system.cli.live_check.reading import UNREADABLE, Market, expect
+from trading_system.cli.live_check.streaming import ignore, log_in, note_push
 from trading_system.domain.errors import Outcome, VenueError, VenueRejected
 
 _FAR: Final = Decimal("0.92")
@@ -156,9 +157,9 @@ class OrderScript:
 
     async def _by_stream(self, private: HostStream, trade: HostStream) -> None:
         name, link = "by stream", self._link
-        reply = await trade.ask("auth", {"args": link.auth_args()}, id_key="reqId", also=_ignore)
+        reply = await trade.ask("auth", {"args": link.auth_args()}, id_key="reqId", also=ignore)
         self._judge_trade("trade auth", reply)
-        pong = await trade.ask("ping", {}, id_key="reqId", also=_ignore)
+        pong = await trade.ask("ping", {}, id_key="reqId", also=ignore)
         link.seen.note("trade pong", pong)
         body = {"category": "linear", **self._body(name)}
         given = await self._order(trade, "order.create", body)
@@ -221,7 +222,7 @@ class OrderScript:
         stamp = {"X-BAPI-TIMESTAMP": str(self._link.venue_ms())}
         asked = {"header": stamp, "args": [body]}
         await self._pause()
-        reply = await trade.ask(operation, asked, id_key="reqId", also=_ignore)
+        reply = await trade.ask(operation, asked, id_key="reqId", also=ignore)
         self._judge_trade(f"trade {operation}", reply)
         return reply
 
@@ -242,7 +243,7 @@ class OrderScript:
         if self._is_final(name):
             return
         await private.until(
-            lambda row: self._on_push(row, name), within_s=self._patience_s, also=_ignore
+            lambda row: self._on_push(row, name), within_s=self._patience_s, also=ignore
         )
         if not self._is_final(name):
             self._link.seen.lives.setdefault(name, [])
@@ -338,7 +339,3 @@ def _refused(step: str, code: str, message: str) -> VenueRejected:
     return VenueRejected(
         f"{code} {message}", venue="bybit", operation=step, outcome=Outcome.REJECTED
     )
-
-
-def _ignore(heard: Heard) -> None:
-    del heard

@@ -14,9 +14,10 @@ from pydantic import SecretStr
 from trading_system.cli.live_check.link import HostLink
 from trading_system.cli.live_check.observing import Observations, compare
 from trading_system.cli.live_check.ordering import OrderScript, Say
-from trading_system.cli.live_check.reading import UNREADABLE, read_all, watch_public
+from trading_system.cli.live_check.reading import UNREADABLE, read_all
 from trading_system.cli.live_check.shapes import Grade
 from trading_system.cli.live_check.transcript import Transcript
+from trading_system.cli.live_check.watching import watch_public
 from trading_system.config.settings import Settings
 from trading_system.domain.errors import VenueError
 from trading_system.domain.ports import Clock
@@ -182,6 +183,7 @@ class LiveCheck:
             link,
             plan.symbol,
             is_demo=self._is_demo,
+            needs_orders=plan.has_orders,
             allow_transfer=bybit.allow_transfer,
             recv_window_ms=bybit.recv_window_ms,
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from optimizers.execution.records import Execution, ExecutionRecords
+from optimizers.execution.records import Execution
 from trading_system.domain.instruments import plain
 from trading_system.live.desk import TradingDesk
+from trading_system.live.evidence import execution_summary
 from trading_system.live.inspection.texts import (
     figure,
     json_safe,
@@ -23,18 +24,8 @@ def executions(desk: TradingDesk, *, limit: int) -> dict[str, Any]:
     newest = [] if session is None else session.optimizers.performance.newest_executions(limit)
     return {
         "executions": [_row(execution) for execution in newest],
-        "summary": json_safe(_summary(desk)),
+        "summary": json_safe(execution_summary(desk)),
     }
-
-
-def _summary(desk: TradingDesk) -> dict[str, Any]:
-    if desk.session is not None:
-        return desk.session.optimizers.performance.get_performance_summary()
-    nothing_yet = ExecutionRecords(
-        target_latency_ms=desk.settings.targets.order_execution_time_ms,
-        max_slippage_bps=desk.settings.strategy.max_slippage_bps,
-    )
-    return nothing_yet.summary()
 
 
 def _row(execution: Execution) -> dict[str, Any]:

@@ -21,13 +21,10 @@ from trading_system.simulation.records import (
     CoinView,
     DcpProduct,
     OrderRecord,
-    PositionView,
-    WalletView,
 )
 
 _ZERO = Decimal(0)
 _OPENING = {1: Side.BUY, 2: Side.SELL}
-_LEAST_BREAK_EVEN_RATE = Decimal("0.00055")
 
 
 class LiveOrder:
@@ -226,58 +223,6 @@ class Stake:
         value = self.contract.value(position.lots)
         return value - position.entry_value if position.lots > 0 else value + position.entry_value
 
-    def view(
-        self,
-        account_id: int,
-        *,
-        liquidation_price: Decimal | None = None,
-        bankruptcy_price: Decimal | None = None,
-    ) -> PositionView:
-        """Return a snapshot of the position, with the prices that depend on its account."""
-        position = self.position
-        contract = self.contract
-        initial, maintenance = self.position_margins()
-        qty = contract.instrument.lots_to_qty(abs(position.lots))
-        return PositionView(
-            account_id=account_id,
-            symbol=contract.symbol,
-            position_idx=self.position_idx,
-            is_liquidating=self.is_liquidating,
-            liquidation_price=liquidation_price,
-            bankruptcy_price=bankruptcy_price,
-            lots=position.lots,
-            entry_price=money(position.entry_value / qty) if position.lots else _ZERO,
-            position_value=position.entry_value,
-            mark_price=contract.mark,
-            leverage=self.leverage,
-            unrealised=self.unrealised(),
-            session_realised=position.session_realised,
-            cumulative_realised=position.cumulative_realised,
-            initial_margin=initial,
-            maintenance_margin=maintenance,
-            break_even_price=self._break_even(),
-            created_ms=self.created_ms,
-            updated_ms=self.updated_ms,
-            opened_ms=position.opened_ms,
-            sequence=position.sequence,
-            stop_loss=self._stop_price(StopKind.STOP_LOSS),
-            take_profit=self._stop_price(StopKind.TAKE_PROFIT),
-            trailing_stop=self._trailing_distance(),
-        )
-
-    def _stop_price(self, kind: StopKind) -> Decimal | None:
-        live = self.stops.get(kind)
-        if live is None or live.record.trigger is None:
-            return None
-        return self.contract.instrument.ticks_to_price(live.record.trigger.price_ticks)
-
-    def _trailing_distance(self) -> Decimal | None:
-        live = self.stops.get(StopKind.TRAILING_STOP)
-        trigger = None if live is None else live.record.trigger
-        if trigger is None or trigger.trail is None:
-            return None
-        return self.contract.instrument.ticks_to_price(trigger.trail.distance_ticks)
-
     def _exempt(self) -> int:
         # Ticks times lots of the orders that only reduce the position, oldest order first.
         lots = self.position.lots
@@ -295,17 +240,6 @@ class Stake:
                 exempt += covered * record.price_ticks
                 room -= covered
         return exempt
-
-    def _break_even(self) -> Decimal | None:
-        # (entry * qty - realised) / (qty - |qty| * closing rate), qty signed.
-        position = self.position
-        if not position.lots:
-            return None
-        sign = 1 if position.lots > 0 else -1
-        size = self.contract.instrument.lots_to_qty(abs(position.lots))
-        rate = max(self.taker_rate, _LEAST_BREAK_EVEN_RATE)
-        value = position.entry_value * sign - position.session_realised
-        return money(value / (size * sign - size * rate))
 
 
 class Account:
@@ -439,37 +373,3 @@ class Account:
         """Return the quote currency that can be paid for coins: profit not yet made cannot."""
         locked = sum((stake.locked_quote() for stake in self.stakes.values()), _ZERO)
         return min(self.cash - locked, self.available())
-
-    def wallet(self) -> WalletView:
-        """Return a snapshot of the wallet."""
-        unrealised = position_margin = maintenance = order_margin = locked = _ZERO
-        for stake in self.stakes.values():
-            if not stake.is_idle:
-                locked += stake.locked_quote()
-                initial, required = stake.position_margins()
-                unrealised += stake.unrealised()
-                position_margin += initial
-                maintenance += required
-                order_margin += stake.order_margin()
-        equity = self.cash + unrealised
-        return WalletView(
-            account_id=self.account_id,
-            coin="USDT",
-            start_balance=self.spec.balance,
-            wallet_balance=self.cash,
-            realised=self.realised,
-            fees=self.fees,
-            funding=self.funding,
-            unrealised=unrealised,
-            equity=equity,
-            order_margin=order_margin,
-            position_margin=position_margin,
-            maintenance_margin=maintenance,
-            available=equity - position_margin - order_margin - locked,
-            traded=self.traded,
-            insurance=self.insurance,
-            locked=locked,
-            coins=tuple(
-                view for stake in self.stakes.values() if (view := stake.coin_view()) is not None
-            ),
-        )

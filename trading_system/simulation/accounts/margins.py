@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from trading_system.simulation.accounts.account import Account, Stake
 from trading_system.simulation.contracts import Contract
-from trading_system.simulation.records import PositionView
 
 
 class Health(NamedTuple):
@@ -36,18 +35,6 @@ def health(account: Account) -> Health:
             equity += stake.unrealised()
             maintenance += stake.position_margins()[1]
     return Health(equity, maintenance)
-
-
-def position_view(account: Account, contract: Contract, position_idx: int) -> PositionView:
-    """Return a snapshot of a position, flat or not."""
-    stake = account.stake(contract, position_idx)
-    if not stake.position.lots:
-        return stake.view(account.account_id)
-    return stake.view(
-        account.account_id,
-        liquidation_price=liquidation_price(account, contract),
-        bankruptcy_price=bankruptcy_price(account, stake),
-    )
 
 
 def liquidation_price(account: Account, contract: Contract) -> Decimal | None:
