@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 SOCKET_ROOMS = (
-    "agents.llm",
     "optimizers.transport",
     "trading_system.api",
     "trading_system.cli",
@@ -21,7 +20,6 @@ SOCKET_ROOMS = (
     "trading_system.simulation.live_market",
     "trading_system.simulation.okx_server",
     "trading_system.venues",
-    "trading_system.watchdog",
 )
 NETWORK_MODULES = {
     "aiohttp",

@@ -44,6 +44,8 @@ NO_TIMES = HttpTiming(queue_ms=0.0, connect_ms=None, send_ms=None, response_ms=0
 class _InProcess:
     """An ``HttpTransport`` that hands requests to the server without a socket."""
 
+    silent_for_s = 0.0
+
     def __init__(self, over: Over) -> None:
         self._over = over
 

@@ -64,6 +64,7 @@ class FakeTransport:
     """
 
     def __init__(self, **answers):
+        self.silent_for_s = 0.0
         self.answers = {}
         self.sent = []
         self.headers = {}

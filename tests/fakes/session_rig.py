@@ -69,6 +69,8 @@ class AccountVenue(FakeVenue):
         self.ack_s = 0.001
         self.sent_by_stream = self.sent_by_rest = 0
         self.clock_readings = 0
+        self.tells_time = asyncio.Event()
+        self.tells_time.set()
         self.resting: dict[str, OrderIntent] = {}
         self.filled: dict[str, Decimal] = {}
 
@@ -219,6 +221,7 @@ class AccountVenue(FakeVenue):
 
     async def synchronise_clock(self) -> float:
         self.clock_readings += 1
+        await self.tells_time.wait()
         self.check()
         return self.offset_ms
 

@@ -47,6 +47,7 @@ async def host(folder, *, swaps=None, account=TRADER):
         context = server_context(folder)
         async with tls_in_front_of(client.server.port, context, swaps=swaps) as relay:
             client.relay, client.symbol, client.account = relay, "ABCUSDT", account
+            client.patience_s = 5.0
             yield client
 
 
@@ -74,7 +75,7 @@ def settings_of(client, folder, environment="testnet"):
         "symbols": client.symbol,
         "bybit.api_key": client.account.api_key,
         "bybit.api_secret": client.account.api_secret,
-        "bybit.request_timeout_s": 0.5,
+        "bybit.request_timeout_s": client.patience_s,
         "bybit.rest_url": f"https://127.0.0.1:{client.relay.port}",
         "bybit.ws_url": f"wss://127.0.0.1:{client.relay.port}",
     }
@@ -100,7 +101,7 @@ async def check(
     plan = CheckPlan(
         symbol=client.symbol,
         folder=folder / "out",
-        books_s=0.1,
+        books_s=0.05,
         has_orders=has_orders,
         run_id="abcd1234",
         patience_s=2.0,
@@ -146,7 +147,7 @@ async def test_two_running_markets_of_the_embedded_venue_are_alike(tmp_path):
     async with embedded_reference("BTCUSDT", SystemClock()) as (endpoints, _):
         port = urlsplit(endpoints.rest).port
         async with tls_in_front_of(port, server_context(tmp_path)) as relay:
-            client = SimpleNamespace(relay=relay, symbol="BTCUSDT", account=account)
+            client = SimpleNamespace(relay=relay, symbol="BTCUSDT", account=account, patience_s=5.0)
             result = await check(client, tmp_path, reference=embedded_reference)
     assert result["is_alike"], result
     assert all(each["messages"] > 0 for each in result["books"].values())
@@ -207,6 +208,7 @@ async def test_a_certificate_of_another_host_is_refused(tmp_path):
         port = client.server.port
         async with tls_in_front_of(port, context, address="127.0.0.2") as relay:
             client.relay, client.symbol, client.account = relay, "ABCUSDT", TRADER
+            client.patience_s = 5.0
             result = await check(client, tmp_path, address="127.0.0.2")
         assert relay.asked_bytes == 0
     assert "mismatch" in result["problems"][0]
@@ -313,6 +315,7 @@ async def test_an_order_that_is_rejected_later_shows_in_its_life(tmp_path):
 async def test_orders_are_cancelled_after_a_connection_broke(tmp_path, fault):
     async with host(tmp_path) as client:
         arm(client, **fault)
+        client.patience_s = 0.5
         result = await check(client, tmp_path)
         assert open_orders(client) == []
     assert result["problems"]

@@ -28,6 +28,7 @@ _CREATE = "/v5/trade/order.create"
 _OUTAGE_S = 15.0
 _SILENT_S = 10.0
 _TRICKLE_S = 6.0
+_SECOND_SOCKET_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +182,7 @@ async def gap(w: World) -> Timing:
     recover_s=10.0,
 )
 async def duplicate_orders(w: World) -> Timing:
-    return await _many_orders(w, fault="duplicate", topic="order*", count=None)
+    return await _many_orders(w, fault="duplicate", topic="order*", path=_PRIVATE, count=None)
 
 
 @_case(
@@ -416,13 +417,15 @@ async def storm(w: World) -> Timing:
     w.oracle.expect_data()
     _heal(w.public)
     recovered = await w.until(lambda: _books_are_back(w), 60.0)
-    shortest = min(((b - a) / 1e9 for a, b in pairwise(stamps)), default=math.inf)
+    # The HTTP client opens a second socket at once where the first was reset unanswered.
+    gaps = [(b - a) / 1e9 for a, b in pairwise(stamps)]
+    shortest = min((gap_s for gap_s in gaps if gap_s > _SECOND_SOCKET_S), default=math.inf)
     is_storm = len(stamps) > 20 or shortest < 0.9
     return Timing(
         detected_s=detected,
         recovered_s=recovered,
         broken="more than one attempt a second" if is_storm else "",
-        note=f"{len(stamps)} attempts, at least {shortest:.2f} s apart",
+        note=f"{len(stamps)} sockets, attempts at least {shortest:.2f} s apart",
     )
 
 
@@ -456,7 +459,7 @@ async def private_down(w: World) -> Timing:
     "23",
     "REST down, streams up",
     "proxy: reset, refuse",
-    detect_s=45.0,
+    detect_s=15.0,
     recover_s=60.0,
 )
 async def rest_down(w: World) -> Timing:
@@ -514,10 +517,10 @@ async def all_down(w: World) -> Timing:
 
 async def _doubtful_order(w: World, heal: Callable[[], Awaitable[None]]) -> Timing:
     """Send an order whose fate is unknown at first; the wires heal when the system knows that."""
-    engine = w.session.engine
+    engine, doubts = w.session.engine, w.doubts
     async with asyncio.TaskGroup() as group:
         order = group.create_task(w.sent())
-        detected = await w.until(lambda: bool(engine.unknown_orders), 6.0)
+        detected = await w.until(lambda: w.doubts > doubts, 6.0)
         await heal()
         recovered = await w.until(lambda: not engine.unknown_orders and order.done(), 30.0)
     result = order.result()
@@ -665,14 +668,23 @@ async def trickle(w: World) -> Timing:
     recover_s=60.0,
 )
 async def skew(w: World) -> Timing:
-    session = w.session
-    before_ms = session.venue_time.offset_ms
+    venue_time = w.session.venue_time
+    before_ns, struck = venue_time.offset_ns(), await w.venue.struck()
     await w.venue.arm(fault="clock-skew", skew_ms=-2000, until_s=8)
-    detected = await w.until(lambda: abs(session.venue_time.offset_ms - before_ms) > 500, 30.0)
-    told_ms = session.venue_time.offset_ms
+
+    def moved_ms() -> float:
+        return (venue_time.offset_ns() - before_ns) / 1e6
+
+    detected = await w.until(lambda: abs(moved_ms()) > 500, 20.0)
+    told_ms, gated_ms = moved_ms(), venue_time.offset_ms
     await asyncio.sleep(max(0.0, 8.0 - (detected or 8.0)))
-    recovered = await w.until(lambda: abs(session.venue_time.offset_ms - before_ms) < 500, 90.0)
-    return Timing(detected_s=detected, recovered_s=recovered, note=f"measured {told_ms:.0f} ms")
+    recovered = await w.until(lambda: abs(moved_ms()) < 500, 90.0)
+    return Timing(
+        detected_s=detected,
+        recovered_s=recovered,
+        broken="" if await w.venue.struck() != struck else "the fault never struck",
+        note=f"measured {told_ms:.0f} ms, the gate knew {gated_ms:.0f} ms",
+    )
 
 
 @_case(
@@ -695,11 +707,11 @@ async def request_lost(w: World) -> Timing:
 async def _struck_by(w: World, **rule: object) -> Timing:
     before = sum((await w.venue.struck()).values())
     await w.venue.arm(path="/v5/order/create", **rule)
-    engine, loop = w.session.engine, asyncio.get_running_loop()
+    engine, loop, doubts = w.session.engine, asyncio.get_running_loop(), w.doubts
     began = loop.time()
     async with asyncio.TaskGroup() as group:
         order = group.create_task(w.sent())
-        detected = await w.until(lambda: bool(engine.unknown_orders) or order.done(), 6.0)
+        detected = await w.until(lambda: w.doubts > doubts, 6.0)
     recovered = await w.until(lambda: not engine.unknown_orders, 30.0)
     struck = sum((await w.venue.struck()).values()) - before
     await w.venue.disarm()
@@ -804,7 +816,9 @@ async def banned(w: World) -> Timing:
     sent = w.rest.passed[Way.UP]
     await asyncio.sleep(_SILENT_S)
     spoken = w.rest.passed[Way.UP] - sent
-    rest._banned_until_ns = None  # instead of waiting ten minutes
+    rest._banned_until_ns = 0  # instead of waiting ten minutes
+    for host in session._connection.transport._hosts.values():
+        host.silence(0)
     recovered = await w.until(lambda: session.engine.state is TradingState.ACTIVE, 60.0)
     is_kept = ban_s > 590 and not spoken
     return Timing(

@@ -28,6 +28,8 @@ from trading_system.domain.errors import OrderDenied, TradingSystemError
 from trading_system.domain.orders import OrderIntent
 from trading_system.domain.signals import Consensus, MarketFeatures
 from trading_system.execution.journal.store import Journal
+from trading_system.execution.tracking import TrackedOrder
+from trading_system.execution.transitions import OrderEvent
 from trading_system.live.access import Access
 from trading_system.live.desk import TradingDesk
 from trading_system.live.session import TradingSession
@@ -98,6 +100,7 @@ class World:
         self.oracle = BookOracle()
         self.outcomes: Counter[str] = Counter()
         self.states: list[tuple[TradingState, bool]] = []
+        self.doubts = 0
         self._is_loading = True
         self._idle = asyncio.Event()
 
@@ -141,6 +144,13 @@ class World:
         session.public._callbacks = replace(callbacks, on_frame=on_frame, on_down=on_down)
         feed._decide = decided
         session.engine.gate.admit = admitted  # type: ignore[method-assign]  # a spy
+        apply = session.engine._apply
+
+        def applied(order: TrackedOrder, event: OrderEvent, reason: str = "") -> None:
+            self.doubts += event is OrderEvent.ANSWER_LOST
+            apply(order, event, reason)
+
+        session.engine._apply = applied  # type: ignore[method-assign]  # a spy
         listener = session.engine.holds._on_change
 
         def changed(before: TradingState, after: TradingState) -> None:

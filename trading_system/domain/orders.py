@@ -230,6 +230,15 @@ class Fill:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Funding:
+    """One funding settlement; a positive amount was received, quote currency."""
+
+    symbol: str
+    amount: Decimal
+    exec_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderReport:
     """State of an own order as the venue reports it.
 
@@ -260,6 +269,7 @@ class PositionReport:
 
     ``stop_price`` is the stop loss that rests at the venue for the whole position.
     ``position_idx`` is 0 in one-way mode; in hedge mode 1 is the long side and 2 the short side.
+    ``mark_price`` values it; None where the venue does not tell it.
     """
 
     symbol: str
@@ -268,6 +278,7 @@ class PositionReport:
     ts_exchange_ns: int
     stop_price: Decimal | None = None
     position_idx: int = 0
+    mark_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -178,6 +178,11 @@ class HttpReply:
 class HttpTransport(Protocol):
     """Warm connections to one or more hosts; sends each request at most once."""
 
+    @property
+    def silent_for_s(self) -> float:
+        """Seconds for which nothing is sent to a host that refuses this address, 0 as a rule."""
+        ...
+
     async def request(self, request: HttpRequest, *, priority: int, timeout_s: float) -> HttpReply:
         """Send ``request`` and return the whole answer; redirects are not followed.
 

@@ -36,7 +36,8 @@ UNSIGNED_FEATURES = frozenset({"spread_bps", "volatility_bps"})
 class MarketFeatures(NamedTuple):
     """What an agent sees of one symbol at one instant; every value is finite.
 
-    A tuple, because one is made for every decision. A value that is not known yet is 0. Flow and imbalance are positive when buyers press.
+    A tuple, because one is made for every decision. A value that is not known yet is 0. Flow and
+    imbalance are positive when buyers press.
 
     Parameters
     ----------

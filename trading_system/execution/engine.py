@@ -163,6 +163,10 @@ class ExecutionEngine(OrderSender):
         """Limits, refusals and what is left of the order rate; for reading only."""
         return self._gate
 
+    def trades(self, symbol: str) -> bool:
+        """Return whether orders of ``symbol`` can pass at all."""
+        return symbol in self._instruments
+
     def next_link_id(self) -> str:
         """Return a link id that was never used: ``ts-<run>-<sequence>``."""
         self._sequence += 1
@@ -300,10 +304,11 @@ class ExecutionEngine(OrderSender):
     def check_losses(self) -> LossBreach | None:
         """Judge the account's equity; call it after each round of marks.
 
-        A breach latches ``loss-limit`` and leaves only orders that shrink a position. Without a
-        mark for every adopted position nothing is judged.
+        A breach latches ``loss-limit`` and leaves only orders that shrink a position. Nothing is
+        judged before every adopted position of a tradable symbol has a mark; one of another symbol
+        without a mark counts without its open profit.
         """
-        if not self._portfolio.is_valued:
+        if self._portfolio.unvalued & self._instruments.keys():
             return None
         return self._brake.check_losses(self._portfolio.equity)
 

@@ -28,6 +28,7 @@ from trading_system.risk.portfolio import Portfolio
 from trading_system.runtime.limiter import SlidingWindow
 
 _AMENDS = 1000
+_KEPT_FOR_EXITS = 1
 _AMENDABLE = frozenset({TrackedStatus.OPEN, TrackedStatus.UNTRIGGERED})
 
 _REMEDIES: Final = {
@@ -66,8 +67,8 @@ class OrderGate:
     denied : dict of str to int
         Refusals by reason.
     order_share : float
-        Part of the order rate, in (0, 1], that orders which may open a position get; orders that
-        only shrink one always get all of it.
+        Part of the order rate, in (0, 1], that orders which may open a position get, less the last
+        order of each window; orders that only shrink one always get all of it.
     """
 
     def __init__(
@@ -117,8 +118,8 @@ class OrderGate:
             self.deny(decision.reason, decision.detail)
         if intent.link_id in self._ledger:
             self.deny(DenyReason.LINK_ID, f"link id {intent.link_id} was used before")
-        share = 1.0 if intent.reduce_only else self.order_share
-        if not self._order_rate.try_acquire(share=share):
+        share, kept = (1.0, 0) if intent.reduce_only else (self.order_share, _KEPT_FOR_EXITS)
+        if not self._order_rate.try_acquire(share=share, kept=kept):
             throttled = "" if share == 1.0 else f" for a rate throttled to {share:.0%}"
             self.deny(DenyReason.ORDER_RATE, f"too many new orders in the last second{throttled}")
         if intent.order_type is not OrderType.MARKET:

@@ -1,45 +1,35 @@
-"""Sending: what passed the gate is journaled, sent once, alone or in batches, and judged."""
+"""Sending: what passed the gate is journaled and sent once, alone or in batches."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-
-import structlog
 
 from trading_system.domain.errors import (
     InvariantViolated,
     JournalError,
     OrderDenied,
     Outcome,
-    VenueAuthError,
     VenueError,
-    VenueRejected,
 )
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import BatchOutcome, Fill, OrderAck, OrderIntent, PriceChange
 from trading_system.domain.ports import Clock, VenueGateway
 from trading_system.execution import batches
+from trading_system.execution.answers import OrderAnswers
 from trading_system.execution.brake import Brake
 from trading_system.execution.gate import OrderGate
 from trading_system.execution.journal.store import Journal
 from trading_system.execution.lookup import OrderLookup
-from trading_system.execution.tracker import OrderTracker
-from trading_system.execution.tracking import Amendment, TrackedOrder
+from trading_system.execution.tracking import TrackedOrder
 from trading_system.execution.transitions import OrderEvent
 from trading_system.monitoring.latency import StageLatency
-from trading_system.risk.limits import DenyReason, MarketView, RiskLimits, TradingState
+from trading_system.risk.limits import DenyReason, MarketView, RiskLimits
 from trading_system.risk.portfolio import Portfolio
 from trading_system.runtime.limiter import SlidingWindow
 
-_LOG = structlog.get_logger(__name__)
-_ALREADY_EXISTS = frozenset({110072, 170141, 10014})
-_GONE = frozenset({110001, 170213})
-_STALE_STAMP = 10002
 
-
-class OrderSender(OrderTracker):
+class OrderSender(OrderAnswers):
     """The part of the engine that sends; see :class:`~trading_system.execution.engine`."""
 
     def __init__(
@@ -358,68 +348,3 @@ class OrderSender(OrderTracker):
                 self._on_change_refused(order, amendment, answer.error)
         await self._look_up_gone(zip(orders, answers, strict=True), timeout_s=timeout_s)
         return answers
-
-    def _on_lost(self, orders: Iterable[TrackedOrder], error: BaseException) -> None:
-        """Treat every order of a request that ended without an answer as unknown."""
-        is_cancelled = isinstance(error, asyncio.CancelledError)
-        reason = "cancelled while waiting for the answer" if is_cancelled else repr(error)
-        for order in orders:
-            self._apply(order, OrderEvent.ANSWER_LOST, reason)
-
-    def _on_answer(self, order: TrackedOrder, answer: BatchOutcome) -> None:
-        if isinstance(answer.error, VenueError):
-            self._on_refusal(order, answer.error)
-        else:
-            self._on_accepted(order, answer.order_id)
-
-    def _on_accepted(self, order: TrackedOrder, order_id: str) -> None:
-        self._latency.record("ack", self._clock.monotonic_ns() - order.sent_ns)
-        order.order_id = order.order_id or order_id
-        self._apply(order, OrderEvent.ACKNOWLEDGED)
-
-    def _on_change_refused(
-        self, order: TrackedOrder, amendment: Amendment, error: VenueError
-    ) -> None:
-        link_id = order.intent.link_id
-        if error.outcome is Outcome.UNKNOWN:
-            _LOG.warning("price change unknown", link_id=link_id, error=str(error))
-        else:
-            self._drop_amendment(order, amendment, str(error))
-        self._note_auth(error)
-
-    async def _look_up_gone(
-        self, judged: Iterable[tuple[TrackedOrder | None, BatchOutcome]], *, timeout_s: float
-    ) -> None:
-        """Find out how the own orders ended that the venue calls gone; the stream may be late."""
-        violations = []
-        try:
-            async with asyncio.timeout(timeout_s):
-                for order, answer in judged:
-                    is_gone = isinstance(answer.error, VenueError) and answer.error.code in _GONE
-                    if not is_gone or order is None or order.status.is_final:
-                        continue
-                    try:
-                        await self.look_up(order)
-                    except InvariantViolated as e:  # the alarm is raised; the others are looked up
-                        violations.append(e)
-        except TimeoutError:
-            _LOG.warning("gone orders not looked up in time")
-        if violations:
-            raise violations[0]
-
-    def _on_refusal(self, order: TrackedOrder, error: VenueError) -> None:
-        is_known = isinstance(error, VenueRejected) and error.code in _ALREADY_EXISTS
-        if error.outcome is Outcome.UNKNOWN:
-            # An answer that did not come took at least this long: leaving it out would flatter.
-            self._latency.record("ack", self._clock.monotonic_ns() - order.sent_ns)
-        if is_known or error.outcome is Outcome.UNKNOWN:
-            _LOG.warning("order outcome unknown", link_id=order.intent.link_id, error=str(error))
-            self._apply(order, OrderEvent.ANSWER_LOST, str(error))
-        else:
-            self._apply(order, OrderEvent.REFUSED, str(error))
-        self._note_auth(error)
-
-    def _note_auth(self, error: VenueError) -> None:
-        if isinstance(error, VenueAuthError) and error.code != _STALE_STAMP:
-            _LOG.error("halted: the venue refuses the key", error=str(error))
-            self.holds.set("auth", TradingState.HALTED, str(error))

@@ -86,6 +86,7 @@ class TrackedOrder:
     ``full_quantity`` is how much the order is for, base currency: the venue shrinks an order that
     may only reduce with its position.
     ``asked_ns`` is when the last request about the order was sent, monotonic nanoseconds.
+    ``absent_ns`` is when a look-up first found nothing of an order that the venue had taken.
     ``ended_utc_ns`` is when it was found to be settled, UTC nanoseconds.
     """
 
@@ -107,6 +108,7 @@ class TrackedOrder:
     full_quantity: Decimal = field(init=False)
     asked_ns: int = field(init=False)
     ended_utc_ns: int | None = None
+    absent_ns: int | None = None
     _price_ns: int = 0
 
     def __post_init__(self) -> None:
@@ -182,7 +184,7 @@ class TrackedOrder:
         """Whether an answer about the order is still owed, or the report that it has ended."""
         owed = {TrackedStatus.UNKNOWN, TrackedStatus.PENDING_CANCEL}
         is_owed = self.status in owed or self.status.is_final or self.amendment is not None
-        return is_owed or not self.open_quantity
+        return is_owed or self.absent_ns is not None or not self.open_quantity
 
     def ask_price(
         self, price: Decimal, *, now_ns: int, trigger_price: Decimal | None = None

@@ -108,6 +108,8 @@ _TABLE: dict[TrackedStatus, dict[OrderEvent, TrackedStatus]] = {
         OrderEvent.REPORTED_TRIGGERED: TrackedStatus.OPEN,
         OrderEvent.REPORTED_OPEN: TrackedStatus.OPEN,
         OrderEvent.CANCEL_SENT: TrackedStatus.PENDING_CANCEL,
+        # A fill has proven meanwhile that it waits no more.
+        OrderEvent.CANCEL_FAILED: TrackedStatus.OPEN,
         OrderEvent.STILL_WAITS: TrackedStatus.UNTRIGGERED,
         OrderEvent.FORGOTTEN: TrackedStatus.CANCELLED,
         **_REPORTED_FINAL,

@@ -250,7 +250,10 @@ class ParentWork:
                 self.may_retry = isinstance(e, VenueRateLimited)
                 self._count(intent.link_id, order, waited_ms=0.0)
                 return None
-            await engine.resolve(intent.link_id)
+            try:
+                await engine.resolve(intent.link_id)
+            except DeadlineExceeded as e:  # it may be at work: it is waited for, and cancelled
+                _LOG.warning("order still unknown", link_id=intent.link_id, error=str(e))
         return intent.link_id
 
     async def withdraw(self) -> None:

@@ -216,6 +216,7 @@ class Reconciler:
                 report.entry_price,
                 position_idx=report.position_idx,
             )
+            self._mark_foreign(report)
             _LOG.info("position adopted", symbol=report.symbol, quantity=str(report.quantity))
         self._compared_ns = self._clock.monotonic_ns()
         self.positions_agree = True
@@ -302,6 +303,8 @@ class Reconciler:
         at_work, before = self._at_work(), self._stakes()
         reports = [r for r in await self._queries.positions() if r.quantity]
         self.venue_stops = _stops(reports)
+        for report in reports:
+            self._mark_foreign(report)
         venue = {(r.symbol, r.position_idx): r.quantity for r in reports}
         if self._stakes() != before:
             return None
@@ -313,6 +316,11 @@ class Reconciler:
             await self._look_up(symbols)
             return None
         return self._judge(before, venue)
+
+    def _mark_foreign(self, report: PositionReport) -> None:
+        """Value a position in a symbol of which there is no market data here."""
+        if report.mark_price is not None and not self._engine.trades(report.symbol):
+            self._portfolio.mark(report.symbol, report.mark_price)
 
     def _judge(self, local: dict[Stake, Decimal], venue: dict[Stake, Decimal]) -> bool:
         self.comparisons += 1

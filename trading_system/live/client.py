@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
@@ -18,7 +19,7 @@ from trading_system.domain.parents import ParentOrder, ParentResult
 from trading_system.domain.signals import MarketFeatures
 from trading_system.execution.engine import ExecutionEngine
 from trading_system.execution.executor import Executor
-from trading_system.execution.tracking import TrackedOrder
+from trading_system.execution.tracking import TrackedOrder, TrackedStatus
 from trading_system.live.feed import MarketFeed
 from trading_system.live.order_requests import RESTING, OrderRequest, order_request
 from trading_system.live.quoting import QuotingDesk
@@ -212,9 +213,12 @@ class GatedClient:
         except VenueError as e:
             if e.outcome is not Outcome.UNKNOWN:
                 raise
-            return await self._engine.resolve(intent.link_id)
+            with contextlib.suppress(DeadlineExceeded):
+                return await self._engine.resolve(intent.link_id)
         order = self._engine.order(intent.link_id)
         assert order is not None
+        if order.status is TrackedStatus.UNKNOWN:
+            return order
         if intent.trigger is not None:
             return order
         if intent.time_in_force in RESTING and intent.order_type is OrderType.LIMIT:

@@ -214,6 +214,7 @@ class VenueConnection:
             jitter=self._jitter,
             offset_ns=lambda: self.rest.offset_ns,
             optional={FAST_EXECUTIONS},
+            on_late=self.rest.venue_clock.doubt,
         )
         self._streams.append(stream)
         return stream
@@ -240,6 +241,7 @@ class VenueConnection:
             clock=self._clock,
             jitter=self._jitter,
             offset_ns=lambda: self.rest.offset_ns,
+            on_late=self.rest.venue_clock.doubt,
             on_sent=self._note_sent,
             budgets=self.budgets,
         )
@@ -259,9 +261,21 @@ class VenueConnection:
         return Costs(taker=float(rates.taker), maker=float(rates.maker))
 
     async def _detect_modes(self, symbols: Sequence[str]) -> None:
-        """Learn the position modes; orders are sent for them and nothing is switched."""
+        """Learn the position modes; orders are sent for them and nothing is switched.
+
+        Raises
+        ------
+        ConfigurationError
+            If a symbol that is to be quoted is in hedge mode.
+        """
         modes = await self.gateway.detect_position_modes(symbols)
         hedged = sorted(symbol for symbol, mode in modes.items() if mode is PositionMode.HEDGE)
+        if hedged and self._settings.strategy.name == "market-maker":
+            raise ConfigurationError(
+                f"the market maker needs one-way mode, and {', '.join(hedged)} is in hedge mode, "
+                "where its bids and asks would enlarge both sides; switch it to one-way mode at "
+                "the venue, or set another TRADING_STRATEGY__NAME"
+            )
         if hedged:
             _LOG.warning("hedge mode: strategies trade the net position", symbols=hedged)
 

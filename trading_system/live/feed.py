@@ -195,7 +195,7 @@ class MarketFeed:
         return sum(book.gaps + book.crossed for book in books)
 
     def doubts(self) -> dict[str, int]:
-        """Return how often books were suspect, cleared and refuted, and level 1 fell silent."""
+        """Return how often books were suspect, cleared, refuted, and how often level 1 was silent."""
         states = self.symbols.values()
         return {
             "suspect_books": sum(state.book.suspicions for state in states),
@@ -230,14 +230,17 @@ class MarketFeed:
 
     def _on_book(self, state: SymbolState, depth: str, frame: bytes, received_ns: int) -> None:
         book = state.books[depth]
+        suspicions = book.suspicions
         if not book.apply_frame(frame, received_ns):
             return
         if book is not state.book:
             if book is state.top and (reason := state.trust.on_top(received_ns)) is not None:
                 self._on_refuted(state, reason, received_ns)
             return
-        if not book.is_ready:
+        state.trust.on_book()
+        if book.suspicions != suspicions:
             self._on_suspect(state, received_ns)
+        if not book.is_ready:
             return
         now_ns = self._clock.monotonic_ns()
         self._latency.record("book", now_ns - received_ns)
@@ -254,10 +257,9 @@ class MarketFeed:
             self._call_soon(self._decide_batch)
 
     def _on_suspect(self, state: SymbolState, received_ns: int) -> None:
-        if state.trust.on_suspect(received_ns):
-            self._faults_ns.append(received_ns)
-            state.reset_signals()
-            _LOG.warning("book suspect: its update id jumped", topic=state.book.topic)
+        self._faults_ns.append(received_ns)
+        state.reset_signals()
+        _LOG.warning("book suspect: its update id jumped", topic=state.book.topic)
 
     def _on_refuted(self, state: SymbolState, reason: str, received_ns: int) -> None:
         self._faults_ns.append(received_ns)

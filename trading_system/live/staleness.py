@@ -37,8 +37,9 @@ def hold_while_stale(feed: MarketFeed, holds: Holds, *, limit_s: float) -> None:
     expected, fresh = len(feed.symbols), feed.fresh_books(limit_s)
     if fresh == expected:
         holds.clear(_STALE)
-    elif holds.get(_STALE) is None:
-        state = TradingState.REDUCING if fresh else TradingState.HALTED
+        return
+    state, held = TradingState.REDUCING if fresh else TradingState.HALTED, holds.get(_STALE)
+    if held is None or held.state is not state:
         why = f"{expected - fresh} of {expected} books are older than {limit_s:g} s"
         _LOG.error("trading held", reason=why)
         holds.set(_STALE, state, why)

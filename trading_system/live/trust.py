@@ -1,8 +1,9 @@
 """Whether the books of one symbol can be trusted now, and which topics must be renewed.
 
 Level 1 is the second witness: it is sent after every change of the best prices, and again after
-three seconds without one. It confirms a suspect book, refutes one that shows other prices for too
-long, and its own rhythm tells when the market fell silent.
+three seconds without one. It refutes a book that shows other prices for too long, and its own
+rhythm tells when the market fell silent. Of the deeper levels it says nothing, so a suspect book
+is renewed whatever level 1 shows.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ from trading_system.market.book import OrderBook
 _NS_PER_S = 1_000_000_000
 _NS_PER_MS = 1_000_000
 
-SUSPECT_NS = 500 * _NS_PER_MS
-"""How long a book may stay suspect before its topic is renewed, nanoseconds."""
 DIFFER_NS = 1_500 * _NS_PER_MS
 """How long level 1 may show other best prices before the book counts as lost, nanoseconds."""
 TOP_SILENT_NS = 3_500 * _NS_PER_MS
@@ -94,7 +93,6 @@ class BookTrust:
         "_differ_ns",
         "_heard_ns",
         "_is_refuted",
-        "_suspect_ns",
         "book",
         "refuted",
         "rhythm",
@@ -109,7 +107,6 @@ class BookTrust:
         self._books = [book, top] if context is None else [book, top, context]
         self.rhythm = Rhythm()
         self.refuted = self.silences = 0
-        self._suspect_ns: int | None = None
         self._differ_ns: int | None = None
         self._heard_ns: int | None = None
         self._is_refuted = False
@@ -127,25 +124,20 @@ class BookTrust:
 
     def forget(self) -> None:
         """Forget doubts of a book that is empty now."""
-        self._suspect_ns = self._differ_ns = None
+        self._differ_ns = None
         self._is_refuted = False
         self.rhythm.pause()
 
-    def on_suspect(self, now_ns: int) -> bool:
-        """Note that the book is suspect; return whether that is news."""
-        is_news = self._suspect_ns is None
-        if is_news:
-            self._suspect_ns = now_ns
-        return is_news
+    def on_book(self) -> None:
+        """Compare after a message of the decision book: one that lags behind is not wrong."""
+        if self._differ_ns is not None and self.book.shows_best_of(self.top):
+            self._differ_ns = None
 
     def on_top(self, now_ns: int) -> str | None:
         """Compare after a level-1 message; return why the book was emptied, if it was."""
         self.rhythm.beat(now_ns)
         book = self.book
-        if book.is_suspect:
-            book.verify(self.top)
-        if not book.is_suspect:  # also where a snapshot came meanwhile
-            self._suspect_ns = None
+        book.learn_from(self.top)
         agrees = book.agrees_with(self.top)
         if agrees:
             self._differ_ns = None
@@ -193,10 +185,8 @@ class BookTrust:
         if not (book.is_ready or book.is_suspect):
             waits = now_ns - max(self._heard_ns, book.received_ns or 0) >= SILENT_NS
             return "no snapshot came" if waits else None
-        if book is self.book and book.is_suspect:
-            since_ns = self._suspect_ns
-            waits = since_ns is not None and now_ns - since_ns >= SUSPECT_NS
-            return "level 1 does not confirm the book" if waits else None
+        if book.is_suspect:
+            return "its update id jumped"
         # A quiet deep book is in order; level 1 is sent every three seconds at least.
         if book is self.top and self._silence_ns(book, now_ns) >= SILENT_NS:
             self.silences += 1

@@ -81,6 +81,7 @@ class Upkeep:
         """Begin every round."""
         spawn("compare", self._compare_forever())
         spawn("marks", self._mark_forever())
+        spawn("venue-time", self._follow_time_forever())
         spawn("settling", settle_silent(self._engine, fetch_missing=self._fetch_missing))
         spawn("probe", self._probe_forever())
 
@@ -103,6 +104,10 @@ class Upkeep:
             hold_while_stale(self._feed, self._engine.holds, limit_s=self._stale_book_s)
             await renew_doubtful(self._feed, self._public)
             hold_while_banned(self._banned_for_s(), self._engine.holds)
+            await asyncio.sleep(_MARK_EVERY_S)
+
+    async def _follow_time_forever(self) -> None:
+        while True:  # beside the marks, which must not wait for the venue's answer
             await self._venue_time.follow()
             await asyncio.sleep(_MARK_EVERY_S)
 

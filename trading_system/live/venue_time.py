@@ -50,8 +50,10 @@ class VenueTime:
         self._feed.offset_ns = self.offset_ns()
 
     async def follow(self) -> None:
-        """Notice at once that somebody set this machine's clock, then measure again."""
+        """Measure again when somebody set this machine's clock or a stamp was refused."""
         if self._rest.venue_clock.has_moved:
             self.offset_ms = self.offset_ns() / _NS_PER_MS
             _LOG.error("this machine's clock was set", clock_offset_ms=self.offset_ms)
+            await self.synchronise()
+        elif self._rest.venue_clock.is_in_doubt and not self._rest.banned_for_s:
             await self.synchronise()

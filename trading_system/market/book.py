@@ -9,7 +9,7 @@ A message is applied whole or refused whole. What a refusal means:
   comes;
 * a jump of ``u`` in a stream that was not seen to step by one (see
   :class:`~trading_system.market.contiguity.Contiguity`): the book is suspect. It is kept up to
-  date, but ``is_ready`` is false until level 1 confirms it or a snapshot comes.
+  date, but ``is_ready`` is false until a snapshot comes: level 1 says nothing of deeper levels.
 
 The class keeps no time of its own and starts nothing: one call, one consistent book.
 """
@@ -68,12 +68,13 @@ class OrderBook(BookView):
     ignored : int
         Deltas passed over while waiting for a snapshot.
     suspicions, cleared : int
-        Times the book became suspect, and times level 1 confirmed it.
+        Times the book became suspect, and times a snapshot ended that.
     """
 
     __slots__ = (
         "_capacity",
         "_contiguity",
+        "_is_jump_confirmed",
         "_grid",
         "_packers",
         "_ready",
@@ -99,6 +100,7 @@ class OrderBook(BookView):
         self.topic = f"orderbook.{depth}.{instrument.symbol}"
         self.messages = self.gaps = self.crossed = self.rejected = self.ignored = 0
         self.suspicions = self.cleared = 0
+        self._is_jump_confirmed = False
         self._contiguity = contiguity
         self._run_start = 0  # ``u`` of the newest message that was not a step of one
         self._grid = (float(instrument.tick_size), float(instrument.qty_step))
@@ -190,17 +192,18 @@ class OrderBook(BookView):
         """Whether messages may have been lost: it is kept up to date, but nothing may use it."""
         return self._suspect
 
-    def verify(self, top: OrderBook) -> bool:
-        """Clear the suspicion if level 1 shows the same best prices and sizes; return whether.
+    def learn_from(self, top: OrderBook) -> bool:
+        """Learn that a jump lost nothing at level 1, once per suspicion; return whether it did so.
 
-        Only a level-1 message of an equal or later ``seq`` counts: an older one says nothing.
+        Only a level-1 message of an equal or later ``seq`` counts: an older one says nothing. The
+        book stays suspect, for its deeper levels may have lost something.
         """
-        if not (self._suspect and top.is_ready and self.agrees_with(top)):
+        is_open = self._suspect and not self._is_jump_confirmed
+        if not (is_open and top.is_ready and self.agrees_with(top)):
             return False
         if (top._bid_lots, top._ask_lots) != (self._bid_lots, self._ask_lots):
             return False
-        self._suspect = False
-        self.cleared += 1
+        self._is_jump_confirmed = True
         if self._contiguity is not None:
             self._contiguity.confirmed()
         return True
@@ -209,6 +212,10 @@ class OrderBook(BookView):
         """Return whether both show the same best prices, None where ``top`` is too old to say."""
         if self._sequence is None or top._sequence is None or top._sequence < self._sequence:
             return None
+        return self.shows_best_of(top)
+
+    def shows_best_of(self, top: OrderBook) -> bool:
+        """Return whether both show the same best prices, whichever of them is newer."""
         return (top._bid_ticks, top._ask_ticks) == (self._bid_ticks, self._ask_ticks)
 
     def distrust(self, reason: str) -> SequenceGapError:
@@ -241,12 +248,14 @@ class OrderBook(BookView):
             raise self._gap(text)
         if not (contiguity.is_loose or self._suspect):
             self._suspect = True
+            self._is_jump_confirmed = False
             self.suspicions += 1
 
     def _begin_run(self, update_id: int) -> None:
         if self._contiguity is not None and self._ready and self._update_id is not None:
             self._contiguity.stepped(self._update_id - self._run_start)
         self._run_start = update_id
+        self.cleared += self._suspect
         self._suspect = False
 
     def _write(self, levels: list[float], bid_count: int, mode: int) -> kernels.Applied:

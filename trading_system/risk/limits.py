@@ -334,14 +334,14 @@ def _check_trigger(intent: OrderIntent, mid: Decimal) -> RiskDecision | None:
 def _check_conduct(
     intent: OrderIntent, limits: RiskLimits, exposure: ExposureView
 ) -> RiskDecision | None:
+    if intent.reduce_only:
+        return None  # neither clock nor own orders ever keep a position from being closed
     offset_ms = exposure.clock_offset_ms
     if offset_ms is not None and not abs(offset_ms) <= limits.max_clock_offset_ms:
         return _deny(
             DenyReason.CLOCK_OFFSET,
             f"the clock is {offset_ms:.0f} ms off, limit {limits.max_clock_offset_ms:.0f} ms",
         )
-    if intent.reduce_only:
-        return None  # own orders never keep a position from being closed
     if exposure.open_orders >= limits.max_open_orders:
         return _deny(
             DenyReason.OPEN_ORDERS,
@@ -380,9 +380,8 @@ def _check_exposure(
         intent,
         limits,
         notional=notional,
-        # The worst case: every open order of the symbol fills in the direction of this one.
         position=trades_at
-        * abs(held + intent.side.sign * (intent.quantity + exposure.open_symbol_quantity)),
+        * _worst_position(held, intent.side, intent.quantity + exposure.open_symbol_quantity),
         gross=exposure.gross_notional + exposure.open_order_notional + notional,
     )
 
@@ -404,9 +403,17 @@ def _check_changed_exposure(
         limits,
         notional=notional,
         # The open quantity of the symbol contains this order's own.
-        position=market.mid * abs(held + intent.side.sign * exposure.open_symbol_quantity),
+        position=market.mid * _worst_position(held, intent.side, exposure.open_symbol_quantity),
         gross=exposure.gross_notional + others + notional,
     )
+
+
+def _worst_position(held: Decimal, side: Side, open_quantity: Decimal) -> Decimal:
+    """Return the largest position if every open order of the symbol fills on ``side``.
+
+    What is held may have been closed by an exit before: then nothing offsets the open orders.
+    """
+    return max(abs(held + side.sign * open_quantity), open_quantity)
 
 
 def _check_caps(

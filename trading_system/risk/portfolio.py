@@ -318,9 +318,9 @@ class Portfolio:
         return self.cash + self.unrealised
 
     @property
-    def is_valued(self) -> bool:
-        """Whether every adopted position has a mark, so that equity is the account's."""
-        return not self._unvalued
+    def unvalued(self) -> frozenset[str]:
+        """Symbols of adopted positions without a mark, whose open profit equity leaves out."""
+        return frozenset(symbol for symbol, _ in self._unvalued)
 
     @property
     def drawdown_pct(self) -> Decimal:

@@ -172,7 +172,7 @@ class SlidingWindow:
         self._forget(self._clock.monotonic_ns())
         return self._permits - len(self._taken)
 
-    def try_acquire(self, cost: int = 1, *, share: float = 1.0) -> bool:
+    def try_acquire(self, cost: int = 1, *, share: float = 1.0, kept: int = 0) -> bool:
         """Take ``cost`` permits if they are there now; return whether they were.
 
         Parameters
@@ -180,6 +180,8 @@ class SlidingWindow:
         share : float
             Part of the permits that may be in use after this caller took its own, in (0, 1];
             rounded down, but never less than one permit.
+        kept : int
+            Permits that stay free for others; likewise one can always be had.
 
         Raises
         ------
@@ -188,6 +190,7 @@ class SlidingWindow:
         """
         _checked(cost, self._permits)
         permits = self._permits if share == 1.0 else _shared(self._permits, share)
+        permits = max(1, min(permits, self._permits - kept))
         now_ns = self._clock.monotonic_ns()
         self._forget(now_ns)
         if len(self._taken) + cost > permits:

@@ -1,12 +1,19 @@
 """Conditional orders, attached exits and trailing stops: gate, states, changes and restart."""
 
+import asyncio
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from engine_rig import Rig, fill, rejected, report, unavailable
 
-from trading_system.domain.errors import OffGridError, OrderDenied, Outcome, ValidationError
+from trading_system.domain.errors import (
+    OffGridError,
+    OrderDenied,
+    Outcome,
+    ValidationError,
+    VenueUnavailable,
+)
 from trading_system.domain.orders import (
     AttachedExit,
     OrderIntent,
@@ -309,7 +316,37 @@ async def test_a_waiting_order_that_the_venue_forgot_is_over() -> None:
     order = await sent(rig)
     rig.clock.advance(rig.engine.doubt_s + 1)
     await rig.engine.look_up(tracked(rig, order))
+    assert tracked(rig, order).status is TrackedStatus.UNTRIGGERED
+    rig.clock.advance(60.1)
+    await rig.engine.look_up(tracked(rig, order))
     assert tracked(rig, order).status is TrackedStatus.CANCELLED
+
+
+async def test_of_two_cancels_one_may_fail_after_a_fill_has_shown_the_trigger() -> None:
+    rig = Rig()
+    order = await sent(rig)
+    answers = [asyncio.Event(), asyncio.Event()]
+    waiting = iter(answers)
+
+    async def cancel(symbol: str, link_id: str, *, timeout_s: float) -> None:
+        await next(waiting).wait()
+        raise unavailable(Outcome.NOT_SENT)
+
+    async def ask() -> None:
+        with pytest.raises(VenueUnavailable):
+            await rig.engine.cancel("BTCUSDT", order.link_id, timeout_s=1)
+
+    rig.venue.cancel = cancel  # type: ignore[method-assign]  # the fake's own seam
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(ask())
+        group.create_task(ask())
+        await asyncio.sleep(0)
+        answers[0].set()
+        await first
+        rig.engine.on_fill(fill(order, order.quantity / 2, Decimal(50_000)))
+        answers[1].set()
+    assert tracked(rig, order).status is TrackedStatus.OPEN
+    assert rig.engine.state is TradingState.ACTIVE
 
 
 # --- changes -----------------------------------------------------------------------------------

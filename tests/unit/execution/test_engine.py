@@ -92,7 +92,7 @@ async def test_a_missing_book_denies() -> None:
 
 
 async def test_the_order_rate_is_held_and_recovers_with_time() -> None:
-    rig = Rig(rate=2)
+    rig = Rig(rate=3)
     for quantity in ("0.001", "0.002"):
         await rig.engine.submit(intent(rig, quantity=Decimal(quantity)), timeout_s=1)
     with pytest.raises(OrderDenied, match="order_rate"):
@@ -103,7 +103,7 @@ async def test_the_order_rate_is_held_and_recovers_with_time() -> None:
 
 
 async def test_a_throttled_rate_holds_entries_but_not_exits() -> None:
-    rig = Rig(rate=4)
+    rig = Rig(rate=5)
     rig.engine.throttle(0.5)
     for quantity in ("0.001", "0.002"):
         await rig.engine.submit(intent(rig, quantity=Decimal(quantity)), timeout_s=1)
@@ -117,6 +117,16 @@ async def test_a_throttled_rate_holds_entries_but_not_exits() -> None:
     await rig.engine.submit(intent(rig, quantity=Decimal("0.005")), timeout_s=1)
     with pytest.raises(OrderDenied, match=r"in the last second$"):
         await rig.engine.submit(intent(rig, quantity=Decimal("0.006")), timeout_s=1)
+
+
+async def test_orders_that_open_never_use_up_the_rate_of_an_exit() -> None:
+    rig = Rig(rate=5)
+    rig.portfolio.adopt("BTCUSDT", Decimal("0.1"), Decimal(50_000))
+    for number in range(4):
+        await rig.engine.submit(intent(rig, price=Decimal(49_900 - number)), timeout_s=1)
+    with pytest.raises(OrderDenied, match="order_rate"):
+        await rig.engine.submit(intent(rig, price=Decimal(49_800)), timeout_s=1)
+    await rig.engine.submit(intent(rig, side=Side.SELL, reduce_only=True), timeout_s=1)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.01, float("nan")])

@@ -293,6 +293,19 @@ async def test_late_fills_are_booked_and_counted() -> None:
     )
 
 
+async def test_losses_are_judged_beside_a_position_that_nobody_here_can_value() -> None:
+    rig = Rig()
+    rig.portfolio.adopt("ETHUSDT", Decimal(1), Decimal(2_000))
+    rig.portfolio.adopt("BTCUSDT", Decimal(1), Decimal(50_000))
+    rig.engine.check_losses()
+    assert rig.losses.state is None
+    rig.portfolio.mark("BTCUSDT", Decimal(50_000))
+    assert rig.engine.check_losses() is None
+    rig.portfolio.mark("BTCUSDT", Decimal(10_000))
+    assert rig.engine.check_losses() is not None
+    assert rig.engine.state is TradingState.REDUCING
+
+
 async def test_a_forgotten_order_that_was_being_cancelled_is_over() -> None:
     rig = Rig()
     order = intent(rig)
@@ -300,8 +313,9 @@ async def test_a_forgotten_order_that_was_being_cancelled_is_over() -> None:
     tracked = rig.engine.order(order.link_id)
     assert tracked is not None
     tracked.apply(OrderEvent.CANCEL_SENT)
-    rig.clock.advance(6.1)
-    await rig.engine.look_up(tracked)
+    for seconds in (6.1, 60.1):
+        rig.clock.advance(seconds)
+        await rig.engine.look_up(tracked)
     assert tracked.status is TrackedStatus.CANCELLED
 
 

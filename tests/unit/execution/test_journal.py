@@ -17,7 +17,6 @@ from trading_system.domain.errors import ConfigurationError, JournalError, Valid
 from trading_system.domain.orders import OrderIntent, OrderType, PriceChange, Side
 from trading_system.execution.journal import store
 from trading_system.execution.journal.records import (
-    Funding,
     Latch,
     Settlement,
     StateChange,

@@ -1,14 +1,23 @@
 """The kill switch: nothing new leaves, nothing stays open, positions close if asked to."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from engine_rig import BTC, Rig, fill, report, unavailable
+from engine_rig import BTC, Rig, fill, rejected, report, unavailable
+from virtual_time import VirtualLoop, in_virtual_time
 
 from trading_system.domain.errors import InvariantViolated, OrderDenied, Outcome
-from trading_system.domain.orders import OrderIntent, OrderReport, OrderStatus, OrderType, Side
+from trading_system.domain.orders import (
+    BatchOutcome,
+    OrderIntent,
+    OrderReport,
+    OrderStatus,
+    OrderType,
+    Side,
+)
 from trading_system.execution.tracking import TrackedOrder
 from trading_system.risk.limits import MarketView, TradingState
 
@@ -199,6 +208,99 @@ async def test_the_position_of_a_symbol_that_is_not_tradable_is_left_alone() -> 
     rig.engine.on_fill(fill(foreign, Decimal(1), Decimal(1)))
     assert (await rig.engine.kill("test", flatten=True)).flattened
     assert rig.venue.sent == []
+
+
+class Refused:
+    """Every HTTP request is refused; own orders are cancelled by the trade stream."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        venue = rig.venue
+        venue.open_orders = self.refuse  # type: ignore[method-assign]  # the fake's own seam
+        venue.cancel_all = self.refuse  # type: ignore[assignment,method-assign]  # likewise
+        venue.find_order = self.refuse  # type: ignore[assignment,method-assign]  # likewise
+        venue.cancel_batch = self.cancel_batch  # type: ignore[method-assign]  # likewise
+
+    async def refuse(self, *_args: object, **_options: object) -> list[OrderReport]:
+        raise unavailable(Outcome.NOT_SENT)
+
+    async def cancel_batch(
+        self, orders: Sequence[tuple[str, str]], *, timeout_s: float
+    ) -> list[BatchOutcome]:
+        for _, link_id in orders:
+            order = self.rig.engine.order(link_id)
+            assert order is not None
+            self.rig.engine.on_report(report(order.intent, OrderStatus.CANCELLED, Decimal(0)))
+        return [BatchOutcome(link_id=link_id) for _, link_id in orders]
+
+
+def test_a_kill_cancels_and_closes_by_the_trade_stream_while_http_is_refused() -> None:
+    async def work(_loop: VirtualLoop) -> None:
+        rig = Rig()
+        await resting(rig)
+        Refused(rig)
+        rig.venue.auto_fill = True
+        hold(rig, "0.2")
+        outcome = await rig.engine.kill("test", flatten=True, deadline_s=3)
+        assert (rig.engine.live_orders, rig.engine.open_positions()) == ((), ())
+        assert (outcome.open_orders, outcome.flattened) == (None, False), "nobody confirmed it"
+
+    in_virtual_time(work)
+
+
+def test_the_first_cancel_of_a_kill_waits_for_no_answer() -> None:
+    async def work(loop: VirtualLoop) -> None:
+        rig = Rig()
+        asked: list[float] = []
+
+        async def hang() -> list[OrderReport]:
+            await asyncio.sleep(100)
+            return []
+
+        async def cancel_all(symbol: str, *, timeout_s: float) -> None:
+            asked.append(loop.time())
+
+        rig.venue.open_orders = hang  # type: ignore[method-assign]  # the fake's own seam
+        rig.venue.cancel_all = cancel_all  # type: ignore[assignment,method-assign]  # likewise
+        outcome = await rig.engine.kill("test", flatten=False)
+        assert asked[0] == 0
+        assert len(asked) > 2
+        assert (outcome.open_orders, loop.time()) == (None, 10)
+
+    in_virtual_time(work)
+
+
+def test_positions_close_in_the_second_half_if_an_order_will_not_go() -> None:
+    async def work(loop: VirtualLoop) -> None:
+        rig = Rig()
+        await resting(rig)
+        rig.venue.auto_fill = True
+        hold(rig, "0.2")
+        closed: list[float] = []
+        fill_at_once = rig.venue.fill
+
+        def fill_and_note(sent: OrderIntent) -> None:
+            closed.append(loop.time())
+            fill_at_once(sent)
+
+        rig.venue.fill = fill_and_note  # type: ignore[method-assign]  # the fake's own seam
+        outcome = await rig.engine.kill("test", flatten=True, deadline_s=4)
+        assert closed == [pytest.approx(2, abs=0.11)]
+        assert (outcome.open_orders, outcome.flattened) == (1, False)
+        assert rig.engine.open_positions() == ()
+
+    in_virtual_time(work)
+
+
+async def test_a_violation_found_while_own_orders_are_cancelled_does_not_stop_the_kill() -> None:
+    rig = Rig()
+    obey(rig)
+    order = await resting(rig)
+    rig.venue.failures.append(rejected(110001))
+    rig.venue.known[order.link_id] = report(order, OrderStatus.FILLED, Decimal(9))
+    outcome = await rig.engine.kill("test", flatten=False, deadline_s=0.05)
+    assert "invariant" in rig.engine.holds.reasons
+    assert outcome.open_orders == 0
 
 
 async def test_an_overfilled_order_is_still_an_order() -> None:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 from engine_rig import Rig, fill, report, unavailable
+from virtual_time import VirtualLoop, in_virtual_time
 
 from trading_system.domain.errors import (
     CorruptDataError,
@@ -58,16 +59,49 @@ def auth_error(code: int) -> VenueAuthError:
     )
 
 
-async def test_an_order_that_the_venue_forgot_is_over_once_its_request_is_dead() -> None:
+async def test_an_order_that_the_venue_forgot_is_over_once_its_history_cannot_lag() -> None:
     rig = Rig()
     order = await placed(rig)
     await rig.engine.look_up(order)
-    assert order.status is TrackedStatus.OPEN
+    assert order.absent_ns is None, "the request may still be on its way"
     rig.clock.advance(6.1)
     await rig.engine.look_up(order)
+    rig.clock.advance(60)
+    assert await rig.engine.look_up_silent() == 1
+    assert order.status is TrackedStatus.OPEN
+    rig.clock.advance(0.1)
+    assert await rig.engine.look_up_silent() == 1
     assert order.status is TrackedStatus.CANCELLED
     assert order.reason == "the venue no longer knows it"
     assert rig.engine.live_orders == ()
+
+
+async def test_an_order_that_filled_while_the_history_lags_is_not_sent_again() -> None:
+    rig = Rig()
+    order = await placed(rig)
+    rig.clock.advance(20)
+    await rig.engine.look_up(order)
+    assert not order.settled.is_set()
+    rig.venue.fills[order.intent.link_id] = [
+        fill(order.intent, order.intent.quantity, Decimal(50_000))
+    ]
+    await rig.engine.look_up_silent()
+    assert (order.status, order.booked_quantity) == (TrackedStatus.FILLED, order.intent.quantity)
+    assert order.absent_ns is None
+
+
+async def test_an_absence_that_ends_starts_anew() -> None:
+    rig = Rig()
+    order = await placed(rig)
+    rig.clock.advance(7)
+    await rig.engine.look_up(order)
+    rig.venue.known[order.intent.link_id] = report(order.intent, OrderStatus.NEW, Decimal(0))
+    rig.clock.advance(50)
+    await rig.engine.look_up(order)
+    rig.venue.known.clear()
+    rig.clock.advance(50)
+    await rig.engine.look_up(order)
+    assert order.status is TrackedStatus.OPEN
 
 
 async def test_an_order_that_owes_reported_fills_is_not_written_off() -> None:
@@ -154,6 +188,23 @@ async def test_a_lost_answer_does_not_make_an_order_unknown_that_the_stream_show
         await rig.engine.submit(order, timeout_s=timeout())
     assert of(rig, order).status is TrackedStatus.OPEN
     assert (await rig.engine.resolve(order.link_id)).status is TrackedStatus.OPEN
+
+
+def test_a_look_up_that_never_succeeds_ends_at_its_deadline() -> None:
+    async def work(loop: VirtualLoop) -> None:
+        rig = Rig()
+        order = await unknown(rig)
+
+        async def fail(link_id: str) -> None:
+            raise unavailable(Outcome.NOT_SENT)
+
+        rig.venue.find_order = fail  # type: ignore[assignment,method-assign]  # the fake's own seam
+        with pytest.raises(DeadlineExceeded, match=order.intent.link_id):
+            await rig.engine.resolve(order.intent.link_id)
+        assert loop.time() == 15
+        assert rig.engine.live_orders == (order,)
+
+    in_virtual_time(work)
 
 
 def timeout() -> float:

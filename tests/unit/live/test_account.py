@@ -17,7 +17,6 @@ from trading_system.domain.orders import (
 )
 from trading_system.execution.tracking import TrackedStatus
 from trading_system.live.account import AccountFeed, Reconciler
-from trading_system.live.adoption import own_part
 from trading_system.risk.limits import TradingState
 
 
@@ -171,6 +170,8 @@ class Queries:
     def __init__(self, quantity: str) -> None:
         self.quantity = Decimal(quantity)
         self.entry_price: Decimal | None = Decimal(50_000)
+        self.symbol = "BTCUSDT"
+        self.mark_price: Decimal | None = None
         self.failure: Exception | None = None
         self.orders: list[OrderReport] = []
 
@@ -179,15 +180,33 @@ class Queries:
             raise self.failure
         return [
             PositionReport(
-                symbol="BTCUSDT",
+                symbol=self.symbol,
                 quantity=self.quantity,
                 entry_price=self.entry_price,
                 ts_exchange_ns=0,
+                mark_price=self.mark_price,
             )
         ]
 
     async def open_orders(self) -> list[OrderReport]:
         return self.orders
+
+
+async def test_a_position_that_is_not_traded_here_is_valued_by_the_venues_rows() -> None:
+    rig, queries = Rig(), Queries("2")
+    queries.symbol, queries.mark_price = "ETHUSDT", Decimal(50_010)
+    reconciler = Reconciler(
+        queries, portfolio=rig.portfolio, engine=rig.engine, clock=rig.clock
+    )
+    await reconciler.adopt()
+    assert (rig.portfolio.unvalued, rig.portfolio.unrealised) == (frozenset(), 20)
+    queries.mark_price = Decimal(50_030)
+    assert await reconciler.compare() is True
+    assert (rig.portfolio.unrealised, rig.portfolio.pnl) == (60, 40)
+    queries.symbol, queries.mark_price = "BTCUSDT", Decimal(1)
+    assert await reconciler.compare() is False
+    rig.engine.on_fill(foreign("BTCUSDT"))
+    assert rig.portfolio.unrealised == 60, "market data values what is traded here"
 
 
 async def test_existing_positions_are_adopted_and_then_agree() -> None:
@@ -405,46 +424,6 @@ async def test_executions_that_cannot_be_read_leave_the_difference_to_the_compar
     reconciler = Reconciler(queries, portfolio=rig.portfolio, engine=rig.engine, clock=rig.clock)
     assert not await reconciler.catch_up(60_000_000_000)
     assert rig.portfolio.positions == ()
-
-
-SIDES = {True: Side.SELL, False: Side.BUY}
-OWN, FOREIGN = "ts-0badcafe-1", "by-hand"
-
-
-def trades(*rows: tuple[str, str]) -> list[Fill]:
-    """Return fills of (link id, signed quantity) in BTCUSDT with one of another symbol between."""
-    found = [
-        replace(
-            execution(
-                str(number), quantity.lstrip("-"), Side.SELL if "-" in quantity else Side.BUY
-            ),
-            link_id=link_id,
-        )
-        for number, (link_id, quantity) in enumerate(rows)
-    ]
-    return [*found, replace(execution("x", "9", symbol="ETHUSDT"), link_id=OWN)]
-
-
-@pytest.mark.parametrize(
-    ("rows", "position", "own"),
-    [
-        ([(OWN, "0.2")], "0.2", "0.2"),
-        ([(OWN, "0.5"), (OWN, "-0.5"), (OWN, "-0.1")], "-0.1", "-0.1"),
-        ([(OWN, "0.2"), (FOREIGN, "0.3")], "0.5", "0.2"),
-        ([(FOREIGN, "0.3"), (OWN, "-0.1")], "0.2", "0"),
-        ([(OWN, "0.3"), (FOREIGN, "-0.2")], "0.1", "0.1"),
-        # Own trades ended flat; what is open now was sold by hand.
-        ([(OWN, "0.3"), (OWN, "-0.3"), (FOREIGN, "-0.3")], "-0.3", "0"),
-        # Somebody traded unseen: the fills do not add up.
-        ([(OWN, "0.2")], "0.5", "0"),
-        ([(OWN, "0.2")], "0", "0"),
-        ([], "0.5", "0"),
-    ],
-)
-def test_the_own_part_of_a_position_is_replayed_from_all_fills(
-    rows: list[tuple[str, str]], position: str, own: str
-) -> None:
-    assert own_part(trades(*rows), "BTCUSDT", Decimal(position)) == Decimal(own)
 
 
 async def test_the_age_of_a_comparison_is_known() -> None:

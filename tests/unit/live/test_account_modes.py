@@ -79,6 +79,14 @@ async def test_hedge_mode_is_taken_as_it_is(tmp_path: Path) -> None:
     assert {sent.method for sent in transport.sent} == {"GET"}, "nothing was switched"
 
 
+async def test_quotes_in_hedge_mode_are_refused_with_the_remedy(tmp_path: Path) -> None:
+    venue, transport = venue_of(tmp_path, strategy__name="market-maker")
+    await venue.load([S])
+    transport.answer("/v5/position/list", listing(*HEDGED))
+    with pytest.raises(ConfigurationError, match="BTCUSDT is in hedge mode.*one-way mode at"):
+        await venue.load([S])
+
+
 async def test_cancel_on_disconnect_is_armed_by_following_its_topic(tmp_path: Path) -> None:
     venue, transport = venue_of(tmp_path)
     transport.answer("/v5/account/query-dcp-info", ok({"dcpInfos": [DERIVATIVES]}))

@@ -11,7 +11,6 @@ from engine_rig import fill as engine_fill
 from engine_rig import report, unavailable
 from session_rig import PRICE, SYMBOL, SessionRig, in_session
 
-from trading_system.config.sections import RiskSettings, StrategySettings
 from trading_system.domain.errors import (
     CorruptDataError,
     DeadlineExceeded,
@@ -23,7 +22,6 @@ from trading_system.domain.errors import (
 from trading_system.domain.orders import Fill, OrderStatus, Side
 from trading_system.execution.journal.store import Journal
 from trading_system.execution.tracking import TrackedStatus
-from trading_system.live.signal_trading import trading_rules
 from trading_system.risk.limits import TradingState
 from trading_system.runtime.clock import ManualClock
 
@@ -423,13 +421,6 @@ def test_a_definite_refusal_is_the_callers(tmp_path: Path) -> None:
         assert rig.session.engine.unknown_orders == 0
 
     in_session(work, tmp_path)
-
-
-def test_an_entry_at_its_worst_price_stays_below_the_gates_cap() -> None:
-    strategy = StrategySettings(entry_notional=Decimal(10_000), max_slippage_bps=100.0)
-    rules = trading_rules(strategy, RiskSettings(max_order_notional=Decimal(5_000)))
-    assert rules.entry_notional == Decimal(5_000) / Decimal("1.01")
-    assert trading_rules(StrategySettings(), RiskSettings()) == StrategySettings()
 
 
 def test_while_only_the_private_stream_is_down_fills_are_found_by_polling(tmp_path: Path) -> None:

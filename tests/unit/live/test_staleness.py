@@ -39,6 +39,19 @@ def test_stale_books_hold_trading_until_all_are_fresh(fresh: int, state: Trading
     assert holds.state is TradingState.ACTIVE
 
 
+def test_the_hold_follows_the_books_in_both_directions() -> None:
+    books, holds = Books(), Holds()
+    for fresh, state in (
+        (1, TradingState.REDUCING),
+        (0, TradingState.HALTED),
+        (1, TradingState.REDUCING),
+    ):
+        books.fresh = fresh
+        hold_while_stale(cast("MarketFeed", books), holds, limit_s=3.5)
+        assert holds.state is state
+        assert f"{2 - fresh} of 2" in holds.reasons["stale-book"]
+
+
 class Doubts:
     """A feed of which a test says what is overdue."""
 

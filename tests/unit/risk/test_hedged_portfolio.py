@@ -91,9 +91,9 @@ def test_without_a_word_a_foreign_fill_closes_what_it_can(portfolio: Portfolio) 
 def test_positions_of_both_sides_are_adopted_and_brought_along(portfolio: Portfolio) -> None:
     portfolio.adopt(S, Decimal(2), Decimal(100), position_idx=1)
     portfolio.adopt(S, Decimal(-1), Decimal(120), position_idx=2)
-    assert not portfolio.is_valued
+    assert portfolio.unvalued == {S}
     portfolio.mark(S, Decimal(110))
-    assert portfolio.is_valued
+    assert not portfolio.unvalued
     assert portfolio.pnl == 0
     portfolio.mark(S, Decimal(111))
     assert portfolio.pnl == 1

@@ -236,12 +236,20 @@ def test_a_market_order_crosses_any_own_order_on_the_other_side() -> None:
     assert judge(market, exposure=exposure).reason is DenyReason.SELF_CROSS
 
 
-def test_own_orders_never_keep_a_position_from_being_closed() -> None:
+def test_neither_clock_nor_own_orders_keep_a_position_from_being_closed() -> None:
     held = replace(
         FLAT,
         position_quantity=Decimal(1),
         open_orders=99,
         has_twin=True,
+        clock_offset_ms=900.0,
         opposite_price=Decimal(50_000),
     )
     assert judge(replace(ORDER, side=Side.SELL, reduce_only=True), exposure=held).is_allowed
+
+
+@pytest.mark.parametrize(("quantity", "allowed"), [("0.2", True), ("0.201", False)])
+def test_an_exit_may_close_what_offset_the_open_orders(quantity: str, allowed: bool) -> None:
+    held = replace(FLAT, position_quantity=Decimal("0.8"), open_symbol_quantity=Decimal("0.6"))
+    decision = judge(replace(ORDER, side=Side.SELL, quantity=Decimal(quantity)), exposure=held)
+    assert decision.is_allowed is allowed

@@ -187,7 +187,7 @@ def test_drawdown_is_the_fall_from_the_peak() -> None:
 def test_a_loss_that_was_brought_in_is_no_drawdown() -> None:
     portfolio = Portfolio(START)
     portfolio.adopt("BTCUSDT", Decimal(100), Decimal(100))
-    assert not portfolio.is_valued
+    assert portfolio.unvalued == {"BTCUSDT"}
     portfolio.mark("BTCUSDT", Decimal(50))
-    assert portfolio.is_valued
+    assert not portfolio.unvalued
     assert portfolio.drawdown_pct == 0

@@ -63,6 +63,14 @@ def test_a_caller_with_a_share_leaves_the_rest_to_others():
     assert (window.granted, window.refused) == (5, 1)
 
 
+def test_kept_permits_are_left_to_others_but_for_the_only_one():
+    window = SlidingWindow(3, window_s=1.0, clock=ManualClock())
+    assert [window.try_acquire(kept=1) for _ in range(3)] == [True, True, False]
+    assert window.try_acquire()
+    only = SlidingWindow(1, window_s=1.0, clock=ManualClock())
+    assert only.try_acquire(kept=1)
+
+
 def test_a_share_is_never_less_than_one_permit_and_never_out_of_range():
     window = SlidingWindow(3, window_s=1.0, clock=ManualClock())
     for share in (0.0, -0.1, 1.1, float("nan")):

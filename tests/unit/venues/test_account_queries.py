@@ -97,6 +97,15 @@ async def test_an_order_is_found_among_the_open_and_then_among_the_closed():
     assert [sent.path for sent in transport.sent] == ["/v5/order/realtime", "/v5/order/history"]
 
 
+async def test_one_unknown_status_hides_no_order_of_a_listing():
+    odd = ORDER | {"orderId": "o-2", "orderStatus": "Exploded"}
+    client = gateway(FakeTransport().answer("/v5/order/realtime", listing(odd, ORDER)))
+    assert [report.order_id for report in await client.open_orders()] == ["o-2", "o-1"]
+    found = await client.find_order("lk-1")
+    assert found is not None
+    assert not found.status.is_final
+
+
 async def test_rows_of_other_orders_are_not_mistaken_for_the_one_that_is_looked_up():
     transport = FakeTransport().answer("/v5/order/realtime", listing(STOP, ORDER))
     transport.answer("/v5/order/history", listing(STOP))

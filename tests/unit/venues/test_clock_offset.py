@@ -105,14 +105,38 @@ def test_time_zones_do_not_matter(monkeypatch):
     assert venue.seen.offset_ns == 5 * MS
 
 
-def test_venue_that_sets_its_clock_is_followed_by_one_sample():
+def test_venue_that_sets_its_clock_is_followed_by_two_samples():
     venue = Venue(0.0)
     for _ in range(5):
         venue.ask()
     venue.utc_at_zero += 3 * SECOND
     venue.ask(there_ms=20.0, back_ms=20.0)
+    assert venue.seen.offset_ns == 0
+    assert venue.seen.is_in_doubt
+    venue.ask(there_ms=20.0, back_ms=20.0)
     assert abs(venue.seen.offset_ns - 3 * SECOND) <= 20 * MS
-    assert (venue.seen.steps, venue.seen.samples) == (1, 1)
+    assert (venue.seen.steps, venue.seen.samples, venue.seen.is_in_doubt) == (1, 2, False)
+
+
+def test_server_of_the_venue_with_a_wrong_clock_moves_nothing():
+    venue = Venue(0.0)
+    for _ in range(31):
+        venue.ask()
+    for wrong_ms in (-900, 700, -900):  # never twice the same
+        venue.utc_at_zero += wrong_ms * MS
+        venue.ask()
+        venue.utc_at_zero -= wrong_ms * MS
+        assert venue.seen.offset_ns == 0
+    venue.ask()
+    assert (venue.seen.steps, venue.seen.samples, venue.seen.is_in_doubt) == (0, 32, False)
+
+
+def test_refused_stamp_leaves_the_clock_in_doubt_until_the_next_sample():
+    venue = Venue(0.0)
+    venue.seen.doubt()
+    assert venue.seen.is_in_doubt
+    venue.ask()
+    assert not venue.seen.is_in_doubt
 
 
 def test_window_is_bounded():

@@ -1,8 +1,10 @@
+import asyncio
 from decimal import Decimal
 
 import pytest
-from bybit_rig import FakeTransport, gateway, listing, ok, refused
+from bybit_rig import FakeTransport, gateway, listing, ok, refused, rest
 from bybit_rows import FLAT, POSITION
+from virtual_time import in_virtual_time
 
 from trading_system.domain.errors import (
     Outcome,
@@ -14,7 +16,9 @@ from trading_system.domain.errors import (
 )
 from trading_system.domain.orders import OrderIntent, OrderType, PriceChange, Side
 from trading_system.runtime.clock import ManualClock
-from trading_system.venues.bybit.gateway import private_topics
+from trading_system.venues.bybit.budgets import Budgets
+from trading_system.venues.bybit.gateway import BybitGateway, private_topics
+from trading_system.venues.bybit.order_ways import Way
 from trading_system.venues.bybit.refusals import no_key, not_sent, unknown
 from trading_system.venues.bybit.wire import Answer
 
@@ -146,6 +150,23 @@ async def test_a_stale_stamp_was_not_accepted_and_sets_the_clock_for_the_next(ti
     await client.submit(intent(), timeout_s=2)
     stamp = int(transport.sent[-1].headers["X-BAPI-TIMESTAMP"])
     assert stamp == 1_700_000_000_000 + client.rest.offset_ns // 1_000_000
+
+
+def test_a_stale_stamp_is_told_within_the_deadline_of_its_request():
+    class Slow(FakeTransport):
+        async def request(self, request, *, priority, timeout_s):
+            if "time" in request.url:
+                await asyncio.sleep(timeout_s)
+                raise unknown("no answer", operation="time")
+            return await super().request(request, priority=priority, timeout_s=timeout_s)
+
+    async def work(loop):
+        client = gateway(Slow().answer(CREATE, refused(10002)), clock=loop)
+        with pytest.raises(VenueAuthError):
+            await client.submit(intent(reduce_only=True), timeout_s=0.5)
+        return loop.time(), client.rest.venue_clock.is_in_doubt
+
+    assert in_virtual_time(work) == (0.5, True)
 
 
 async def test_a_cancel_of_an_order_that_does_not_exist_keeps_its_code():
@@ -350,6 +371,30 @@ async def test_a_failing_stream_loses_to_rest_without_a_second_copy():
     clock.advance(16)
     await client.submit(intent(), timeout_s=1)
     assert len(channel.sent) == 3
+
+
+async def test_the_own_quota_is_no_fault_of_the_stream_and_the_other_way_has_no_more_of_it():
+    spent = VenueRateLimited("used up", venue="x", operation="x", outcome=Outcome.NOT_SENT)
+    channel, transport = FakeChannel(spent, spent, accepted()), FakeTransport()
+    client = gateway(transport, trade=channel)
+    for _ in range(2):
+        with pytest.raises(VenueRateLimited):
+            await client.submit(intent(), timeout_s=1)
+    await client.cancel("ABCUSDT", "lk-1", timeout_s=1)
+    assert (client.order_ways.preferred, client.order_ways.stream.failures) == (Way.STREAM, 0)
+    assert (len(channel.sent), transport.sent) == (3, [])
+
+
+async def test_an_item_of_a_batch_that_was_over_the_quota_halves_it():
+    clock = ManualClock()
+    budgets = Budgets(clock=clock)
+    answer = ok({"list": [{}, CREATED]}, extra={"list": [{"code": 10006}, {"code": 0}]})
+    transport = FakeTransport().answer("/v5/order/create-batch", answer)
+    client = BybitGateway(rest(transport, clock=clock, budgets=budgets), clock=clock)
+    outcomes = await client.submit_batch([intent("lk-0"), intent()], timeout_s=1)
+    assert [outcome.error is None for outcome in outcomes] == [False, True]
+    figures = budgets.figures()["operations"]["order/create-batch:linear"]
+    assert (figures["refusals"], figures["permits"]) == (1, 5)
 
 
 async def test_answers_of_both_ways_are_told_apart_in_the_figures():

@@ -27,8 +27,8 @@ from trading_system.domain.errors import (
 from trading_system.domain.orders import Side
 from trading_system.runtime.backoff import Backoff
 from trading_system.runtime.clock import ManualClock, SystemClock
-from trading_system.venues.okx.feed import OkxExtras, OkxPublicFeed
 from trading_system.venues.link_state import LinkState
+from trading_system.venues.okx.feed import OkxExtras, OkxPublicFeed
 
 NAME = SWAP.inst_id
 BOOKS = ("books", NAME)

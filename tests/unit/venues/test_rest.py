@@ -108,6 +108,17 @@ async def test_after_a_ban_the_address_is_silent_for_ten_minutes():
     assert client.banned_for_s == 0
 
 
+async def test_a_ban_that_a_probe_of_the_transport_saw_is_a_ban_of_all_requests():
+    transport = answering(ok({}))
+    client = rest(transport)
+    transport.silent_for_s = 480.0
+    assert client.banned_for_s == 480
+    with pytest.raises(VenueRateLimited) as caught:
+        await client.post(CREATE, {}, timeout_s=2, priority=1)
+    assert (caught.value.outcome, caught.value.retry_after_s) == (Outcome.NOT_SENT, 480)
+    assert transport.sent == []
+
+
 async def test_a_signed_request_without_a_key_is_not_sent():
     transport = FakeTransport()
     client = BybitRest("http://x", signer=None, clock=ManualClock(), transport=transport)

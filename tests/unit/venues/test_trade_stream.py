@@ -243,6 +243,60 @@ async def test_a_log_in_that_was_done_already_is_done_and_a_failed_one_is_tried_
     assert client.connects == connections
 
 
+async def test_late_log_ins_ask_for_the_venues_time_and_are_tried_again():
+    venue = StreamVenue()
+    doubts = []
+
+    async def answer(socket, asked):
+        # The clock fits after the third; then a connection is cut, and they come late again.
+        is_late = venue.connections not in {4, 8}
+        words = "Params Error: expires is in the past" if is_late else ""
+        await socket.send_json({"op": "auth", "retCode": 10004 * is_late, "retMsg": words})
+
+    venue.on_auth = answer
+    async with venue.running() as url:
+        client = trade(url, on_late=lambda: doubts.append(venue.connections))
+        async with alive(client):
+            await becomes_true(lambda: client.is_up and venue.connections == 4)
+            await venue.sockets[-1].close()
+            await becomes_true(lambda: client.is_up and venue.connections == 8)
+    assert doubts == [1, 2, 3, 5, 6, 7]
+
+
+async def test_log_ins_that_always_come_late_end_the_stream():
+    venue = StreamVenue()
+
+    async def answer(socket, asked):
+        await socket.send_json({"op": "auth", "retCode": 10004, "retMsg": "expires is past"})
+
+    venue.on_auth = answer
+    async with venue.running() as url:
+        with pytest.raises(VenueAuthError):
+            async with asyncio.timeout(10):
+                await trade(url).run()
+    assert venue.connections == 4
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"header": None},
+        {"header": []},
+        {"header": {"X-Bapi-Limit": 10, "X-Bapi-Limit-Status": None}},
+        {"retMsg": None},
+        {"retMsg": 0},
+    ],
+)
+async def test_odd_optional_fields_of_an_answer_cost_no_connection(odd):
+    async with Room() as room:
+        reply = {"retCode": 0, "retMsg": "OK", "data": {"orderId": "o-1"}} | odd
+        room.venue.on_order = lambda _asked: reply
+        await room.venue.sockets[0].send_json({"op": None, "reqId": None, **odd})
+        answer = await room.create()
+        assert (room.client.connects, room.client.unmatched) == (1, 1)
+    assert b'"o-1"' in bytes(answer.result)
+
+
 @pytest.mark.parametrize("frame", ["nonsense", "[]", '{"retCode":"0"}', "[" * 5000])
 async def test_a_frame_that_cannot_be_read_drops_the_connection(frame):
     async with Room() as room:

@@ -138,7 +138,8 @@ def _show(result: Mapping[str, Any]) -> None:
     if result["orders"]:
         emit_table("life of the orders", ("order", "states"), list(result["orders"].items()))
     if result["books"]:
-        emit_table("books", ("figure", *result["books"]), _figures(result["books"]))
+        depths = [topic.rpartition(".")[0] for topic in result["books"]]
+        emit_table("books", ("figure", *depths), _figures(result["books"]))
     for problem in result["problems"]:
         note(f"problem: {problem}")
     verdict = "alike" if result["is_alike"] else "NOT alike"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from trading_system.cli.live_check.link import Heard, HostLink, HostStream, Row
 from trading_system.domain.errors import Outcome, VenueRejected
@@ -21,8 +20,7 @@ async def log_in(stream: HostStream) -> None:
         If the host refuses.
     """
     link = stream.link
-    asked: Mapping[str, Any] = {"args": link.auth_args()}
-    reply = await stream.ask("auth", dict(asked), id_key="req_id", also=ignore)
+    reply = await stream.ask("auth", {"args": link.auth_args()}, id_key="req_id", also=ignore)
     judge(link, "private auth", reply)
     await greet(stream)
     topics = {"args": list(PRIVATE_TOPICS)}

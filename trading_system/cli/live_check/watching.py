@@ -10,7 +10,6 @@ from trading_system.cli.live_check.link import Heard, HostLink, HostStream
 from trading_system.cli.live_check.streaming import greet, judge, note_push
 from trading_system.domain.errors import CorruptDataError, SequenceGapError
 from trading_system.domain.instruments import Instrument
-from trading_system.domain.ports import Clock
 from trading_system.live.trust import BookTrust
 from trading_system.market.book import OrderBook
 from trading_system.market.contiguity import Contiguity
@@ -50,6 +49,10 @@ class WatchedBooks:
         if book is self.top:
             self.trust.on_top(now_ns)
         self.settle(now_ns)
+
+    def are_ready(self) -> bool:
+        """Return whether every book can be trusted now."""
+        return all(book.is_ready for book in self.by_topic.values())
 
     def settle(self, now_ns: int) -> None:
         """Note what is overdue, also where nothing came at all."""
@@ -111,7 +114,9 @@ async def watch_public(link: HostLink, contract: Instrument, *, seconds: float) 
         try:
             reply = await stream.ask("subscribe", {"args": topics}, id_key="req_id", also=take)
             judge(link, "public subscribe", reply)
-            await _listen(stream, take, clock=clock, seconds=seconds)
+            # The time counts from when every book is there.
+            await _listen(stream, take, seconds=link.timeout_s, until=books.are_ready)
+            await _listen(stream, take, seconds=seconds)
         finally:
             books.settle(clock.monotonic_ns())
             link.seen.books = books.figures()
@@ -120,11 +125,16 @@ async def watch_public(link: HostLink, contract: Instrument, *, seconds: float) 
 
 # Every 20 s a ping, as the venue wants it; its answer is one of the frames.
 async def _listen(
-    stream: HostStream, take: Callable[[Heard], None], *, clock: Clock, seconds: float
+    stream: HostStream,
+    take: Callable[[Heard], None],
+    *,
+    seconds: float,
+    until: Callable[[], bool] = lambda: False,
 ) -> None:
+    clock = stream.link.clock
     end_ns = clock.monotonic_ns() + round(seconds * 1e9)
     ping_ns = clock.monotonic_ns() + round(_PING_S * 1e9)
-    while (now_ns := clock.monotonic_ns()) < end_ns:
+    while (now_ns := clock.monotonic_ns()) < end_ns and not until():
         if now_ns >= ping_ns:
             await stream.say({"op": "ping", "req_id": "keep"})
             ping_ns = now_ns + round(_PING_S * 1e9)

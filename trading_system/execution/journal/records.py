@@ -55,15 +55,6 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Funding:
-    """One funding settlement; a positive amount was received, quote currency."""
-
-    symbol: str
-    amount: Decimal
-    exec_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Latch:
     """A hold that survives a restart; ``ACTIVE`` records that it was lifted."""
 

@@ -32,11 +32,10 @@ from typing import Self
 import structlog
 
 from trading_system.domain.errors import ConfigurationError, JournalError, ValidationError
-from trading_system.domain.orders import Fill, OrderIntent, PriceChange
+from trading_system.domain.orders import Fill, Funding, OrderIntent, PriceChange
 from trading_system.domain.ports import Clock
 from trading_system.execution.journal.records import (
     FIRST_DIGEST,
-    Funding,
     JournaledIntent,
     Latch,
     NumberedRow,

@@ -7,7 +7,7 @@ after a refusal for too many requests works with half of it, recovering step by 
 
 A request that finds no room waits for it, first come, first served, as far as its deadline allows.
 Cancellations and orders that only shrink a position come first: a part of the quota they share with
-opening orders is kept for them, and while the venue refuses, opening orders wait and they do not.
+opening orders is kept for them, and while the venue refuses they wait for one window at most.
 """
 
 from __future__ import annotations
@@ -137,8 +137,11 @@ class Budget:
         A request that costs more than all permits needs an empty window: the venue then serves a
         part of it.
         """
-        if now_ns < self._closed_until_ns:
-            return self._closed_until_ns - now_ns
+        closed_until_ns = self._closed_until_ns
+        if is_exit:
+            closed_until_ns = min(closed_until_ns, self._reduced_ns + self._window_ns)
+        if now_ns < closed_until_ns:
+            return closed_until_ns - now_ns
         most = self.permits(now_ns)
         if not is_exit:
             most = max(1, int(most * self._opening_share))
@@ -234,7 +237,9 @@ class Budgets:
         if quota is not None and budget is not None:
             budget.follow(quota.limit, quota.remaining, now_ns=self._clock.monotonic_ns())
 
-    def refuse(self, name: str, body: Mapping[str, Any], *, retry_after_s: float) -> None:
+    def refuse(
+        self, name: str, body: Mapping[str, Any], *, retry_after_s: float = _WINDOW_S
+    ) -> None:
         """Note that the venue refused a request for too many requests (10006)."""
         operation = operation_of(name)
         pause_s = min(retry_after_s, _MAX_PAUSE_S)

@@ -7,8 +7,9 @@ which nobody sets: when the machine's UTC clock is set (by NTP, by hand, for a l
 offset follows at once and request stamps stay right. What UTC did against monotonic time is seen
 by :attr:`VenueClock.has_moved`.
 
-When a new sample cannot be true together with the old ones, the venue's clock was set, or this
-machine slept and its monotonic clock stood still: then only the new one counts.
+When two samples in a row cannot be true together with the old ones, but can with each other, the
+venue's clock was set, or this machine slept and its monotonic clock stood still: then only these two
+count. One alone may come from a server of the venue whose clock is wrong: it is asked again.
 """
 
 from __future__ import annotations
@@ -75,6 +76,8 @@ class VenueClock:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._samples: deque[ClockSample] = deque(maxlen=_WINDOW)
+        self._odd: ClockSample | None = None
+        self._is_doubted = False
         self._utc_ahead_ns = self._machine_ahead_ns()
         self.steps = 0
 
@@ -102,6 +105,15 @@ class VenueClock:
         Both show as more than 50 ms between UTC and monotonic time; only a new sample tells which.
         """
         return abs(self._machine_ahead_ns() - self._utc_ahead_ns) > _STEP_NS
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether it should be measured again: a stamp came late, or one sample contradicts."""
+        return self._is_doubted or self._odd is not None
+
+    def doubt(self) -> None:
+        """Note that the venue refused a stamp; the next sample that is believed ends the doubt."""
+        self._is_doubted = True
 
     def read(self, result: msgspec.Raw, *, called_ns: int, response_ms: float) -> None:
         """Take a sample from the answer to :data:`TIME_PATH`, which has just come.
@@ -150,12 +162,20 @@ class VenueClock:
             ahead_ns=server_ns - middle_ns,
             bound_ns=(back_ns - sent_ns + 1) // 2,
         )
-        best = self._best()
-        if best is not None and sample.contradicts(best, now_ns=back_ns):
+        if self._is_odd(sample, now_ns=back_ns):
+            if self._odd is None or sample.contradicts(self._odd, now_ns=back_ns):
+                self._odd = sample
+                return
             self.steps += 1
             self._samples.clear()
+            self._samples.append(self._odd)
         self._samples.append(sample)
+        self._odd, self._is_doubted = None, False
         self._utc_ahead_ns = self._machine_ahead_ns()
+
+    def _is_odd(self, sample: ClockSample, *, now_ns: int) -> bool:
+        best = self._best()
+        return best is not None and sample.contradicts(best, now_ns=now_ns)
 
     def _best(self) -> ClockSample | None:
         now_ns = self._clock.monotonic_ns()

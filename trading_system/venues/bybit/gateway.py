@@ -8,6 +8,7 @@ again by any way.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -19,6 +20,7 @@ from trading_system.domain.errors import (
     ValidationError,
     VenueAuthError,
     VenueError,
+    VenueRateLimited,
 )
 from trading_system.domain.orders import BatchOutcome, OrderAck, OrderIntent, PriceChange
 from trading_system.domain.ports import Clock
@@ -214,13 +216,21 @@ class BybitGateway(PositionSettings):
     async def _order(
         self, operation: str, body: Mapping[str, Any], *, timeout_s: float, priority: int
     ) -> Answer:
+        ends_ns = self._clock.monotonic_ns() + round(timeout_s * _NS_PER_S)
         try:
             return await self._send(operation, body, timeout_s=timeout_s, priority=priority)
         except VenueAuthError as e:
             if e.code == STALE_STAMP_CODE:  # certainly not accepted; the next one shall fit
-                with contextlib.suppress(VenueError, CorruptDataError):
-                    await self.synchronise_clock()
+                left_s = (ends_ns - self._clock.monotonic_ns()) / _NS_PER_S
+                await self._measure_clock(timeout_s=left_s)
             raise
+
+    async def _measure_clock(self, *, timeout_s: float) -> None:
+        """Measure the offset while there is time; otherwise it stays in doubt."""
+        self._rest.venue_clock.doubt()
+        with contextlib.suppress(VenueError, CorruptDataError, TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self.synchronise_clock()
 
     async def _send(
         self, operation: str, body: Mapping[str, Any], *, timeout_s: float, priority: int
@@ -230,8 +240,10 @@ class BybitGateway(PositionSettings):
             try:
                 return await self._by_stream(operation, body, timeout_s=timeout_s)
             except VenueError as e:
-                # Only what certainly never left may take the other way.
-                if e.outcome is not Outcome.NOT_SENT or isinstance(e, VenueAuthError):
+                # Only what certainly never left may take the other way, which has the same key
+                # and the same quota.
+                same = isinstance(e, VenueAuthError | VenueRateLimited)
+                if e.outcome is not Outcome.NOT_SENT or same:
                     raise
         left_s = timeout_s - (self._clock.monotonic_ns() - started_ns) / _NS_PER_S
         self._ways.note_sent(Way.REST)
@@ -256,7 +268,7 @@ class BybitGateway(PositionSettings):
                 self._ways.note_sent(Way.STREAM)
             if e.outcome is Outcome.REJECTED:
                 self._ways.note_answer(Way.STREAM, self._clock.monotonic_ns() - started_ns)
-            else:
+            elif not isinstance(e, VenueRateLimited):  # it waited here, and the stream works
                 self._ways.note_failure(Way.STREAM)
             raise
         self._ways.note_sent(Way.STREAM)
@@ -278,17 +290,16 @@ class BybitGateway(PositionSettings):
             rows = [
                 {key: value for key, value in body.items() if key != "category"} for _, body in part
             ]
+            body = {"category": "linear", "request": rows}
             try:
-                answer = await self._order(
-                    operation,
-                    {"category": "linear", "request": rows},
-                    timeout_s=timeout_s,
-                    priority=priority,
-                )
+                answer = await self._order(operation, body, timeout_s=timeout_s, priority=priority)
             except VenueError as e:
                 items += [BatchOutcome(link_id=link, order_id="", error=e) for link in links]
             else:
-                items += batch_outcomes(answer, f"order.{operation}", links)
+                outcomes = batch_outcomes(answer, f"order.{operation}", links)
+                if any(isinstance(item.error, VenueRateLimited) for item in outcomes):
+                    self._rest.note_over_quota(f"/v5/order/{operation}", body)
+                items += outcomes
         return items
 
 

@@ -24,6 +24,9 @@ NO_CHANGE_CODES = frozenset({34040, 110025, 110026, 110043})
 In order: stop, position mode, margin mode and leverage.
 """
 
+LATE_TOLERATED = 3
+"""Log-ins in a row that may come too late before the key counts as refused."""
+
 STALE_STAMP_CODE = 10002
 """The request's timestamp was outside the venue's window: not accepted, the clocks differ."""
 
@@ -32,6 +35,7 @@ _BAD_PARAMETER = 10001
 _UNCHANGED_TEXTS = ("not modified", "remains unchanged")
 _AUTH_CODES = frozenset({-2015, STALE_STAMP_CODE, 10003, 10004, 10005, 10007, 10010, 33004})
 _QUOTA_CODES = frozenset({10006, 170222})
+_LATE = ("expire", "timestamp", "recv_window")
 # Codes after which the venue may have acted all the same: only a look-up tells.
 _UNKNOWN_CODES = frozenset(
     {429, 10000, 10016, 10019, 10403, 10429, 20003, 20006, 170001, 170005, 170007, 170032, 500000}
@@ -48,6 +52,11 @@ _HINTS = {
     10010: f"the key of {_KEY} does not allow this machine's address",
     33004: f"the key has expired; make a new one and set {_KEY}",
 }
+
+
+def came_late(message: str) -> bool:
+    """Return whether a refused log-in came too late: a word against the clock, not the key."""
+    return any(word in message.lower() for word in _LATE)
 
 
 def is_no_change(code: int, message: str, *, operation: str) -> bool:

@@ -97,7 +97,7 @@ class BybitRest:
         self._decoder = msgspec.json.Decoder(Envelope)
         self._on_post_sent = on_post_sent
         self._failed_at: deque[int] = deque(maxlen=_RECENT)
-        self._banned_until_ns: int | None = None
+        self._banned_until_ns = clock.monotonic_ns()
         self.on_answer: Callable[[int], None] | None = None
         self.quotas = QuotaTable()
         self.requests = 0
@@ -122,10 +122,12 @@ class BybitRest:
 
     @property
     def banned_for_s(self) -> float:
-        """Seconds for which the venue wants no HTTP from this address, 0 without a ban."""
-        if self._banned_until_ns is None:
-            return 0.0
-        return max(0.0, (self._banned_until_ns - self._clock.monotonic_ns()) / _NS_PER_S)
+        """Seconds for which the venue wants no HTTP from this address, 0 without a ban.
+
+        The transport may have heard of it first, from a probe of its own.
+        """
+        own_s = (self._banned_until_ns - self._clock.monotonic_ns()) / _NS_PER_S
+        return max(0.0, own_s, self._transport.silent_for_s)
 
     async def __aenter__(self) -> Self:
         if self._own is not None:
@@ -201,6 +203,11 @@ class BybitRest:
             method="POST", url=f"{self._base_url}{path}", headers=headers, body=payload
         )
         return await self._send(request, path, body, priority=priority, timeout_s=timeout_s)
+
+    def note_over_quota(self, path: str, given: Mapping[str, Any]) -> None:
+        """Note that the venue refused an item of an accepted batch for too many requests."""
+        if self._budgets is not None:
+            self._budgets.refuse(path, given)
 
     async def _admitted(self, path: str, given: Mapping[str, Any], timeout_s: float) -> float:
         """Wait for the quota, before the request is stamped; return what is left of the time."""

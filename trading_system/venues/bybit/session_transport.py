@@ -64,6 +64,11 @@ class SessionTransport:
             await self._session.close()
             self._session = None
 
+    @property
+    def silent_for_s(self) -> float:
+        """Always 0: this transport sends whatever it is given."""
+        return 0.0
+
     async def request(self, request: HttpRequest, *, priority: int, timeout_s: float) -> HttpReply:
         """Send ``request`` once; ``priority`` has no effect here.
 

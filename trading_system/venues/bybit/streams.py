@@ -26,7 +26,7 @@ from trading_system.domain.ports import Clock
 from trading_system.market.decode import peek_topic
 from trading_system.runtime.limiter import SlidingWindow
 from trading_system.venues.bybit.heartbeat import HEARTBEAT
-from trading_system.venues.bybit.refusals import VENUE
+from trading_system.venues.bybit.refusals import LATE_TOLERATED, VENUE, came_late
 from trading_system.venues.bybit.signing import Signer
 from trading_system.venues.bybit.subscriptions import SPOT_ARGS, Subscriptions
 from trading_system.venues.link import Link, LinkTiming, LinkView
@@ -39,8 +39,6 @@ _TOPIC_FIRST = b'{"topic"'  # as market data begins
 _RESYNCS_PER_WINDOW = 10
 _RESYNC_WINDOW_S = 30.0
 _REFUSALS_TOLERATED = 3
-_LATE = ("expire", "timestamp", "recv_window")  # how the venue says that a log-in came too late
-_LATE_TOLERATED = 3
 _NO_OFFSET: Callable[[], int] = int
 
 
@@ -97,6 +95,8 @@ class BybitStream(LinkView):
         Patience of the connection.
     optional : Collection[str]
         Topics that the stream can do without where the venue refuses them.
+    on_late : Callable[[], None]
+        Told that a log-in came too late: the offset is wrong.
     """
 
     def __init__(
@@ -111,9 +111,11 @@ class BybitStream(LinkView):
         offset_ns: Callable[[], int] = _NO_OFFSET,
         timing: LinkTiming | None = None,
         optional: Collection[str] = (),
+        on_late: Callable[[], None] = lambda: None,
     ) -> None:
         max_args = SPOT_ARGS if url.rstrip("/").endswith("/spot") else None
         self._optional = frozenset(optional)
+        self._on_late = on_late
         self._subscriptions = Subscriptions(topics, max_args=max_args)
         self._callbacks = callbacks
         self._clock = clock
@@ -270,9 +272,9 @@ class BybitStream(LinkView):
             self._late_log_ins = 0
             self._link.authenticated()
             return self._subscriptions.begin(now_ns)
-        words = control.ret_msg.lower()
-        if any(word in words for word in _LATE) and self._late_log_ins < _LATE_TOLERATED:
-            self._late_log_ins += 1  # the clocks differ, which is no word against the key
+        if came_late(control.ret_msg) and self._late_log_ins < LATE_TOLERATED:
+            self._late_log_ins += 1
+            self._on_late()
             raise CorruptDataError(f"stream log-in came too late: {control.ret_msg}")
         raise VenueAuthError(
             f"stream log-in refused: {control.ret_msg} (a key belongs to one environment; "

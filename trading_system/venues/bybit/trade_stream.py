@@ -25,7 +25,15 @@ from trading_system.domain.ports import Clock
 from trading_system.venues.bybit.budgets import Budgets, is_over_quota
 from trading_system.venues.bybit.heartbeat import HEARTBEAT
 from trading_system.venues.bybit.quotas import QuotaTable, reset_in_s
-from trading_system.venues.bybit.refusals import is_no_change, not_sent, refusal, unknown
+from trading_system.venues.bybit.refusals import (
+    LATE_TOLERATED,
+    STALE_STAMP_CODE,
+    came_late,
+    is_no_change,
+    not_sent,
+    refusal,
+    unknown,
+)
 from trading_system.venues.bybit.signing import Signer
 from trading_system.venues.bybit.wire import MAX_BATCH, Answer
 from trading_system.venues.link import Link, LinkTiming, LinkView
@@ -41,13 +49,23 @@ _NO_OFFSET: Callable[[], int] = int
 
 class _Reply(msgspec.Struct, frozen=True):
     # Any frame of the trade stream.
-    op: str = ""
+    op: str | None = None
     retCode: int = 0  # noqa: N815 - the venue's spelling
-    retMsg: str = ""  # noqa: N815 - the venue's spelling
-    reqId: str = ""  # noqa: N815 - the venue's spelling
+    retMsg: Any = None  # noqa: N815 - the venue's spelling
+    reqId: str | None = None  # noqa: N815 - the venue's spelling
     data: msgspec.Raw = msgspec.Raw(b"{}")
     retExtInfo: msgspec.Raw = msgspec.Raw(b"{}")  # noqa: N815 - the venue's spelling
-    header: dict[str, str] = msgspec.field(default_factory=dict)
+    header: Any = None
+
+    @property
+    def text(self) -> str:
+        return self.retMsg if isinstance(self.retMsg, str) else ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        # Figures of the quota, which no request depends on.
+        given = self.header if isinstance(self.header, dict) else {}
+        return {name: str(value) for name, value in given.items()}
 
 
 class BybitTradeStream(LinkView):
@@ -73,6 +91,8 @@ class BybitTradeStream(LinkView):
         Told how many nanoseconds a request took from the call until it was in the socket.
     budgets : Budgets or None
         Shared with REST: makes requests wait that the venue would refuse.
+    on_late : Callable[[], None]
+        Told that a log-in came too late: the offset is wrong.
     """
 
     def __init__(
@@ -87,8 +107,11 @@ class BybitTradeStream(LinkView):
         max_in_flight: int = 1_000,
         on_sent: Callable[[int], None] | None = None,
         budgets: Budgets | None = None,
+        on_late: Callable[[], None] = lambda: None,
     ) -> None:
         self._budgets = budgets
+        self._on_late = on_late
+        self._late_log_ins = 0
         self._signer = signer
         self._clock = clock
         self._offset_ns = offset_ns
@@ -203,17 +226,18 @@ class BybitTradeStream(LinkView):
         return msgspec.json.encode(request).decode()
 
     def _judge(self, operation: str, body: Mapping[str, Any], reply: _Reply) -> Answer:
-        self.quotas.note(operation, reply.header)
+        headers = reply.headers
+        self.quotas.note(operation, headers)
         if self._budgets is not None:
-            self._budgets.follow(operation, body, reply.header)
-        if reply.retCode == 0 or is_no_change(reply.retCode, reply.retMsg, operation=operation):
+            self._budgets.follow(operation, body, headers)
+        if reply.retCode == 0 or is_no_change(reply.retCode, reply.text, operation=operation):
             return Answer(result=reply.data, extra=reply.retExtInfo)
         now_ms = (self._clock.utc_ns() + self._offset_ns()) // _NS_PER_MS
         error = refusal(
             reply.retCode,
-            reply.retMsg,
+            reply.text,
             operation=operation,
-            retry_after_s=reset_in_s(reply.header, now_ms=now_ms),
+            retry_after_s=reset_in_s(headers, now_ms=now_ms),
         )
         if self._budgets is not None and is_over_quota(error):
             self._budgets.refuse(operation, body, retry_after_s=error.retry_after_s or 0.0)
@@ -240,7 +264,7 @@ class BybitTradeStream(LinkView):
             return
         if reply.op in {"pong", "ping"}:
             return
-        future = self._waiting.get(reply.reqId)
+        future = self._waiting.get(reply.reqId or "")
         if future is None:
             self.unmatched += 1
         elif not future.done():
@@ -256,9 +280,16 @@ class BybitTradeStream(LinkView):
                 future.set_exception(unknown(text, operation="stream.request"))
 
     def _on_auth(self, reply: _Reply) -> None:
-        if reply.retCode not in {0, _ALREADY_IN}:
-            failure = refusal(reply.retCode, reply.retMsg, operation="stream.auth")
-            if isinstance(failure, VenueAuthError):
-                raise failure
+        if reply.retCode in {0, _ALREADY_IN}:
+            self._late_log_ins = 0
+            self._link.prepared()
+            return
+        failure = refusal(reply.retCode, reply.text, operation="stream.auth")
+        if not isinstance(failure, VenueAuthError):
             raise CorruptDataError(f"log-in: {failure}")
-        self._link.prepared()
+        is_late = reply.retCode == STALE_STAMP_CODE or came_late(reply.text)
+        if not is_late or self._late_log_ins >= LATE_TOLERATED:
+            raise failure
+        self._late_log_ins += 1
+        self._on_late()
+        raise CorruptDataError(f"stream log-in came too late: {reply.retCode} {reply.text}")

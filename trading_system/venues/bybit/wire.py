@@ -160,6 +160,7 @@ class PositionRow(msgspec.Struct, frozen=True):
     avgPrice: Any = ""  # noqa: N815 - the venue's spelling (REST)
     positionIdx: Any = None  # noqa: N815 - the venue's spelling
     stopLoss: Any = None  # noqa: N815 - the venue's spelling
+    markPrice: Any = None  # noqa: N815 - the venue's spelling
     category: str = "linear"
 
 
@@ -230,11 +231,12 @@ def milliseconds(text: str, what: str) -> int:
 
 
 def order_report(row: OrderRow, drift: SchemaDrift) -> OrderReport:
-    """Map an order row."""
+    """Map an order row; one with an unknown status counts as open, so that it is not lost sight of."""
     what = f"order {row.orderId}"
     status = STATUSES.get(row.orderStatus)
     if status is None:
-        raise CorruptDataError(f"{what}: unknown status {row.orderStatus!r}")
+        drift.note(f"order.orderStatus: {row.orderStatus}")
+        status = OrderStatus.NEW
     reason = drift.text(row.rejectReason, "order.rejectReason")
     return OrderReport(
         order_id=row.orderId,
@@ -298,6 +300,7 @@ def position_report(row: PositionRow, drift: SchemaDrift) -> PositionReport:
         ts_exchange_ns=milliseconds(row.updatedTime or "0", what) * _NS_PER_MS,
         stop_price=(drift.decimal(row.stopLoss, "position.stopLoss") or None) if size else None,
         position_idx=drift.position_index(row.positionIdx, "position.positionIdx"),
+        mark_price=(drift.decimal(row.markPrice, "position.markPrice") or None) if size else None,
     )
 
 
