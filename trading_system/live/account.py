@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Protocol
 
@@ -10,7 +11,7 @@ import msgspec
 import structlog
 
 from trading_system.domain.errors import CorruptDataError, VenueError
-from trading_system.domain.orders import Fill, OrderReport, PositionReport
+from trading_system.domain.orders import Fill, Funding, OrderReport, PositionReport
 from trading_system.domain.ports import Clock
 from trading_system.execution.engine import ExecutionEngine
 from trading_system.live.fast_fills import FastFills
@@ -24,6 +25,9 @@ _LOG = structlog.get_logger(__name__)
 _MAX_MISSES = 6
 _HOLD = "reconciliation"
 _OVERLAP_MS = 5_000
+_HISTORY_LAG_NS = 60_000_000_000  # executions may be listed later than they happened
+_HEAL_EVERY_NS = 5_000_000_000
+_NS_PER_MS = 1_000_000
 _NS_PER_S = 1_000_000_000
 _FLAT = Decimal(0)
 _NO_OFFSET: Callable[[], int] = int
@@ -46,8 +50,8 @@ class AccountQueries(Protocol):
         """Return every open order of the account, protective stops marked as such."""
         ...
 
-    async def executions_since(self, start_ms: int) -> list[Fill]:
-        """Return every execution from ``start_ms`` (UTC, epoch milliseconds) on, oldest first."""
+    async def executions_since(self, start_ms: int) -> Sequence[Fill | Funding]:
+        """Return trades and funding from ``start_ms`` (UTC, epoch milliseconds) on, oldest first."""
         ...
 
 
@@ -108,7 +112,7 @@ class AccountFeed:
 
     def _on_orders(self, data: msgspec.Raw, _stamp_ns: int) -> None:
         for row in wire.decode(data, self._orders, what="order rows"):
-            if row.category != "linear":
+            if not wire.is_counted(row):
                 continue
             if row.orderStatus not in wire.STATUSES:
                 # What it means is not known, so nothing follows from it; look-ups go on.
@@ -118,20 +122,20 @@ class AccountFeed:
 
     def _on_executions(self, data: msgspec.Raw, _stamp_ns: int) -> None:
         for row in wire.decode(data, self._executions, what="execution rows"):
-            if row.category != "linear":
+            if not wire.is_counted(row):
                 continue
-            if row.execType in wire.POSITION_TRADES:
+            kind = wire.execution_type(row, self.drift)
+            if kind in wire.POSITION_TRADES:
                 self._engine.on_fill(self.fast.merged(wire.fill(row, self.drift)))
-            elif row.execType == "Funding":
-                # Paid funding is a fee above zero; the portfolio counts what was received.
-                paid = wire.needed(row.execFee, f"funding {row.execId}")
-                self._engine.on_funding(row.symbol, -paid, row.execId)
-            elif row.execType not in wire.OTHER_EXECUTIONS:
-                self.drift.note(f"execution.execType: {row.execType}")
+            elif kind == wire.FUNDING:
+                funding = wire.funding(row)
+                self._engine.on_funding(funding.symbol, funding.amount, funding.exec_id)
+            elif kind not in wire.OTHER_EXECUTIONS:
+                self.drift.note(f"execution.execType: {kind}")
 
     def _on_fast_executions(self, data: msgspec.Raw, received_ns: int) -> None:
         for row in wire.decode(data, self._fast_executions, what="fast execution rows"):
-            if row.category == "linear":
+            if wire.is_counted(row):
                 what = f"execution {row.execId}"
                 price, quantity = wire.needed(row.execPrice, what), wire.needed(row.execQty, what)
                 self.fast.on_fast(row.execId, price, quantity, now_ns=received_ns)
@@ -141,7 +145,7 @@ class AccountFeed:
 
     def _on_positions(self, data: msgspec.Raw, _stamp_ns: int) -> None:
         for row in wire.decode(data, self._positions, what="position rows"):
-            if row.category != "linear":
+            if not wire.is_counted(row):
                 continue
             report = wire.position_report(row, self.drift)
             self._stakes[report.symbol, report.position_idx] = report.quantity
@@ -161,6 +165,10 @@ class AccountFeed:
 
 class Reconciler:
     """Compares local positions with the venue's; while they differ, only reducing is allowed.
+
+    What makes them differ may be an execution that was never told: those since both sides were last
+    known to agree are read again. A symbol that is not traded here counts by its net position,
+    whatever its mode.
 
     Parameters
     ----------
@@ -202,12 +210,16 @@ class Reconciler:
         self.differences = 0
         self.misses = 0
         self._suspected: dict[Stake, tuple[Decimal, Decimal]] = {}
+        self._adopted_ns: dict[str, int] = {}
+        self._first_ms = 0
+        self._agreed_ns: int | None = None  # venue's time up to which nothing was missed
+        self._healed_ns: int | None = None  # own monotonic time
 
     async def adopt(self) -> None:
         """Take over the positions that exist at the venue before the first order."""
-        for report in await self._queries.positions():
-            if not report.quantity:
-                continue
+        self._agreed_ns = self.venue_ns()
+        self._first_ms = self._agreed_ns // _NS_PER_MS
+        for report in await self._positions():
             if report.entry_price is None:
                 raise CorruptDataError(f"a {report.symbol} position without an entry price")
             self._portfolio.adopt(
@@ -216,11 +228,26 @@ class Reconciler:
                 report.entry_price,
                 position_idx=report.position_idx,
             )
+            self._adopted_ns[report.symbol] = report.ts_exchange_ns
             self._mark_foreign(report)
             _LOG.info("position adopted", symbol=report.symbol, quantity=str(report.quantity))
         self._compared_ns = self._clock.monotonic_ns()
         self.positions_agree = True
         self.venue = _net(self._stakes())
+
+    def venue_ns(self) -> int:
+        """Return the venue's time as far as it is known, UTC nanoseconds."""
+        return self._clock.utc_ns() + self._offset_ns()
+
+    async def _positions(self) -> list[PositionReport]:
+        """Return what is open; both sides of a symbol that is not traded here as one."""
+        found: dict[Stake, PositionReport] = {}
+        for report in await self._queries.positions():
+            if not self._engine.trades(report.symbol):
+                report = replace(report, position_idx=0)
+            stake = (report.symbol, report.position_idx)
+            found[stake] = _joined(found[stake], report) if stake in found else report
+        return [report for report in found.values() if report.quantity]
 
     @property
     def is_suspicious(self) -> bool:
@@ -243,6 +270,8 @@ class Reconciler:
         agree, is_answered = None, True
         try:
             agree = await self.compare()
+            if agree is False and await self._heal():
+                agree = await self.compare()
         except (VenueError, CorruptDataError) as e:
             is_answered = False
             _LOG.warning("position comparison failed", error=str(e))
@@ -265,25 +294,50 @@ class Reconciler:
         known = "are not known" if self.positions_agree is None else "differ"
         self._engine.holds.set(_HOLD, TradingState.REDUCING, f"local and venue positions {known}")
 
-    async def catch_up(self, since_utc_ns: int | None) -> bool:
-        """Learn what the private stream may have missed since a time of the own clock.
+    async def _heal(self) -> bool:
+        """Read what was missed since both sides agreed; return whether that was read now."""
+        now_ns, venue_ns = self._clock.monotonic_ns(), self.venue_ns()
+        is_due = self._healed_ns is None or now_ns - self._healed_ns >= _HEAL_EVERY_NS
+        if self._agreed_ns is None or not is_due:
+            return False
+        self._healed_ns = now_ns
+        if not await self.catch_up():
+            return False
+        self._agreed_ns = max(self._agreed_ns, venue_ns - _HISTORY_LAG_NS)
+        return True
 
-        Executions, foreign ones included, from a little earlier on, then the state of every own
-        order at work: those the venue lists as open as it lists them, each other one by its own
-        look-up. What is known already changes nothing. Return whether everything could be read.
+    async def catch_up(self, since_ns: int | None = None) -> bool:
+        """Learn what the private stream may have missed since a time of the venue's clock.
+
+        Trades, foreign ones included, and funding from a little earlier on, then the state of every
+        own order at work: those the venue lists as open as it lists them, each other one by its own
+        look-up. What is known already changes nothing, nor does what adopted positions contain.
+        Return whether everything could be read.
+
+        Parameters
+        ----------
+        since_ns : int or None
+            UTC nanoseconds; None is the time both sides were last known to agree.
         """
-        if since_utc_ns is None:
+        since_ns = self._agreed_ns if since_ns is None else since_ns
+        if since_ns is None:
             return True
-        since_ms = (since_utc_ns + self._offset_ns()) // 1_000_000 - _OVERLAP_MS
+        since_ms = max(since_ns // _NS_PER_MS - _OVERLAP_MS, self._first_ms)
         try:
-            for fill in await self._queries.executions_since(since_ms):
-                self._engine.on_fill(self._merged(fill))
+            for told in await self._queries.executions_since(since_ms):
+                self._apply(told)
             listed = await self._queries.open_orders()
         except (VenueError, CorruptDataError) as e:
             _LOG.warning("what was missed could not be read", error=str(e))
             return False
         await self._follow(listed)
         return True
+
+    def _apply(self, told: Fill | Funding) -> None:
+        if isinstance(told, Funding):
+            self._engine.on_funding(told.symbol, told.amount, told.exec_id)
+        elif told.ts_exchange_ns > self._adopted_ns.get(told.symbol, -1):
+            self._engine.on_fill(self._merged(told))
 
     async def _follow(self, listed: Sequence[OrderReport]) -> None:
         for report in listed:
@@ -300,8 +354,8 @@ class Reconciler:
         A difference of a symbol with an order at work may be a fill under way: such orders are
         looked up, and it is a difference if the next comparison finds both sides as they were.
         """
-        at_work, before = self._at_work(), self._stakes()
-        reports = [r for r in await self._queries.positions() if r.quantity]
+        at_work, before, asked_ns = self._at_work(), self._stakes(), self.venue_ns()
+        reports = await self._positions()
         self.venue_stops = _stops(reports)
         for report in reports:
             self._mark_foreign(report)
@@ -315,7 +369,9 @@ class Reconciler:
         if differing and symbols <= at_work and not known.items() & differing.items():
             await self._look_up(symbols)
             return None
-        return self._judge(before, venue)
+        if self._judge(before, venue):
+            self._agreed_ns = asked_ns
+        return self.positions_agree
 
     def _mark_foreign(self, report: PositionReport) -> None:
         """Value a position in a symbol of which there is no market data here."""
@@ -356,6 +412,13 @@ def _differing(
     """Return local and venue quantity of each stake in which they differ."""
     both = {s: (local.get(s, _FLAT), venue.get(s, _FLAT)) for s in local.keys() | venue.keys()}
     return {stake: pair for stake, pair in both.items() if pair[0] != pair[1]}
+
+
+def _joined(one: PositionReport, other: PositionReport) -> PositionReport:
+    """Return the net of both sides of one symbol, at the prices of the larger side."""
+    larger = max(one, other, key=lambda report: abs(report.quantity))
+    stamp_ns = max(one.ts_exchange_ns, other.ts_exchange_ns)
+    return replace(larger, quantity=one.quantity + other.quantity, ts_exchange_ns=stamp_ns)
 
 
 def _net(stakes: dict[Stake, Decimal]) -> dict[str, Decimal]:

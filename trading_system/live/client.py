@@ -127,8 +127,9 @@ class GatedClient:
             ``symbol``, ``side``, ``order_id``, ``link_id``, ``status``, ``quantity``,
             ``filled_quantity``, ``average_price``, ``fees``, ``stop_loss`` (the stop that rests
             now because of this order, else None) and ``reason``. A resting order is ``open``, a
-            conditional one ``untriggered``; any other is waited for until its outcome is known. If
-            it traded and the venue refused the stop, ``reason`` says so.
+            conditional one ``untriggered``; any other is waited for. One of which the venue says
+            nothing for 15 s is ``unknown``: it may be at work, and is looked up further. If it
+            traded and the venue refused the stop, ``reason`` says so.
 
         Raises
         ------
@@ -137,7 +138,7 @@ class GatedClient:
         OrderDenied
             If the risk gate refused it; nothing was sent.
         VenueError
-            If the venue refused it, or its outcome could not be found out.
+            If the venue refused it.
         """
         request = order_request(symbol, side, **parameters)
         intent = request.intent(self._engine.next_link_id(), mid=self._feed.market_view(symbol).mid)

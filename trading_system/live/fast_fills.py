@@ -20,6 +20,7 @@ _LOG = structlog.get_logger(__name__)
 _NS_PER_S = 1_000_000_000
 _KEEP: Final = 1_000
 _PATIENCE_NS: Final = 1 * _NS_PER_S
+_GIVE_UP_NS: Final = 60 * _NS_PER_S
 
 _Terms = tuple[Decimal, Decimal]
 
@@ -67,10 +68,18 @@ class FastFills:
             self._told.popitem(last=False)
         return fill
 
-    def is_overdue(self, now_ns: int) -> bool:
-        """Return whether a fast execution has waited for its full row for over a second."""
+    def overdue_ns(self, now_ns: int) -> int | None:
+        """Return how long the oldest execution waits for its full row, None within a second."""
         oldest = next(iter(self._waiting.values()), None)
-        return oldest is not None and now_ns - oldest[1] > _PATIENCE_NS
+        if oldest is None or now_ns - oldest[1] <= _PATIENCE_NS:
+            return None
+        return now_ns - oldest[1]
+
+    def asked_in_vain(self, waited_ns: int) -> None:
+        """Give up the oldest execution if it was not found for a minute, ``waited_ns``."""
+        if waited_ns >= _GIVE_UP_NS and self._waiting:
+            exec_id, _ = self._waiting.popitem(last=False)
+            _LOG.error("an execution that one stream told is nowhere else", exec_id=exec_id)
 
     def _compare(self, exec_id: str, first: _Terms, second: _Terms) -> bool:
         if first == second:

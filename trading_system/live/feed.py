@@ -195,7 +195,7 @@ class MarketFeed:
         return sum(book.gaps + book.crossed for book in books)
 
     def doubts(self) -> dict[str, int]:
-        """Return how often books were suspect, cleared, refuted, and how often level 1 was silent."""
+        """Return how often books were suspect, cleared and refuted, and level 1 fell silent."""
         states = self.symbols.values()
         return {
             "suspect_books": sum(state.book.suspicions for state in states),

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from trading_system.domain.ports import Clock
 from trading_system.risk.holds import Holds
 from trading_system.risk.limits import TradingState
 from trading_system.runtime.lifecycle import Spawn
@@ -35,8 +34,8 @@ class OutageWatch:
         Reconciles; returns whether both sides are known to agree.
     spawn : Callable
         Starts a supervised task from a name and a coroutine.
-    clock : Clock
-        Notes when an outage began.
+    venue_ns : Callable
+        The venue's time, UTC nanoseconds: a clock that is set meanwhile does not shift an outage.
     poll : Callable or None
         Asks the venue for what the private stream would tell; called every two seconds while only
         that stream is down.
@@ -50,7 +49,7 @@ class OutageWatch:
         *,
         recover: Callable[[], Awaitable[bool]],
         spawn: Spawn,
-        clock: Clock,
+        venue_ns: Callable[[], int],
         poll: Callable[[], Awaitable[object]] | None = None,
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
@@ -58,7 +57,7 @@ class OutageWatch:
         self._holds = holds
         self._recover = recover
         self._spawn = spawn
-        self._clock = clock
+        self._venue_ns = venue_ns
         self._down: dict[str, str] = {}
         self._poll = poll
         self._is_recovering = False
@@ -66,7 +65,7 @@ class OutageWatch:
         self._losses = 0
         self.polls = 0
         self.outages = 0
-        self.since_utc_ns: int | None = None
+        self.since_ns: int | None = None
 
     @property
     def is_over(self) -> bool:
@@ -75,12 +74,12 @@ class OutageWatch:
 
     def down(self, part: str, reason: str, *, silent_s: float = 0.0) -> None:
         """Note that ``part`` was lost, and was heard last ``silent_s`` seconds ago."""
-        heard_utc_ns = self._clock.utc_ns() - round(silent_s * _NS_PER_S)
+        heard_ns = self._venue_ns() - round(silent_s * _NS_PER_S)
         if not self._down and self._holds.get(_HOLD) is None:
             self.outages += 1
-            self.since_utc_ns = heard_utc_ns
-        elif self.since_utc_ns is not None:
-            self.since_utc_ns = min(self.since_utc_ns, heard_utc_ns)
+            self.since_ns = heard_ns
+        elif self.since_ns is not None:
+            self.since_ns = min(self.since_ns, heard_ns)
         self._down[part] = reason
         self._losses += 1
         self._hold()
@@ -129,7 +128,7 @@ class OutageWatch:
                 # What was read before another loss proves nothing about the time after it.
                 if await self._recover() and losses == self._losses:
                     self._holds.clear(_HOLD)
-                    self.since_utc_ns = None
+                    self.since_ns = None
                     _LOG.info("the outage is over")
                     return
                 await self._pause(_RETRY_S)

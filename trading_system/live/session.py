@@ -196,7 +196,6 @@ class TradingSession:
             feed=self.feed,
             account=self._side,
             venue_time=self.venue_time,
-            clock=self._clock,
             spawn=self._spawn,
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from trading_system.domain.ports import Clock
 from trading_system.live.account_side import AccountSide
 from trading_system.live.connection import VenueConnection
 from trading_system.live.feed import MarketFeed
@@ -29,8 +28,6 @@ class SessionStreams:
         Takes the private frames, holds trading during an outage, learns what happened meanwhile.
     venue_time : VenueTime
         Measured anew after an outage.
-    clock : Clock
-        When an outage began.
     spawn : Callable
         Starts a supervised task from a name and a coroutine.
     """
@@ -42,7 +39,6 @@ class SessionStreams:
         feed: MarketFeed,
         account: AccountSide,
         venue_time: VenueTime,
-        clock: Clock,
         spawn: Spawn,
     ) -> None:
         self._feed = feed
@@ -56,7 +52,7 @@ class SessionStreams:
             recover=self._catch_up,
             poll=self._poll_account,
             spawn=spawn,
-            clock=clock,
+            venue_ns=account.reconciler.venue_ns,
         )
         self.private = connection.private_stream(
             StreamCallbacks(
@@ -103,10 +99,10 @@ class SessionStreams:
     async def _catch_up(self) -> bool:
         """Learn what happened during an outage; return whether both sides are known to agree."""
         await self._venue_time.synchronise()
-        if not await self._reconciler.catch_up(self.outage.since_utc_ns):
+        if not await self._reconciler.catch_up(self.outage.since_ns):
             return False
         # What agreed before the outage proves nothing now.
         return await self._reconciler.agrees_now() and not self._engine.unknown_orders
 
     async def _poll_account(self) -> None:
-        await self._reconciler.catch_up(self.outage.since_utc_ns)
+        await self._reconciler.catch_up(self.outage.since_ns)

@@ -87,6 +87,7 @@ class Upkeep:
 
     async def _compare_forever(self) -> None:
         rounds, reconciler, is_answered = 0, self._account.reconciler, True
+        await reconciler.catch_up()  # what happened before the private stream was there
         while True:
             is_urgent = reconciler.is_suspicious or not is_answered
             await asyncio.sleep(_COMPARE_AGAIN_S if is_urgent else _COMPARE_EVERY_S)
@@ -119,8 +120,13 @@ class Upkeep:
 
     async def _fetch_missing(self) -> None:
         """Ask for executions that only the fast stream told, once their full row is overdue."""
-        if self._account.reports.fast.is_overdue(self._clock.monotonic_ns()):
-            await self._account.reconciler.catch_up(self._clock.utc_ns())
+        fast, reconciler = self._account.reports.fast, self._account.reconciler
+        waited_ns = fast.overdue_ns(self._clock.monotonic_ns())
+        if waited_ns is None or not await reconciler.catch_up(reconciler.venue_ns() - waited_ns):
+            return
+        left_ns = fast.overdue_ns(self._clock.monotonic_ns())
+        if left_ns is not None and left_ns >= waited_ns:
+            fast.asked_in_vain(waited_ns)
 
     async def _probe_forever(self) -> None:
         """Measure the request path while no order needs it, and keep it warm."""

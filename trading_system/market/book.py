@@ -74,8 +74,8 @@ class OrderBook(BookView):
     __slots__ = (
         "_capacity",
         "_contiguity",
-        "_is_jump_confirmed",
         "_grid",
+        "_is_jump_confirmed",
         "_packers",
         "_ready",
         "_run_start",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from trading_system.domain.orders import OrderType, TimeInForce
 from trading_system.simulation.accounts.account import Account, LiveOrder, Stake
 from trading_system.simulation.amending import AmendedTerms, active_terms, waiting_terms
-from trading_system.simulation.conditions import Amendment, StopScope
+from trading_system.simulation.conditions import Amendment, StopKind, StopScope
 from trading_system.simulation.contracts import Contract
 from trading_system.simulation.identifiers import Identifiers
 from trading_system.simulation.matching.book import RestingOrder
@@ -100,8 +100,8 @@ class OrderEntry:
         terms = new_terms(request, contract=contract, account=account, stake=stake)
         if terms.trigger is not None:
             self._triggers.check_room(account, contract)
-        if request.scope is StopScope.PARTIAL and (terms.take_profit or terms.stop_loss):
-            self._triggers.check_partial_room(stake)
+        if request.scope is StopScope.PARTIAL:
+            self._triggers.check_partial_room(stake, _partial_kinds(terms))
         return request, terms
 
     def amend(
@@ -347,6 +347,14 @@ def _find(account: Account, contract: Contract, *, order_id: str, link_id: str) 
     if live is None or live.stake.contract is not contract:
         raise VenueReject(110001, "order not exists or too late to cancel")
     return live
+
+
+def _partial_kinds(terms: Terms) -> list[StopKind]:
+    kinds = (
+        (terms.take_profit, StopKind.PARTIAL_TAKE_PROFIT),
+        (terms.stop_loss, StopKind.PARTIAL_STOP_LOSS),
+    )
+    return [kind for guard, kind in kinds if guard is not None]
 
 
 def _reserve(live: LiveOrder, terms: AmendedTerms) -> None:

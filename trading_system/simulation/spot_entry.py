@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from trading_system.domain.orders import OrderType, Side, TimeInForce
@@ -12,7 +13,7 @@ from trading_system.simulation.contracts import Contract
 from trading_system.simulation.entry import OrderEntry
 from trading_system.simulation.records import OrderRecord, OrderRequest, OrderState, VenueReject
 from trading_system.simulation.settlement import Settlement
-from trading_system.simulation.spot_guards import arm_guards, checked_guard
+from trading_system.simulation.spot_guards import arm_guards, check_guards, checked_guard
 from trading_system.simulation.spot_settlement import SpotIds
 from trading_system.simulation.spot_validation import (
     SpotTerms,
@@ -26,6 +27,8 @@ from trading_system.simulation.spot_validation import (
 )
 from trading_system.simulation.steps import MatchingStep
 from trading_system.simulation.triggers import Triggers, is_waiting, trigger_of
+
+_ZERO = Decimal(0)
 
 
 def holding_of(account: Account, contract: Contract) -> Holding:
@@ -93,16 +96,19 @@ class SpotEntry:
     ) -> OrderRecord:
         """Change price or total size of a resting order, or raise ``VenueReject``.
 
-        Of a waiting order the trigger price can change.
+        Of a waiting order the trigger price can change, of none its take profit or stop loss.
         """
         live = _find(account, contract, order_id=order_id, link_id=link_id)
         holding, record = holding_of(account, contract), live.record
         if is_waiting(live):
             self._move_trigger(live, change, step)
             return record
+        if change != Amendment(price=change.price, quantity=change.quantity):
+            raise VenueReject(170312, "only price and qty of an active order can be modified")
         ticks = record.price_ticks
         if change.price is not None:
             ticks = limit_ticks(contract, record.side, change.price)
+            check_guards(record, order_ticks=ticks)
         lots = _amended_lots(record, contract, change.quantity)
         if (ticks, lots) == (record.price_ticks, record.lots):
             raise VenueReject(10001, "order not modified: no value differs")
@@ -180,9 +186,18 @@ class SpotEntry:
         moved = condition(
             live.stake.contract, TriggerRequest(price=change.trigger_price, kind=trigger.kind)
         )
-        if moved == trigger:
+        if moved.price_ticks == trigger.price_ticks:
             raise VenueReject(10001, "order not modified: no value differs")
-        self._triggers.change(live, moved, step)
+        if trigger.parent_id and moved.on_rise is not trigger.on_rise:
+            raise VenueReject(170130, "a take profit or stop loss cannot pass the last price")
+        free = live.account.spendable()
+        live.record.trigger = replace(
+            trigger, price_ticks=moved.price_ticks, on_rise=moved.on_rise
+        )
+        if live.account.spendable() < min(free, _ZERO):
+            live.record.trigger = trigger
+            raise VenueReject(170131, "Insufficient balance.")
+        self._triggers.change(live, live.record.trigger, step)
 
     def _check_funds(self, live: LiveOrder, holding: Holding, *, ticks: int, lots: int) -> None:
         # The order's own lock is free for its new terms.

@@ -27,17 +27,23 @@ def checked_guard(
     if wish is None:
         return None
     ticks = grid_ticks(contract.instrument, wish.price)
-    if ticks == order_ticks or (ticks > order_ticks) != above:
-        where = "above" if above else "below"
-        raise VenueReject(170130, f"takeProfit or stopLoss must be {where} the order's price")
+    _check_side(ticks, order_ticks=order_ticks, above=above)
     limit = 0 if wish.limit_price is None else grid_ticks(contract.instrument, wish.limit_price)
     return Guard(price_ticks=ticks, by=wish.by, limit_ticks=limit)
+
+
+def check_guards(record: OrderRecord, *, order_ticks: int) -> None:
+    """Refuse (170130) a price of an order that its take profit or stop loss does not allow."""
+    is_buy = record.side is Side.BUY
+    for guard, above in ((record.take_profit, is_buy), (record.stop_loss, not is_buy)):
+        if guard is not None:
+            _check_side(guard.price_ticks, order_ticks=order_ticks, above=above)
 
 
 def arm_guards(live: LiveOrder, triggers: Triggers, *, ids: SpotIds, step: MatchingStep) -> None:
     """Let the guards of a completely filled order wait; of two the first to fire clears the other.
 
-    They close what the order traded, as far as the coins are there.
+    They close what the order traded, as far as the coins of either currency are there.
     """
     record, holding = live.record, live.stake
     assert isinstance(holding, Holding)
@@ -46,6 +52,8 @@ def arm_guards(live: LiveOrder, triggers: Triggers, *, ids: SpotIds, step: Match
     lots = record.cum_lots
     if record.side is Side.BUY:
         lots = min(lots, holding.contract.instrument.floor_lots(holding.free))
+    else:
+        lots = min(lots, _payable_lots(live, holding.contract))
     for guard, takes_profit in ((record.take_profit, True), (record.stop_loss, False)):
         if guard is not None and lots > 0:
             child = _child(live, guard, lots=lots, ids=ids, step=step)
@@ -60,6 +68,23 @@ def arm_guards(live: LiveOrder, triggers: Triggers, *, ids: SpotIds, step: Match
             )
             live.account.histories.links.add(child.link_id, child.order_id)
             triggers.arm(LiveOrder(child, live.account, holding), step)
+
+
+def _check_side(ticks: int, *, order_ticks: int, above: bool) -> None:
+    if ticks == order_ticks or (ticks > order_ticks) != above:
+        where = "above" if above else "below"
+        raise VenueReject(170130, f"takeProfit or stopLoss must be {where} the order's price")
+
+
+# What can be bought back at the dearer of the two guards; one of them fires.
+def _payable_lots(live: LiveOrder, contract: Contract) -> int:
+    record = live.record
+    dearest = max(
+        guard.limit_ticks or guard.price_ticks
+        for guard in (record.take_profit, record.stop_loss)
+        if guard is not None
+    )
+    return int(live.account.spendable() / (contract.unit * dearest))
 
 
 def _child(

@@ -16,6 +16,7 @@ from trading_system.simulation.steps import MatchingStep
 _FIRST_NUMBER = 2_290_000_000_000_000_000
 _NUMBERS_PER_SEED = 1_000_000_000_000
 _SEEDS = 6_000_000
+_LEDGER_SEEDS = 1 << 64
 _ZERO = Decimal(0)
 
 
@@ -30,7 +31,8 @@ class SpotIds:
 
     def __init__(self, seed: int) -> None:
         self._numbers = count(_FIRST_NUMBER + seed % _SEEDS * _NUMBERS_PER_SEED)
-        self._uuids = Identifiers(seed)
+        # Far from every seed of the contracts' ids.
+        self._uuids = Identifiers(seed + _LEDGER_SEEDS)
 
     def number(self) -> str:
         """Return the next decimal id."""

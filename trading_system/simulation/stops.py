@@ -86,8 +86,8 @@ class PositionStops:
         wanted = [change for change in changes if _differs(stake, change)]
         if not wanted:
             raise VenueReject(_NOT_MODIFIED, "not modified")
-        if any(change.kind.is_partial for change in wanted):
-            self._triggers.check_partial_room(stake)
+        partial = [change.kind for change in wanted if change.kind.is_partial]
+        self._triggers.check_partial_room(stake, partial)
         made = [self._made(account, stake, change, step) for change in wanted]
         pair_id = ""
         if len(made) > 1 and made[0] is not None and wanted[0].kind.is_partial:
@@ -110,7 +110,7 @@ class PositionStops:
         self._triggers.resize(contract, step)
         for live, lots in step.guarded.values():
             self._hand_over(live, lots, step)
-        self._triggers.follow(contract, step)
+        self._triggers.follow(contract)
 
     def clear(
         self, live: LiveOrder, step: MatchingStep, *, cancel_type: str = "CancelByTpSlTsClear"

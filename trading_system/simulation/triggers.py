@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from trading_system.simulation.accounts.account import Account, LiveOrder, Stake
 from trading_system.simulation.conditions import StopKind, Trigger, TriggerBy
@@ -74,22 +74,20 @@ class Triggers:
         if count >= CONDITIONAL_LIMIT:
             raise VenueReject(110009, f"more than {CONDITIONAL_LIMIT} conditional orders")
 
-    def check_partial_room(self, stake: Stake) -> None:
-        """Refuse (110061) one more partial stop than a position may have."""
+    def check_partial_room(self, stake: Stake, wanted: Collection[StopKind]) -> None:
+        """Refuse (110061) one more stop of a ``wanted`` partial kind than a position may have."""
         kinds = [trigger_of(live).kind for live in self.of(stake)]
-        for kind in (StopKind.PARTIAL_TAKE_PROFIT, StopKind.PARTIAL_STOP_LOSS):
+        for kind in wanted:
             if kinds.count(kind) >= PARTIAL_STOP_LIMIT:
                 raise VenueReject(110061, f"more than {PARTIAL_STOP_LIMIT} {kind.value} orders")
 
-    def follow(self, contract: Contract, step: MatchingStep) -> None:
-        """Let trailing stops follow the last price."""
+    def follow(self, contract: Contract) -> None:
+        """Let trailing stops follow the last price, which is not announced."""
         for live in self._of(contract):
             trigger = trigger_of(live)
             if trigger.trail is None:
                 continue
-            moved = followed(trigger, watched_ticks(contract, trigger.by))
-            if moved is not trigger:
-                self.change(live, moved, step)
+            live.record.trigger = followed(trigger, watched_ticks(contract, trigger.by))
 
     def resize(self, contract: Contract, step: MatchingStep) -> None:
         """Fit stops to their positions; clear those without one."""

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 from engine_rig import BTC, Rig, rejected, report, unavailable
+from virtual_time import VirtualLoop, in_virtual_time
 
 from trading_system.domain.errors import (
     InvariantViolated,
@@ -145,6 +146,30 @@ async def test_a_child_of_unknown_outcome_is_settled_before_the_next_is_sent() -
     assert result is not None
     assert desk.rig.venue.lookups >= 1
     assert engine.unknown_orders == 0
+
+
+def test_a_child_that_the_venue_tells_nothing_of_is_cancelled_all_the_same() -> None:
+    async def work(loop: VirtualLoop) -> None:
+        desk = Desk()
+        venue, cancelled = desk.rig.venue, []
+        venue.failures.append(unavailable(Outcome.UNKNOWN))
+        cancel = venue.cancel
+
+        async def fail(link_id: str) -> None:
+            raise unavailable(Outcome.NOT_SENT)
+
+        async def cancel_and_note(symbol: str, link_id: str, *, timeout_s: float) -> None:
+            cancelled.append(loop.time())
+            await cancel(symbol, link_id, timeout_s=timeout_s)
+
+        venue.find_order = fail
+        venue.cancel = cancel_and_note
+        result = await desk.executor.execute(parent(style=ExecutionStyle.LIMIT))
+        assert result is not None
+        assert [child.status for child in result.child_results] == ["cancelled"]
+        assert cancelled == [pytest.approx(25)], "15 s of look-ups, then its time in the book"
+
+    in_virtual_time(work)
 
 
 async def test_a_passive_parent_rests_then_crosses_with_the_rest() -> None:

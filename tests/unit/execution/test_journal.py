@@ -14,7 +14,7 @@ import pytest
 from engine_rig import fill
 
 from trading_system.domain.errors import ConfigurationError, JournalError, ValidationError
-from trading_system.domain.orders import OrderIntent, OrderType, PriceChange, Side
+from trading_system.domain.orders import Funding, OrderIntent, OrderType, PriceChange, Side
 from trading_system.execution.journal import store
 from trading_system.execution.journal.records import (
     Latch,

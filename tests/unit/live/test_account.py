@@ -203,10 +203,15 @@ async def test_a_position_that_is_not_traded_here_is_valued_by_the_venues_rows()
     queries.mark_price = Decimal(50_030)
     assert await reconciler.compare() is True
     assert (rig.portfolio.unrealised, rig.portfolio.pnl) == (60, 40)
-    queries.symbol, queries.mark_price = "BTCUSDT", Decimal(1)
-    assert await reconciler.compare() is False
-    rig.engine.on_fill(foreign("BTCUSDT"))
-    assert rig.portfolio.unrealised == 60, "market data values what is traded here"
+
+
+async def test_market_data_values_what_is_traded_here() -> None:
+    rig, queries = Rig(), Queries("2")
+    queries.mark_price = Decimal(50_010)
+    await Reconciler(
+        queries, portfolio=rig.portfolio, engine=rig.engine, clock=rig.clock
+    ).adopt()
+    assert rig.portfolio.unvalued == {"BTCUSDT"}
 
 
 async def test_existing_positions_are_adopted_and_then_agree() -> None:

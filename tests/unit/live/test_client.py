@@ -1,9 +1,13 @@
 from decimal import Decimal
+from typing import Any, cast
 
 import pytest
+from engine_rig import Rig, unavailable
+from virtual_time import VirtualLoop, in_virtual_time
 
-from trading_system.domain.errors import ValidationError
+from trading_system.domain.errors import Outcome, ValidationError
 from trading_system.domain.orders import OrderType, Side, TimeInForce
+from trading_system.live.client import GatedClient
 from trading_system.live.order_requests import order_request, side_of
 
 
@@ -129,3 +133,36 @@ def test_other_exits_go_with_the_order(parameters: dict[str, object]) -> None:
     assert (intent.stop_loss.price, intent.stop_loss.by.name) == (64_000, "LAST")
     wanted = parameters.get("stop_loss_limit_price")
     assert intent.stop_loss.limit_price == wanted
+
+
+class Feed:
+    """Market views of the rig, without books."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.symbols: dict[str, object] = {}
+        self.market_view = lambda _symbol: rig.view
+
+
+def test_an_order_that_the_venue_tells_nothing_of_is_returned_as_unknown() -> None:
+    async def work(loop: VirtualLoop) -> None:
+        rig = Rig()
+        rig.venue.failures.append(unavailable(Outcome.UNKNOWN))
+        nothing = cast("Any", None)
+
+        async def fail(link_id: str) -> None:
+            raise unavailable(Outcome.NOT_SENT)
+
+        rig.venue.find_order = fail  # type: ignore[assignment,method-assign]  # the fake's own seam
+        client = GatedClient(
+            nothing,
+            engine=rig.engine,
+            executor=nothing,
+            feed=cast("Any", Feed(rig)),
+            timeout_s=5.0,
+            after_fill=nothing,
+            quoting=nothing,
+        )
+        told = await client.place_order("BTCUSDT", "Buy", quantity="0.01")
+        assert (told["status"], told["filled_quantity"], loop.time()) == ("unknown", 0.0, 15)
+
+    in_virtual_time(work)

@@ -197,19 +197,15 @@ def test_refusal_halves_the_quota_pauses_openings_and_lets_cancels_pass():
     assert figures["order/create:linear"]["refusals"] == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "body"), [(CREATE, OPENING | {"reduceOnly": True}), ("/v5/order/cancel-all", OPENING)]
-)
-def test_refusal_keeps_exits_waiting_for_one_window_at_most(name, body):
+def test_refusal_keeps_exits_waiting_for_one_window_at_most():
     async def work(loop):
         budgets = Budgets(clock=loop)
-        budgets.refuse(name, body, retry_after_s=60.0)
-        exits = await sent_at(loop, budgets, (name, body), deadline_s=2.0)
-        with pytest.raises(VenueRateLimited):
-            await budgets.admit(CREATE, OPENING, deadline_s=2.0, is_http=False)
-        return exits
+        asks = [(CREATE, OPENING), (CREATE, EXIT), ("/v5/order/cancel-all", OPENING)]
+        for ask in asks:
+            budgets.refuse(*ask, retry_after_s=60.0)
+        return await sent_at(loop, budgets, *asks)
 
-    assert in_virtual_time(work) == [pytest.approx(1.02)]
+    assert in_virtual_time(work) == pytest.approx([5.0, 1.02, 1.02])
 
 
 def test_refusals_of_one_window_halve_once_and_later_ones_again():

@@ -271,7 +271,7 @@ async def test_log_ins_that_always_come_late_end_the_stream():
 
     venue.on_auth = answer
     async with venue.running() as url:
-        with pytest.raises(VenueAuthError):
+        with pytest.raises(VenueAuthError, match="the clocks differ"):
             async with asyncio.timeout(10):
                 await trade(url).run()
     assert venue.connections == 4

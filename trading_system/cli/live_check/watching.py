@@ -44,8 +44,8 @@ class WatchedBooks:
         # A refused message is counted by the book itself.
         with suppress(CorruptDataError, SequenceGapError):
             book.apply_frame(raw, now_ns)
-        if book is self.book and book.is_suspect:
-            self.trust.on_suspect(now_ns)
+        if book is self.book:
+            self.trust.on_book()
         if book is self.top:
             self.trust.on_top(now_ns)
         self.settle(now_ns)

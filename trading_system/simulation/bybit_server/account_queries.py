@@ -15,7 +15,7 @@ from trading_system.simulation.bybit_server.spot_parameters import SPOT_FILTERS
 from trading_system.simulation.bybit_server.stop_parameters import stop_changes
 from trading_system.simulation.bybit_server.texts import GridText
 from trading_system.simulation.exchange import Exchange
-from trading_system.simulation.records import AccountSpec, OrderRecord
+from trading_system.simulation.records import AccountSpec, OrderRecord, PositionView
 
 _STOP_FILTERS = frozenset({"StopOrder", "tpslOrder", "OcoOrder", "BidirectionalTpslOrder"})
 _PLAIN_FILTERS = frozenset({"Order", "OpenOrder"})
@@ -50,6 +50,7 @@ class AccountQueries:
         self._texts = {
             symbol: GridText(instrument) for symbol, instrument in exchange.instruments.items()
         }
+        self._ranks = {name: rank for rank, name in enumerate(reversed(self._texts), start=1)}
 
     def order_realtime(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
         """Return ``order/realtime``: open orders, one order by id, or the recent closed ones."""
@@ -146,9 +147,7 @@ class AccountQueries:
             for view in self._exchange.positions(account.account_id, name)
         ]
         chosen = [view for view in views if symbol or view.lots]
-        items, cursor = page(
-            chosen, fields, limit=limit, key=lambda view: (view.position_idx, view.symbol)
-        )
+        items, cursor = page(chosen, fields, limit=limit, key=self._place)
         rows = [account_rows.position_row(view, self._texts[view.symbol]) for view in items]
         return _listing(category, rows, cursor)
 
@@ -208,14 +207,14 @@ class AccountQueries:
         window = time_window(fields, now_ms=now_ms, default_ms=DAY_MS)
         kind, currency = fields.text("type"), fields.text("currency")
         category = fields.text("category")
-        is_wanted = self._scope(fields) if category in LISTED else None
+        is_wanted = self._scope(fields) if category in LISTED else self._of_coin(fields)
         entries = [
             entry
             for entry in reversed(self._exchange.ledger(account.account_id))
             if category in {"", _category(entry.symbol)}
             and (not kind or entry.entry_type == kind)
             and currency in {"", entry.coin}
-            and (is_wanted is None or not entry.symbol or is_wanted(entry.symbol))
+            and is_wanted(entry.symbol)
             and window.holds(entry.time_ms)
         ]
         items, cursor = page(
@@ -252,6 +251,11 @@ class AccountQueries:
         del account, fields, now_ms
         raise bad("this request is not supported by this venue")
 
+    # Where a position stands in the list: listings in their order, each with its indices.
+    def _place(self, view: PositionView) -> tuple[int, str]:
+        place = 3 * self._ranks[view.symbol] - view.position_idx
+        return place, f"{view.symbol}.{view.position_idx}"
+
     def _traded_symbol(self, fields: Fields) -> str:
         symbol = fields.required("symbol")
         if fields.category() != "linear" or symbol not in self._exchange.instruments:
@@ -273,7 +277,9 @@ class AccountQueries:
         is_kind, account_id = _kind_filter(fields), account.account_id
         orders: Sequence[OrderRecord]
         if wants_closed:
-            orders = self._exchange.closed_orders(account_id)[-_MAX_RECENT:]
+            category = fields.category()
+            closed = self._exchange.closed_orders(account_id)
+            orders = [each for each in closed if _category(each.symbol) == category][-_MAX_RECENT:]
         else:
             orders = self._exchange.stop_orders(account_id)[::-1]
             orders += self._exchange.open_orders(account_id)[::-1]
@@ -309,6 +315,11 @@ class AccountQueries:
             )
 
         return is_wanted
+
+    # Which listings of any category ``baseCoin`` selects; all if it is not given.
+    def _of_coin(self, fields: Fields) -> Callable[[str], bool]:
+        base, instruments = fields.text("baseCoin"), self._exchange.instruments
+        return lambda name: base in {"", instruments[name].base_coin}
 
 
 # Newest first; the exchange lists closed orders by the time they closed.

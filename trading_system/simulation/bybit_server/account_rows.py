@@ -111,7 +111,7 @@ def coin_row(view: WalletView) -> Row:
         "totalPositionIM": plain(view.position_margin),
         "totalPositionMM": plain(view.maintenance_margin),
         "unrealisedPnl": plain(view.unrealised),
-        "cumRealisedPnl": plain(view.wallet_balance - view.start_balance),
+        "cumRealisedPnl": plain(view.realised - view.fees + view.funding),
     }
 
 

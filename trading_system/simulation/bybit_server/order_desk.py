@@ -129,9 +129,18 @@ class OrderDesk:
         finally:
             self._exchange.reject_next(account.account_id, "", 0)
 
-    def quota(self, operation: str, account: AccountSpec, *, now_ms: int) -> Admission:
+    def quota(
+        self,
+        operation: str,
+        account: AccountSpec,
+        *,
+        now_ms: int,
+        read: Callable[[], Fields],
+    ) -> Admission:
         """Return the state of an operation's quota without charging it."""
-        return self._limits.take_account(account, operation, count=0, now_ms=now_ms)
+        return self._limits.take_account(
+            account, operation, count=0, now_ms=now_ms, category=_category(read)
+        )
 
     def admits(self, address: str, *, now_ms: int) -> bool:
         """Charge one frame of the trade WebSocket to an address; False beyond its limit."""
@@ -146,12 +155,15 @@ class OrderDesk:
         now_ms: int,
         market_ms: int,
     ) -> Outcome:
+        read = _once(read)
         try:
             fields = read()
             category = fields.category()
             items = fields.items("request", highest=MAX_BATCHES.get(category, 1))
         except VenueReject as e:
-            admission = self._limits.take_account(account, operation, count=1, now_ms=now_ms)
+            admission = self._limits.take_account(
+                account, operation, count=1, now_ms=now_ms, category=_category(read)
+            )
             if not admission.admitted:
                 return Outcome(code=TOO_MANY, message=TOO_MANY_TEXT, admission=admission)
             return Outcome(code=e.code, message=e.message, admission=admission)

@@ -7,7 +7,7 @@ import logging
 from trading_system.domain.ports import Clock
 from trading_system.simulation.venue import SimulatedVenue
 
-MAX_LAG_MS = 1_000
+MAX_LAG_MS = 3_000
 """Market time behind the clock from which on orders are better refused than matched."""
 
 _STRIDE_MS = 50

@@ -57,7 +57,8 @@ def page(
     items : sequence
         All rows, newest first.
     key : callable
-        Time in milliseconds and id of a row. The cursor names the last row of its page, so rows
+        Time in milliseconds, or another number that falls from row to row, and id of a row; both
+        together are unique. The cursor names the last row of its page, so rows
         that arrive or leave between two calls neither repeat nor skip others.
     """
     first = _position(items, fields.text("cursor"), key)
@@ -78,7 +79,7 @@ def _position(items: Sequence[Item], cursor: str, key: Callable[[Item], tuple[in
     older = len(items)
     for index, item in enumerate(items):
         item_ms, item_name = key(item)
-        if item_name == name:
+        if (item_ms, item_name) == (time_ms, name):
             return index + 1
         if item_ms < time_ms:
             older = min(older, index)

@@ -11,7 +11,7 @@ import msgspec
 
 from trading_system.domain.errors import CorruptDataError
 from trading_system.domain.events import WalletReport
-from trading_system.domain.orders import Fill, OrderReport, PositionReport
+from trading_system.domain.orders import Fill, Funding, OrderReport, PositionReport
 from trading_system.domain.ports import Clock
 from trading_system.venues.bybit import wire
 from trading_system.venues.bybit.drift import SchemaDrift
@@ -225,8 +225,8 @@ class AccountQueries(MarketQueries):
             if row.execType == "Trade" and row.orderLinkId == link_id
         ]
 
-    async def executions_since(self, start_ms: int) -> list[Fill]:
-        """Return every execution that changed a position from ``start_ms`` on, oldest first.
+    async def executions_since(self, start_ms: int) -> list[Fill | Funding]:
+        """Return every trade and every paid or received funding from ``start_ms`` on, oldest first.
 
         Parameters
         ----------
@@ -254,12 +254,16 @@ class AccountQueries(MarketQueries):
             )
             rows += reversed(newest_first)
             if end_ms > now_ms:
-                return [
-                    wire.fill(row, self.drift)
-                    for row in rows
-                    if row.execType in wire.POSITION_TRADES
-                ]
+                return [told for row in rows if (told := self._told_by(row)) is not None]
             start_ms = end_ms
+
+    def _told_by(self, row: wire.ExecutionRow) -> Fill | Funding | None:
+        kind = wire.execution_type(row, self.drift)
+        if not wire.is_counted(row):
+            return None
+        if kind in wire.POSITION_TRADES:
+            return wire.fill(row, self.drift)
+        return wire.funding(row) if kind == wire.FUNDING else None
 
     async def api_key_info(self) -> ApiKeyInfo:
         """Return what the key may do."""

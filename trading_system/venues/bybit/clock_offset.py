@@ -8,8 +8,8 @@ offset follows at once and request stamps stay right. What UTC did against monot
 by :attr:`VenueClock.has_moved`.
 
 When two samples in a row cannot be true together with the old ones, but can with each other, the
-venue's clock was set, or this machine slept and its monotonic clock stood still: then only these two
-count. One alone may come from a server of the venue whose clock is wrong: it is asked again.
+venue's clock was set, or this machine slept and its monotonic clock stood still: then only these
+two count. One alone may come from a server of the venue whose clock is wrong.
 """
 
 from __future__ import annotations

@@ -31,9 +31,12 @@ STALE_STAMP_CODE = 10002
 """The request's timestamp was outside the venue's window: not accepted, the clocks differ."""
 
 _BAD_PARAMETER = 10001
+_BAD_SIGNATURE = 10004
 # An amendment that changes nothing has the code of any bad parameter: only the text tells.
 _UNCHANGED_TEXTS = ("not modified", "remains unchanged")
-_AUTH_CODES = frozenset({-2015, STALE_STAMP_CODE, 10003, 10004, 10005, 10007, 10010, 33004})
+_AUTH_CODES = frozenset(
+    {-2015, STALE_STAMP_CODE, 10003, _BAD_SIGNATURE, 10005, 10007, 10010, 33004}
+)
 _QUOTA_CODES = frozenset({10006, 170222})
 _LATE = ("expire", "timestamp", "recv_window")
 # Codes after which the venue may have acted all the same: only a look-up tells.
@@ -46,7 +49,7 @@ _HINTS = {
     STALE_STAMP_CODE: "the clocks differ too much; the offset is measured again",
     10003: f"this host does not know the key: a key belongs to one environment, so "
     f"TRADING_ENVIRONMENT and {_KEY} must fit together",
-    10004: "the signature is wrong; check TRADING_BYBIT__API_SECRET",
+    _BAD_SIGNATURE: "the signature is wrong; check TRADING_BYBIT__API_SECRET",
     10005: f"the key lacks the permission; allow orders and positions for the key of {_KEY}",
     10007: f"the key was refused; check {_KEY} and TRADING_BYBIT__API_SECRET",
     10010: f"the key of {_KEY} does not allow this machine's address",
@@ -57,6 +60,11 @@ _HINTS = {
 def came_late(message: str) -> bool:
     """Return whether a refused log-in came too late: a word against the clock, not the key."""
     return any(word in message.lower() for word in _LATE)
+
+
+def is_late(code: int, message: str) -> bool:
+    """Return whether a refusal is about the time of its stamp, which can have the code of a key."""
+    return code == STALE_STAMP_CODE or (code == _BAD_SIGNATURE and came_late(message))
 
 
 def is_no_change(code: int, message: str, *, operation: str) -> bool:
@@ -88,7 +96,7 @@ def refusal(
     code : int
         The venue's ``retCode``.
     message : str
-        The venue's text; shown, never interpreted.
+        The venue's text, shown; it decides only which remedy goes with a refused signature.
     operation : str
         Path or stream operation that was answered.
     retry_after_s : float or None
@@ -108,7 +116,7 @@ def refusal(
         )
     if code in _AUTH_CODES:
         return VenueAuthError(
-            f"{text} ({_HINTS[code]})",
+            f"{text} ({_HINTS[STALE_STAMP_CODE if is_late(code, message) else code]})",
             venue=VENUE,
             operation=operation,
             outcome=Outcome.REJECTED,

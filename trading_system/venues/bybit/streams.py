@@ -30,6 +30,7 @@ from trading_system.venues.bybit.refusals import LATE_TOLERATED, VENUE, came_lat
 from trading_system.venues.bybit.signing import Signer
 from trading_system.venues.bybit.subscriptions import SPOT_ARGS, Subscriptions
 from trading_system.venues.link import Link, LinkTiming, LinkView
+from trading_system.venues.link_state import LinkState
 
 _LOG = structlog.get_logger(__name__)
 _NS_PER_MS = 1_000_000
@@ -267,7 +268,9 @@ class BybitStream(LinkView):
             return self._subscriptions.dropped(control.req_id, now_ns)
         return None
 
-    def _on_auth(self, control: _Control, now_ns: int) -> str:
+    def _on_auth(self, control: _Control, now_ns: int) -> str | None:
+        if self._link.state is not LinkState.AUTHENTICATING:
+            return None  # the log-in was answered before
         if control.success:
             self._late_log_ins = 0
             self._link.authenticated()

@@ -27,8 +27,7 @@ from trading_system.venues.bybit.heartbeat import HEARTBEAT
 from trading_system.venues.bybit.quotas import QuotaTable, reset_in_s
 from trading_system.venues.bybit.refusals import (
     LATE_TOLERATED,
-    STALE_STAMP_CODE,
-    came_late,
+    is_late,
     is_no_change,
     not_sent,
     refusal,
@@ -287,8 +286,7 @@ class BybitTradeStream(LinkView):
         failure = refusal(reply.retCode, reply.text, operation="stream.auth")
         if not isinstance(failure, VenueAuthError):
             raise CorruptDataError(f"log-in: {failure}")
-        is_late = reply.retCode == STALE_STAMP_CODE or came_late(reply.text)
-        if not is_late or self._late_log_ins >= LATE_TOLERATED:
+        if not is_late(reply.retCode, reply.text) or self._late_log_ins >= LATE_TOLERATED:
             raise failure
         self._late_log_ins += 1
         self._on_late()

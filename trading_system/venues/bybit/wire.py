@@ -16,6 +16,7 @@ from trading_system.domain.events import WalletReport
 from trading_system.domain.instruments import Instrument, parse_decimal
 from trading_system.domain.orders import (
     Fill,
+    Funding,
     OrderReport,
     OrderStatus,
     OrderType,
@@ -56,9 +57,11 @@ MAX_BATCH = 10
 POSITION_TRADES = frozenset({"Trade", "AdlTrade", "BustTrade"})
 """Executions that change a position; deleveraging and liquidation are the venue's own."""
 
+FUNDING = "Funding"
+"""Executions that settle funding."""
+
 OTHER_EXECUTIONS = frozenset(
     {
-        "Funding",
         "Delivery",
         "Settle",
         "BlockTrade",
@@ -110,7 +113,7 @@ class OrderRow(msgspec.Struct, frozen=True):
     qty: str
     cumExecQty: str  # noqa: N815 - the venue's spelling
     updatedTime: str  # noqa: N815 - the venue's spelling
-    orderLinkId: str = ""  # noqa: N815 - the venue's spelling
+    orderLinkId: Any = ""  # noqa: N815 - the venue's spelling
     price: Any = None
     avgPrice: Any = ""  # noqa: N815 - the venue's spelling
     rejectReason: Any = None  # noqa: N815 - the venue's spelling
@@ -118,7 +121,7 @@ class OrderRow(msgspec.Struct, frozen=True):
     stopOrderType: Any = None  # noqa: N815 - the venue's spelling
     triggerPrice: Any = None  # noqa: N815 - the venue's spelling
     positionIdx: Any = None  # noqa: N815 - the venue's spelling
-    category: str = "linear"
+    category: Any = "linear"
 
 
 class ExecutionRow(msgspec.Struct, frozen=True):
@@ -132,11 +135,11 @@ class ExecutionRow(msgspec.Struct, frozen=True):
     execQty: str  # noqa: N815 - the venue's spelling
     execFee: str  # noqa: N815 - the venue's spelling
     execTime: str  # noqa: N815 - the venue's spelling
-    orderLinkId: str = ""  # noqa: N815 - the venue's spelling
+    orderLinkId: Any = ""  # noqa: N815 - the venue's spelling
     isMaker: Any = None  # noqa: N815 - the venue's spelling
     closedSize: Any = ""  # noqa: N815 - the venue's spelling
-    execType: str = "Trade"  # noqa: N815 - the venue's spelling
-    category: str = "linear"
+    execType: Any = "Trade"  # noqa: N815 - the venue's spelling
+    category: Any = "linear"
 
 
 class FastExecutionRow(msgspec.Struct, frozen=True):
@@ -146,22 +149,22 @@ class FastExecutionRow(msgspec.Struct, frozen=True):
     symbol: str
     execPrice: str  # noqa: N815 - the venue's spelling
     execQty: str  # noqa: N815 - the venue's spelling
-    category: str = "linear"
+    category: Any = "linear"
 
 
 class PositionRow(msgspec.Struct, frozen=True):
     """The needed keys of a position row, then the optional ones; the entry price has two names."""
 
     symbol: str
-    side: str
     size: str
-    updatedTime: str = "0"  # noqa: N815 - the venue's spelling
+    side: Any = ""
+    updatedTime: Any = "0"  # noqa: N815 - the venue's spelling
     entryPrice: Any = ""  # noqa: N815 - the venue's spelling (stream)
     avgPrice: Any = ""  # noqa: N815 - the venue's spelling (REST)
     positionIdx: Any = None  # noqa: N815 - the venue's spelling
     stopLoss: Any = None  # noqa: N815 - the venue's spelling
     markPrice: Any = None  # noqa: N815 - the venue's spelling
-    category: str = "linear"
+    category: Any = "linear"
 
 
 class WalletRow(msgspec.Struct, frozen=True):
@@ -230,8 +233,23 @@ def milliseconds(text: str, what: str) -> int:
     return int(text)
 
 
+def is_counted(row: OrderRow | ExecutionRow | FastExecutionRow | PositionRow) -> bool:
+    """Return whether the row is of the contracts that positions are asked for: linear, in USDT.
+
+    Contracts settled in USDC are linear too; their names end otherwise (``BTCPERP``). A row without
+    a category counts as linear.
+    """
+    is_linear = row.category is None or row.category == "linear"
+    return is_linear and row.symbol.partition("-")[0].endswith("USDT")
+
+
+def execution_type(row: ExecutionRow, drift: SchemaDrift) -> str:
+    """Return what kind of execution the row is; a trade where that is not told."""
+    return drift.text(row.execType, "execution.execType") or "Trade"
+
+
 def order_report(row: OrderRow, drift: SchemaDrift) -> OrderReport:
-    """Map an order row; one with an unknown status counts as open, so that it is not lost sight of."""
+    """Map an order row; one with an unknown status counts as open, so that it is dealt with."""
     what = f"order {row.orderId}"
     status = STATUSES.get(row.orderStatus)
     if status is None:
@@ -240,7 +258,7 @@ def order_report(row: OrderRow, drift: SchemaDrift) -> OrderReport:
     reason = drift.text(row.rejectReason, "order.rejectReason")
     return OrderReport(
         order_id=row.orderId,
-        link_id=row.orderLinkId,
+        link_id=drift.text(row.orderLinkId, "order.orderLinkId"),
         symbol=row.symbol,
         side=side(row.side, what),
         status=status,
@@ -274,7 +292,7 @@ def fill(row: ExecutionRow, drift: SchemaDrift) -> Fill:
     return Fill(
         exec_id=row.execId,
         order_id=row.orderId,
-        link_id=row.orderLinkId,
+        link_id=drift.text(row.orderLinkId, "execution.orderLinkId"),
         symbol=row.symbol,
         side=side(row.side, what),
         price=needed(row.execPrice, what),
@@ -286,18 +304,26 @@ def fill(row: ExecutionRow, drift: SchemaDrift) -> Fill:
     )
 
 
+def funding(row: ExecutionRow) -> Funding:
+    """Map an execution row of a funding settlement: its fee is above zero where it was paid."""
+    paid = needed(row.execFee, f"funding {row.execId}")
+    return Funding(symbol=row.symbol, amount=-paid, exec_id=row.execId)
+
+
 def position_report(row: PositionRow, drift: SchemaDrift) -> PositionReport:
     """Map a position row; the sign comes from its side."""
     what = f"position {row.symbol}"
     size = needed(row.size, what)
-    if size and row.side not in SIDES:
+    held_side = drift.text(row.side, "position.side")
+    if size and held_side not in SIDES:
         raise CorruptDataError(f"{what}: size {size} with side {row.side!r}")
+    updated = drift.text(row.updatedTime, "position.updatedTime")
     entry = drift.decimal(row.entryPrice or row.avgPrice, "position.entryPrice")
     return PositionReport(
         symbol=row.symbol,
-        quantity=size * SIDES[row.side].sign if size else Decimal(0),
+        quantity=size * SIDES[held_side].sign if size else Decimal(0),
         entry_price=entry if size else None,
-        ts_exchange_ns=milliseconds(row.updatedTime or "0", what) * _NS_PER_MS,
+        ts_exchange_ns=milliseconds(updated or "0", what) * _NS_PER_MS,
         stop_price=(drift.decimal(row.stopLoss, "position.stopLoss") or None) if size else None,
         position_idx=drift.position_index(row.positionIdx, "position.positionIdx"),
         mark_price=(drift.decimal(row.markPrice, "position.markPrice") or None) if size else None,
