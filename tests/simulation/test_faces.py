@@ -525,6 +525,7 @@ READS = {
     "slippage_bps",
     "fees_bps",
     "test_connection",
+    "trades",
     "unprotected",
 }
 RUNS = {

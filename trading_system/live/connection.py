@@ -17,6 +17,7 @@ from trading_system.domain.instruments import Instrument
 from trading_system.domain.ports import Clock
 from trading_system.live.access import Access, needs_embedded_venue
 from trading_system.live.account import FAST_EXECUTIONS
+from trading_system.live.quoting import check_one_way
 from trading_system.monitoring.latency import StageLatency
 from trading_system.strategies.signals import Costs
 from trading_system.venues.bybit.account_queries import ApiKeyInfo, PositionMode
@@ -270,12 +271,8 @@ class VenueConnection:
         """
         modes = await self.gateway.detect_position_modes(symbols)
         hedged = sorted(symbol for symbol, mode in modes.items() if mode is PositionMode.HEDGE)
-        if hedged and self._settings.strategy.name == "market-maker":
-            raise ConfigurationError(
-                f"the market maker needs one-way mode, and {', '.join(hedged)} is in hedge mode, "
-                "where its bids and asks would enlarge both sides; switch it to one-way mode at "
-                "the venue, or set another TRADING_STRATEGY__NAME"
-            )
+        if self._settings.strategy.name == "market-maker":
+            check_one_way(hedged)
         if hedged:
             _LOG.warning("hedge mode: strategies trade the net position", symbols=hedged)
 

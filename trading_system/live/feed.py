@@ -195,11 +195,11 @@ class MarketFeed:
         return sum(book.gaps + book.crossed for book in books)
 
     def doubts(self) -> dict[str, int]:
-        """Return how often books were suspect, cleared and refuted, and level 1 fell silent."""
+        """Return how often books were suspect, their jumps confirmed, refuted, and level 1 fell silent."""
         states = self.symbols.values()
         return {
             "suspect_books": sum(state.book.suspicions for state in states),
-            "cleared_books": sum(state.book.cleared for state in states),
+            "confirmed_jumps": sum(state.book.confirmed_jumps for state in states),
             "refuted_books": sum(state.trust.refuted for state in states),
             "silent_topics": sum(state.trust.silences for state in states),
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from trading_system.domain.errors import ValidationError
+from trading_system.domain.errors import ConfigurationError, ValidationError
 from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import BatchOutcome, OrderIntent, PriceChange, RestingOrder
 from trading_system.domain.ports import Clock, QuoteView
@@ -74,10 +74,13 @@ class QuotingDesk:
         ------
         ValidationError
             If the session does not trade it.
+        ConfigurationError
+            If it is in hedge mode.
         """
         state = self._feed.symbols.get(symbol)
         if state is None:
             raise _not_traded(symbol)
+        check_one_way([symbol] if symbol in self._portfolio.hedged else [])
         return state.instrument
 
     def maker_fee(self, symbol: str) -> float:
@@ -150,6 +153,22 @@ class QuotingDesk:
     async def cancel_orders(self, orders: Sequence[tuple[str, str]]) -> list[BatchOutcome]:
         """Cancel (symbol, link id) pairs, up to ten in one request; always passes the gate."""
         return await self._engine.cancel_batch(orders, timeout_s=self._timeout_s)
+
+
+def check_one_way(hedged: Sequence[str]) -> None:
+    """Refuse to quote symbols in hedge mode.
+
+    Raises
+    ------
+    ConfigurationError
+        If there are any.
+    """
+    if hedged:
+        raise ConfigurationError(
+            f"the market maker needs one-way mode, and {', '.join(hedged)} is in hedge mode, where "
+            "its bids and asks would enlarge both sides; switch it to one-way mode at the venue, "
+            "or use another TRADING_STRATEGY__NAME"
+        )
 
 
 def _not_traded(symbol: str) -> ValidationError:

@@ -67,8 +67,8 @@ class OrderBook(BookView):
         Messages refused as malformed or impossible, gaps and crossings not included.
     ignored : int
         Deltas passed over while waiting for a snapshot.
-    suspicions, cleared : int
-        Times the book became suspect, and times a snapshot ended that.
+    suspicions, confirmed_jumps : int
+        Times the book became suspect, and times level 1 then showed the same best prices.
     """
 
     __slots__ = (
@@ -80,7 +80,7 @@ class OrderBook(BookView):
         "_ready",
         "_run_start",
         "_symbol",
-        "cleared",
+        "confirmed_jumps",
         "crossed",
         "gaps",
         "ignored",
@@ -99,7 +99,7 @@ class OrderBook(BookView):
         self._symbol = instrument.symbol
         self.topic = f"orderbook.{depth}.{instrument.symbol}"
         self.messages = self.gaps = self.crossed = self.rejected = self.ignored = 0
-        self.suspicions = self.cleared = 0
+        self.suspicions = self.confirmed_jumps = 0
         self._is_jump_confirmed = False
         self._contiguity = contiguity
         self._run_start = 0  # ``u`` of the newest message that was not a step of one
@@ -204,6 +204,7 @@ class OrderBook(BookView):
         if (top._bid_lots, top._ask_lots) != (self._bid_lots, self._ask_lots):
             return False
         self._is_jump_confirmed = True
+        self.confirmed_jumps += 1
         if self._contiguity is not None:
             self._contiguity.confirmed()
         return True
@@ -255,7 +256,6 @@ class OrderBook(BookView):
         if self._contiguity is not None and self._ready and self._update_id is not None:
             self._contiguity.stepped(self._update_id - self._run_start)
         self._run_start = update_id
-        self.cleared += self._suspect
         self._suspect = False
 
     def _write(self, levels: list[float], bid_count: int, mode: int) -> kernels.Applied:

@@ -70,7 +70,8 @@ class RiskLimits:
         How long an unsettled opening order keeps an identical one (symbol, side, price, quantity)
         from being sent, seconds.
     max_clock_offset_ms : float
-        Largest distance of the own clock from the venue's, milliseconds.
+        Largest distance of the own clock from the venue's, milliseconds; not for orders that only
+        reduce a position.
     """
 
     collar_bps: Decimal

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import OrderType, Side
 from trading_system.simulation.accounts.account import LiveOrder
-from trading_system.simulation.conditions import Amendment, Guard, GuardRequest, StopKind, Trigger
+from trading_system.simulation.conditions import (
+    Amendment,
+    Guard,
+    GuardChange,
+    GuardRequest,
+    StopKind,
+    Trigger,
+)
 from trading_system.simulation.levels import (
     check_ahead,
     check_side,
@@ -119,29 +127,45 @@ def _guards(
     live: LiveOrder, change: Amendment, price_ticks: int
 ) -> tuple[Guard | None, Guard | None]:
     record = live.record
-    if change.take_profit is None and change.stop_loss is None:
-        return record.take_profit, record.stop_loss
-    if record.cum_lots:
+    is_changed = change.take_profit is not None or change.stop_loss is not None
+    if is_changed and record.cum_lots:
         raise VenueReject(110059, "takeProfit and stopLoss of a partly filled order are fixed")
-    if record.reduce_only:
+    if is_changed and record.reduce_only:
         raise VenueReject(10001, "a reduceOnly order cannot have takeProfit or stopLoss")
-    take_profit, stop_loss = guards(
+    if not is_changed and price_ticks == record.price_ticks:
+        return record.take_profit, record.stop_loss
+    instrument = live.stake.contract.instrument
+    return guards(
         live.stake.contract,
         record.side,
         order_type=record.order_type,
         price_ticks=price_ticks,
-        take_profit=change.take_profit,
-        stop_loss=change.stop_loss,
+        take_profit=_wish(change.take_profit, record.take_profit, instrument),
+        stop_loss=_wish(change.stop_loss, record.stop_loss, instrument),
         scope=record.scope,
     )
-    return (
-        _chosen(change.take_profit, take_profit, record.take_profit),
-        _chosen(change.stop_loss, stop_loss, record.stop_loss),
+
+
+def _wish(
+    change: GuardChange | None, former: Guard | None, instrument: Instrument
+) -> GuardRequest | None:
+    # What a change leaves open stays as it was.
+    wish = None
+    if former is not None:
+        limit = instrument.ticks_to_price(former.limit_ticks) if former.limit_ticks else None
+        price = instrument.ticks_to_price(former.price_ticks)
+        wish = GuardRequest(price=price, by=former.by, limit_price=limit)
+    if change is None:
+        return wish
+    if wish is None:
+        if change.price is None:
+            raise VenueReject(10001, "the order has no takeProfit or stopLoss to change")
+        wish = GuardRequest(price=change.price)
+    return GuardRequest(
+        price=wish.price if change.price is None else change.price,
+        by=change.by or wish.by,
+        limit_price=wish.limit_price if change.limit_price is None else change.limit_price,
     )
-
-
-def _chosen(wish: GuardRequest | None, new: Guard | None, former: Guard | None) -> Guard | None:
-    return former if wish is None else new
 
 
 def _waiting_price(live: LiveOrder, change: Amendment) -> int:

@@ -118,12 +118,23 @@ class TriggerRequest:
 class GuardRequest:
     """A take profit or stop loss for the position that an order opens.
 
-    Prices are in quote currency; ``price`` 0 removes it in an amendment and is not allowed
-    elsewhere; ``limit_price`` None closes at market.
+    Prices are in quote currency; ``price`` 0 means none; ``limit_price`` None closes at market.
     """
 
     price: Decimal
     by: TriggerBy = TriggerBy.LAST
+    limit_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardChange:
+    """What an amendment changes about an order's take profit or stop loss; None leaves it.
+
+    Prices are in quote currency; ``price`` 0 removes it.
+    """
+
+    price: Decimal | None = None
+    by: TriggerBy | None = None
     limit_price: Decimal | None = None
 
 
@@ -187,5 +198,5 @@ class Amendment:
     quantity: Decimal | None = None
     trigger_price: Decimal | None = None
     trigger_by: TriggerBy | None = None
-    take_profit: GuardRequest | None = None
-    stop_loss: GuardRequest | None = None
+    take_profit: GuardChange | None = None
+    stop_loss: GuardChange | None = None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from decimal import Decimal
 
-from trading_system.domain.orders import OrderType, TimeInForce
+from trading_system.domain.orders import OrderType, Side, TimeInForce
 from trading_system.simulation.accounts.account import Account, LiveOrder, Stake
 from trading_system.simulation.amending import AmendedTerms, active_terms, waiting_terms
 from trading_system.simulation.conditions import Amendment, StopKind, StopScope
@@ -26,6 +27,7 @@ from trading_system.simulation.triggers import Triggers, is_own_order, is_waitin
 from trading_system.simulation.validation import (
     Terms,
     banded_ticks,
+    check_exposure,
     check_margin,
     check_room,
     market_ticks,
@@ -358,16 +360,28 @@ def _partial_kinds(terms: Terms) -> list[StopKind]:
 
 
 def _reserve(live: LiveOrder, terms: AmendedTerms) -> None:
-    # Gives the order its new terms; restores the old ones when the margin does not suffice.
+    # Gives the order its new terms; restores the old ones when margin or risk limit forbid them.
     account, stake, record = live.account, live.stake, live.record
     former = (record.price_ticks, record.lots)
-    margin_before = stake.order_margin()
+    margin, exposure = stake.order_margin(), stake.exposure(record.side)
     available = account.available()
     stake.replace(record, price_ticks=terms.price_ticks, lots=terms.lots)
-    added = stake.order_margin() - margin_before
-    if added > 0 and added > available:
+    try:
+        _check_grown(stake, record.side, margin=margin, exposure=exposure, available=available)
+    except VenueReject:
         stake.replace(record, price_ticks=former[0], lots=former[1])
+        raise
+
+
+def _check_grown(
+    stake: Stake, side: Side, *, margin: Decimal, exposure: Decimal, available: Decimal
+) -> None:
+    # Refuses what an amendment has made of a stake; the amounts are those before it.
+    added = stake.order_margin() - margin
+    if added > 0 and added > available:
         raise VenueReject(110007, "ab not enough for new order")
+    if stake.exposure(side) > exposure:
+        check_exposure(stake, side)
 
 
 def _lacks_backing(live: LiveOrder) -> bool:

@@ -37,6 +37,8 @@ from trading_system.simulation.steps import MatchingStep
 DEFAULT_MAINTENANCE_RATE = Decimal("0.005")
 """Maintenance margin as a share of the position's value."""
 
+_PROTECTED = {DcpProduct.DERIVATIVES: Category.LINEAR, DcpProduct.SPOT: Category.SPOT}
+
 
 class Exchange(ExchangeMarket):
     """A price-time exchange with cross-margined accounts, one-way or hedged.
@@ -273,13 +275,9 @@ class Exchange(ExchangeMarket):
     def cancel_disconnected(self, account_id: int, product: DcpProduct, *, now_ms: int) -> int:
         """Cancel all orders of a product, resting or waiting; return how many."""
         account, step = self._accounts[account_id], MatchingStep(now_ms)
-        is_spot = product is DcpProduct.SPOT
-        resting = [
-            each for each in account.orders.values() if each.stake.contract.is_spot == is_spot
-        ]
-        waiting = [
-            each for each in account.stops.values() if each.stake.contract.is_spot == is_spot
-        ]
+        category = _PROTECTED.get(product)
+        resting = [each for each in account.orders.values() if each.category is category]
+        waiting = [each for each in account.stops.values() if each.category is category]
         for live in resting:
             self._settlement.close(live, step, cancel_type="CancelByDCP")
         for live in waiting:
@@ -306,7 +304,8 @@ class Exchange(ExchangeMarket):
         if contract is None:
             if category_of(symbol) is Category.SPOT:
                 raise VenueReject(170121, "Invalid symbol.")
-            known = ", ".join(self.instruments)
+            contracts = (key for key in self.instruments if category_of(key) is Category.LINEAR)
+            known = ", ".join(contracts)
             raise VenueReject(10001, f"Not supported symbols, this venue lists {known}")
         return contract
 

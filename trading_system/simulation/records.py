@@ -82,8 +82,9 @@ class PositionMode(Enum):
 
 
 class DcpProduct(Enum):
-    """Bybit ``product`` of disconnect protection, among those this venue trades."""
+    """Bybit ``product`` of disconnect protection; options can be named, but are not traded here."""
 
+    OPTIONS = "OPTIONS"
     DERIVATIVES = "DERIVATIVES"
     SPOT = "SPOT"
 

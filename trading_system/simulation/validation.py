@@ -19,6 +19,9 @@ from trading_system.simulation.records import OrderRequest, VenueReject
 ACTIVE_ORDER_LIMIT = 500
 """Resting orders per account and contract."""
 
+RISK_LIMIT = Decimal(2_000_000)
+"""Largest value of a position with its open orders, quote currency: the only risk tier."""
+
 _LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}", re.ASCII)
 _RESTING = frozenset({TimeInForce.GTC, TimeInForce.POST_ONLY})
 _TICK_TOLERANCES = (1, 10_000)
@@ -174,10 +177,18 @@ def check_room(account: Account, stake: Stake, time_in_force: TimeInForce) -> No
 def check_margin(
     account: Account, stake: Stake, *, side: Side, price_ticks: int, lots: int
 ) -> None:
-    """Refuse an order that the available balance cannot back (110007)."""
-    needed = margin_needed(stake, side, price_ticks=price_ticks, lots=lots)
+    """Refuse an order that the balance cannot back (110007) or the risk limit forbids (110090)."""
+    cost = walk_cost(stake.contract.book, side, limit_ticks=price_ticks, lots=lots)
+    needed = stake.entry_margin(side, lots=lots, ticklots=cost)
     if needed and needed > account.available():
         raise VenueReject(110007, "ab not enough for new order")
+    check_exposure(stake, side, ticklots=cost)
+
+
+def check_exposure(stake: Stake, side: Side, *, ticklots: int = 0) -> None:
+    """Refuse (110090) what would take a position with its orders beyond the risk limit."""
+    if stake.exposure(side, ticklots=ticklots) > RISK_LIMIT:
+        raise VenueReject(110090, f"position and orders would exceed the risk limit {RISK_LIMIT}")
 
 
 def margin_needed(stake: Stake, side: Side, *, price_ticks: int, lots: int) -> Decimal:

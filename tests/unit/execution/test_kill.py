@@ -217,9 +217,9 @@ class Refused:
         self.rig = rig
         venue = rig.venue
         venue.open_orders = self.refuse  # type: ignore[method-assign]  # the fake's own seam
-        venue.cancel_all = self.refuse  # type: ignore[assignment,method-assign]  # likewise
-        venue.find_order = self.refuse  # type: ignore[assignment,method-assign]  # likewise
-        venue.cancel_batch = self.cancel_batch  # type: ignore[method-assign]  # likewise
+        venue.cancel_all = self.refuse  # type: ignore[assignment,method-assign]  # the fake's own seam
+        venue.find_order = self.refuse  # type: ignore[assignment,method-assign]  # the fake's own seam
+        venue.cancel_batch = self.cancel_batch  # type: ignore[method-assign]  # the fake's own seam
 
     async def refuse(self, *_args: object, **_options: object) -> list[OrderReport]:
         raise unavailable(Outcome.NOT_SENT)
@@ -261,7 +261,7 @@ def test_the_first_cancel_of_a_kill_waits_for_no_answer() -> None:
             asked.append(loop.time())
 
         rig.venue.open_orders = hang  # type: ignore[method-assign]  # the fake's own seam
-        rig.venue.cancel_all = cancel_all  # type: ignore[assignment,method-assign]  # likewise
+        rig.venue.cancel_all = cancel_all  # type: ignore[assignment,method-assign]  # the fake's own seam
         outcome = await rig.engine.kill("test", flatten=False)
         assert asked[0] == 0
         assert len(asked) > 2

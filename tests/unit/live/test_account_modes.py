@@ -83,7 +83,7 @@ async def test_quotes_in_hedge_mode_are_refused_with_the_remedy(tmp_path: Path) 
     venue, transport = venue_of(tmp_path, strategy__name="market-maker")
     await venue.load([S])
     transport.answer("/v5/position/list", listing(*HEDGED))
-    with pytest.raises(ConfigurationError, match="BTCUSDT is in hedge mode.*one-way mode at"):
+    with pytest.raises(ConfigurationError, match=r"BTCUSDT is in hedge mode.*one-way mode at"):
         await venue.load([S])
 
 

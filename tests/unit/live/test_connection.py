@@ -38,3 +38,11 @@ def test_traffic_adds_up_requests_and_every_stream_of_the_connection(tmp_path, t
     traffic = venue.traffic()
     assert traffic.bytes_received == 21_007 + 300_000 * of_trade
     assert traffic.bytes_sent == 26 + 300 * of_trade
+
+
+@pytest.mark.parametrize("is_private", [True, False])
+def test_a_log_in_that_came_too_late_puts_the_clock_in_doubt(tmp_path, is_private):
+    venue = connection(tmp_path, "ws://127.0.0.1:1")
+    stream = venue.private_stream(QUIET) if is_private else venue.trade
+    stream._on_late()
+    assert venue.rest.venue_clock.is_in_doubt

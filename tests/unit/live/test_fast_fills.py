@@ -25,7 +25,7 @@ def test_both_streams_tell_one_execution() -> None:
     fast.on_fast("e1", PRICE, QUANTITY, now_ns=0)
     assert fast.merged(FILL) is FILL
     fast.on_fast("e1", PRICE, QUANTITY, now_ns=1)
-    assert (fast.first, fast.conflicts, fast.is_overdue(9 * S)) == (1, 0, False)
+    assert (fast.first, fast.conflicts, fast.overdue_ns(9 * S)) == (1, 0, None)
 
 
 def test_the_first_word_on_price_and_quantity_stands_and_the_conflict_is_counted() -> None:
@@ -40,10 +40,19 @@ def test_the_first_word_on_price_and_quantity_stands_and_the_conflict_is_counted
 
 def test_a_fast_execution_whose_full_row_does_not_follow_is_overdue_after_a_second() -> None:
     fast = FastFills()
-    assert not fast.is_overdue(0)
+    assert fast.overdue_ns(0) is None
     fast.on_fast("e1", PRICE, QUANTITY, now_ns=0)
-    assert not fast.is_overdue(S)
-    assert fast.is_overdue(S + 1)
+    assert fast.overdue_ns(S) is None
+    assert fast.overdue_ns(S + 1) == S + 1
+
+
+def test_an_execution_that_a_minute_of_queries_does_not_find_is_given_up() -> None:
+    fast = FastFills()
+    fast.on_fast("e1", PRICE, QUANTITY, now_ns=0)
+    fast.asked_in_vain(59 * S)
+    assert fast.overdue_ns(60 * S) == 60 * S
+    fast.asked_in_vain(60 * S)
+    assert fast.overdue_ns(60 * S) is None
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -22,12 +22,15 @@ class Watched:
             self.holds,
             recover=self.recover,
             spawn=lambda _name, coroutine: self.work.append(coroutine),
-            clock=self.clock,
+            venue_ns=self.venue_ns,
             poll=self.poll,
             pause=self.pause,
         )
         self.pauses = 0
         self.polls_until_up = 0
+
+    def venue_ns(self) -> int:
+        return self.clock.utc_ns()
 
     async def pause(self, _seconds: float) -> None:
         self.pauses += 1
@@ -65,7 +68,7 @@ async def test_without_the_private_stream_only_reducing_is_allowed() -> None:
     assert watched.holds.state is TradingState.REDUCING  # not reconciled yet
     await watched.run()
     assert watched.holds.state is TradingState.ACTIVE
-    assert watched.watch.since_utc_ns is None
+    assert watched.watch.since_ns is None
 
 
 async def test_without_market_data_or_venue_nothing_is_allowed() -> None:
@@ -135,8 +138,8 @@ async def test_what_was_missed_begins_with_the_last_frame_not_with_the_detection
     watched = Watched()
     now_ns = watched.clock.utc_ns()
     watched.watch.down(PUBLIC, "reset")
-    assert watched.watch.since_utc_ns == now_ns
+    assert watched.watch.since_ns == now_ns
     watched.watch.down(PRIVATE, "half open", silent_s=20.0)
-    assert watched.watch.since_utc_ns == now_ns - 20_000_000_000
+    assert watched.watch.since_ns == now_ns - 20_000_000_000
     watched.watch.down(PRIVATE, "again", silent_s=1.0)
-    assert watched.watch.since_utc_ns == now_ns - 20_000_000_000
+    assert watched.watch.since_ns == now_ns - 20_000_000_000

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from session_rig import PRICE, SYMBOL, SessionRig, in_session
 
-from trading_system.domain.errors import OrderDenied, ValidationError
+from trading_system.domain.errors import ConfigurationError, OrderDenied, ValidationError
 from trading_system.domain.orders import OrderIntent, OrderType, PriceChange, Side, TimeInForce
 from trading_system.risk.limits import TradingState
 
@@ -40,6 +40,15 @@ def test_the_view_is_the_decision_books(tmp_path: Path) -> None:
         older = rig.session.client.quoting.quote_view(SYMBOL)
         assert older is not None
         assert older.age_s > 1.4
+
+    in_session(work, tmp_path)
+
+
+def test_a_symbol_in_hedge_mode_is_not_quoted(tmp_path: Path) -> None:
+    async def work(rig: SessionRig) -> None:
+        rig.session.portfolio.hedged = frozenset({SYMBOL})
+        with pytest.raises(ConfigurationError, match="one-way mode"):
+            await rig.session.client.quoting.instrument(SYMBOL)
 
     in_session(work, tmp_path)
 

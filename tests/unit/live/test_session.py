@@ -450,7 +450,7 @@ def test_an_execution_told_only_by_the_fast_stream_is_fetched(tmp_path: Path) ->
         session.reports.fast.on_fast("f1", PRICE, Decimal("0.1"), now_ns=rig.loop.monotonic_ns())
         await asyncio.sleep(2.5)
         assert session.portfolio.position(SYMBOL).quantity == Decimal("0.1")
-        assert not session.reports.fast.is_overdue(rig.loop.monotonic_ns())
+        assert session.reports.fast.overdue_ns(rig.loop.monotonic_ns()) is None
 
     in_session(work, tmp_path)
 

@@ -48,10 +48,10 @@ def queries(exchange):
     return AccountQueries(exchange)
 
 
-def buy(exchange, *, position_idx=0, account=FUND, quantity=1):
+def buy(exchange, *, symbol=X, side=Side.BUY, position_idx=0, account=FUND, quantity=1):
     request = OrderRequest(
-        symbol=X,
-        side=Side.BUY,
+        symbol=symbol,
+        side=side,
         order_type=OrderType.MARKET,
         quantity=D(quantity),
         position_idx=position_idx,
@@ -114,6 +114,32 @@ def test_pages_of_hedged_positions_neither_repeat_nor_skip(exchange, queries):
     assert second["nextPageCursor"] == ""
 
 
+def test_pages_of_all_hedged_positions_end_though_one_closes_meanwhile(exchange, queries):
+    queries.settings.switch_mode(FUND, Fields({**USDT, "mode": 3}), 1_000)
+    for symbol in (X, Y):
+        exchange.house_limit(symbol, Side.BUY, 990, 1000, now_ms=1)
+        buy(exchange, symbol=symbol, position_idx=1)
+        buy(exchange, symbol=symbol, position_idx=2, side=Side.SELL)
+    seen, fields = [], {"category": "linear", "settleCoin": "USDT", "limit": 1}
+    while len(seen) < 5:
+        page = queries.position_list(FUND, Fields(fields), 2_000)
+        seen += [(row["symbol"], row["positionIdx"]) for row in page["list"]]
+        if len(seen) == 2:
+            buy(exchange, position_idx=2)
+        fields["cursor"] = page["nextPageCursor"]
+        if not page["nextPageCursor"]:
+            break
+    assert seen == [(X, 1), (X, 2), (Y, 1), (Y, 2)]
+
+
+def test_the_ledger_of_no_category_is_of_the_coin_that_is_asked_for(exchange, queries):
+    for symbol in (X, Y):
+        buy(exchange, symbol=symbol)
+    log = queries.transaction_log(FUND, Fields({"baseCoin": "XYZ"}), 2_000)["list"]
+    assert [row["symbol"] for row in log] == [Y]
+    assert len(queries.transaction_log(FUND, Fields({}), 2_000)["list"]) == 2
+
+
 def test_position_row_names_the_prices_at_which_it_would_fall(exchange, queries):
     buy(exchange, account=RETAIL, quantity=20)
     (row,) = positions(queries, account=RETAIL, symbol=X)
@@ -135,7 +161,9 @@ def test_leverage_of_both_sides_must_be_equal(queries):
 def test_margin_is_crossed_only(queries):
     set_mode = queries.settings.set_margin_mode
     regular = Fields({"setMarginMode": "REGULAR_MARGIN"})
-    assert set_mode(FUND, regular, 1_000) == {"reasons": []}
+    with pytest.raises(VenueReject) as unchanged:
+        set_mode(FUND, regular, 1_000)
+    assert unchanged.value.code == 110026
     with pytest.raises(DetailedReject) as refused:
         set_mode(FUND, Fields({"setMarginMode": "ISOLATED_MARGIN"}), 1_000)
     assert refused.value.code == 3400045

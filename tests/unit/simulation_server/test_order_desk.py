@@ -66,5 +66,5 @@ def test_orders_are_refused_while_the_market_is_far_behind(exchange, operation):
 def test_looking_at_a_quota_costs_nothing(exchange):
     desk = OrderDesk(exchange, RequestLimits(is_enforced=True), advance=lambda now_ms: now_ms)
     for _ in range(20):
-        quota = desk.quota("order.create", TRADER, now_ms=START_MS)
+        quota = desk.quota("order.create", TRADER, now_ms=START_MS, read=lambda: Fields(BUY))
     assert (quota.limit, quota.remaining) == (10, 10)

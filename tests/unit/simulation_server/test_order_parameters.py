@@ -11,6 +11,7 @@ from trading_system.simulation.bybit_server.order_parameters import (
 from trading_system.simulation.bybit_server.parameters import Fields
 from trading_system.simulation.conditions import (
     Amendment,
+    GuardChange,
     GuardRequest,
     StopScope,
     TriggerBy,
@@ -97,8 +98,16 @@ def test_amend_tells_removing_from_leaving():
     ids = {"symbol": "S", "orderId": "o"}
     amendment = order_change(Fields({**ids, "takeProfit": "0", "triggerPrice": "5"})).amendment
     assert amendment == Amendment(
-        take_profit=GuardRequest(price=Decimal(0)), trigger_price=Decimal(5)
+        take_profit=GuardChange(price=Decimal(0)), trigger_price=Decimal(5)
     )
+
+
+def test_amend_names_only_what_changes_about_a_take_profit():
+    ids = {"symbol": "S", "orderId": "o"}
+    limit = order_change(Fields({**ids, "tpLimitPrice": "7"})).amendment
+    assert limit == Amendment(take_profit=GuardChange(limit_price=Decimal(7)))
+    by = order_change(Fields({**ids, "slTriggerBy": "MarkPrice"})).amendment
+    assert by == Amendment(stop_loss=GuardChange(by=TriggerBy.MARK))
 
 
 def test_order_id_wins_over_link_id():

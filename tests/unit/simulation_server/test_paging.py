@@ -36,6 +36,12 @@ def test_cursor_survives_new_and_removed_rows():
     assert second == items[5:9]
 
 
+def test_a_cursor_means_time_and_id_together():
+    items = [(9, "a"), (8, "b"), (7, "a"), (6, "c")]
+    assert _walk(items, 1) == items
+    assert page(items, Fields({"cursor": "7:a"}), limit=2, key=_key)[0] == [(6, "c")]
+
+
 def test_cursor_is_percent_encoded_and_may_come_back_decoded():
     items = [(5, "a"), (4, "b"), (3, "c")]
     _, cursor = page(items, Fields({}), limit=1, key=_key)

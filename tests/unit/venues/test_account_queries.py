@@ -7,6 +7,7 @@ from bybit_rig import FakeTransport, gateway, listing, ok, refused
 from bybit_rows import EXECUTION, FLAT, ORDER, POSITION, STOP, WALLET
 
 from trading_system.domain.errors import CorruptDataError, VenueAuthError
+from trading_system.domain.orders import Funding
 from trading_system.venues.bybit.account_queries import PositionMode
 
 KEY = {
@@ -134,7 +135,8 @@ async def test_executions_since_a_time_are_read_week_by_week_oldest_first():
         listing(venues_own, EXECUTION | {"execId": "f", "execType": "Funding"}),
     )
     fills = await client.executions_since(now_ms - week_ms)
-    assert [fill.exec_id for fill in fills] == ["e-0", "e-1", "e-2"]
+    assert [told.exec_id for told in fills] == ["e-0", "e-1", "f", "e-2"]
+    assert isinstance(fills[2], Funding)
     windows = [(s.query["startTime"], s.query.get("endTime")) for s in transport.sent]
     assert windows == [(str(now_ms - week_ms), str(now_ms - 1)), (str(now_ms), None)]
 

@@ -415,6 +415,26 @@ async def test_a_key_that_is_always_too_late_ends_the_stream():
     assert client.connects == 4
 
 
+async def test_a_log_in_that_is_answered_twice_ends_nothing():
+    venue, ear = StreamVenue(), Ear()
+    venue.frames = [ORDER]
+    accept = venue.on_auth
+
+    async def twice(socket, asked):
+        await accept(socket, asked)
+        await accept(socket, asked)
+
+    venue.on_auth = twice
+    async with venue.running() as url:
+        client = stream(url, ear, signer=signer())
+        async with alive(client):
+            await ear.heard.wait()
+            await venue.sockets[0].send_json({"op": "auth", "success": True})
+            await venue.sockets[0].send_str(ORDER)
+            await becomes_true(lambda: len(ear.frames) == 2)
+            assert (client.is_up, client.connects, ear.downs) == (True, 1, [])
+
+
 async def test_an_unanswered_subscription_is_repeated_and_then_named():
     venue, ear, clock = StreamVenue(), Ear(), ManualClock()
 

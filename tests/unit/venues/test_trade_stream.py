@@ -243,6 +243,14 @@ async def test_a_log_in_that_was_done_already_is_done_and_a_failed_one_is_tried_
     assert client.connects == connections
 
 
+async def test_a_second_answer_to_a_log_in_is_nothing_new():
+    async with Room() as room:
+        await room.venue.sockets[0].send_json({"op": "auth", "retCode": 0})
+        await room.venue.sockets[0].send_json({"op": "auth", "retCode": 10004})
+        await room.create()
+        assert room.client.connects == 1
+
+
 async def test_late_log_ins_ask_for_the_venues_time_and_are_tried_again():
     venue = StreamVenue()
     doubts = []

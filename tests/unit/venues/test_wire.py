@@ -123,6 +123,14 @@ def test_a_position_carries_its_sign_and_its_stop():
 
 
 @pytest.mark.parametrize(
+    ("changes", "mark"),
+    [({"markPrice": "10.25"}, Decimal("10.25")), ({"markPrice": ""}, None), (FLAT, None)],
+)
+def test_a_position_carries_the_mark_that_values_it(changes, mark):
+    assert position(**changes).mark_price == mark
+
+
+@pytest.mark.parametrize(
     ("changes", "what"),
     [
         ({"avgPrice": "inf"}, "order.avgPrice: not a number"),

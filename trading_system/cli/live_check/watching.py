@@ -68,7 +68,7 @@ class WatchedBooks:
                 "crossed": book.crossed,
                 "rejected": book.rejected,
                 "suspicions": book.suspicions,
-                "cleared": book.cleared,
+                "confirmed_jumps": book.confirmed_jumps,
                 "longest_silence_ms": self._silence_ns[topic] // 1_000_000,
             }
             for topic, book in self.by_topic.items()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+from trading_system.domain.instruments import Category
 from trading_system.domain.orders import Side
 from trading_system.simulation.accounts.fees import linear_rates
 from trading_system.simulation.accounts.histories import Histories
@@ -41,6 +42,11 @@ class LiveOrder:
         self.stake = stake
         self.resting: RestingOrder | None = None
         self.is_counted = False
+
+    @property
+    def category(self) -> Category:
+        """Which kind of listing it trades."""
+        return self.stake.contract.instrument.category
 
     def is_within(self, contract: Contract | None) -> bool:
         """Return whether it belongs to a listing; None stands for all contracts, not spot."""
@@ -188,6 +194,11 @@ class Stake:
         """Return the initial margin of an order value given in ticks times lots."""
         value = self.contract.unit * ticklots
         return money(value / self.leverage + value * self.taker_rate)
+
+    def exposure(self, side: Side, *, ticklots: int = 0) -> Decimal:
+        """Return the position's value once all orders of ``side`` and ``ticklots`` more fill."""
+        value = self.contract.value(self.position.lots * side.sign)
+        return value + self.contract.unit * (self._ticklots[side] + ticklots)
 
     def hold(self, live: LiveOrder) -> None:
         """Set aside what a waiting order needs: nothing in a contract."""

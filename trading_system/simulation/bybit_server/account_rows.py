@@ -11,9 +11,9 @@ from trading_system.simulation.bybit_server.envelope import Row
 from trading_system.simulation.bybit_server.spot_rows import spot_coin_row
 from trading_system.simulation.bybit_server.texts import GridText, rounded
 from trading_system.simulation.records import AccountSpec, PositionView, WalletView
+from trading_system.simulation.validation import RISK_LIMIT
 
 _RATE = Decimal("0.0001")
-_RISK_LIMIT = "2000000"
 _PERMISSIONS: dict[str, list[str]] = {
     "ContractTrade": ["Order", "Position"],
     "Spot": ["SpotTrade"],
@@ -72,7 +72,7 @@ def position_row(view: PositionView, texts: GridText) -> Row:
         "unrealisedPnl": rounded(view.unrealised),
         "curRealisedPnl": rounded(view.session_realised),
         "cumRealisedPnl": rounded(view.cumulative_realised),
-        "riskLimitValue": _RISK_LIMIT,
+        "riskLimitValue": plain(RISK_LIMIT),
         "createdTime": str(view.created_ms),
         "updatedTime": str(view.updated_ms),
         "mmrSysUpdatedTime": "",

@@ -8,13 +8,14 @@ from trading_system.domain.instruments import Category
 from trading_system.simulation.bybit_server.envelope import Row
 from trading_system.simulation.bybit_server.parameters import DetailedReject, Fields, bad
 from trading_system.simulation.exchange import Exchange
-from trading_system.simulation.records import AccountSpec, DcpProduct, PositionMode
+from trading_system.simulation.records import AccountSpec, DcpProduct, PositionMode, VenueReject
 
 _LEVERAGE_STEP = Decimal("0.01")
 _MODES = {str(mode.value): mode for mode in PositionMode}
 _PRODUCTS = {product.value: product for product in DcpProduct}
 _MARGIN_MODES = ("REGULAR_MARGIN", "ISOLATED_MARGIN", "PORTFOLIO_MARGIN")
 _MARGIN_MODE_FAILED = 3400045
+_UNCHANGED = 110026
 
 
 class AccountSettings:
@@ -60,7 +61,7 @@ class AccountSettings:
         del account, now_ms
         mode = fields.required("setMarginMode")
         if mode == "REGULAR_MARGIN":
-            return {"reasons": []}
+            raise VenueReject(_UNCHANGED, "Margin mode is not modified")
         if mode not in _MARGIN_MODES:
             raise bad(f"params error: setMarginMode must be one of {', '.join(_MARGIN_MODES)}")
         message = f"{mode} is not supported by this venue, use REGULAR_MARGIN"
@@ -71,9 +72,9 @@ class AccountSettings:
         )
 
     def protect_disconnected(self, account: AccountSpec, fields: Fields, now_ms: int) -> Row:
-        """Perform ``order/disconnected-cancel-all``; it takes effect at once."""
+        """Perform ``order/disconnected-cancel-all``, by default of options; it acts at once."""
         del now_ms
-        product = fields.choice("product", _PRODUCTS)
+        product = fields.choice("product", _PRODUCTS, default=DcpProduct.OPTIONS)
         window_s = fields.integer("timeWindow")
         if window_s is None:
             raise bad("params error: timeWindow is required")

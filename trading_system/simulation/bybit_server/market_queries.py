@@ -228,14 +228,15 @@ class MarketQueries:
     def _listed(self, fields: Fields, *, default: str | None = None) -> str:
         key = fields.listing(default=default)
         if key not in self._exchange.instruments:
-            raise bad(f"Not supported symbols: {fields.category(default=default)} {key}")
+            category = fields.category(default=default)
+            raise bad(f"Not supported symbols: {category} {fields.text('symbol')}")
         return key
 
     # For figures that only contracts have.
     def _linear_symbol(self, fields: Fields, *, default: str | None = None) -> str:
         key = self._listed(fields, default=default)
         if _is_spot(key):
-            raise bad(f"Not supported symbols: spot {key}")
+            raise bad(f"Not supported symbols: spot {fields.text('symbol')}")
         return key
 
     def _candles(

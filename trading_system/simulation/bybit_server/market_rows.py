@@ -11,6 +11,7 @@ from trading_system.simulation.price_limits import LIMIT_RATIO_X, LIMIT_RATIO_Y
 from trading_system.simulation.records import PublicTrade
 from trading_system.simulation.spot_validation import QUOTE_PRECISION
 from trading_system.simulation.statistics import TickerView
+from trading_system.simulation.validation import RISK_LIMIT
 
 FUNDING_CAP = "0.005"
 _LAUNCH_MS = "1585526400000"
@@ -218,7 +219,7 @@ def risk_limit_row(instrument: Instrument, *, number: int) -> Row:
     return {
         "id": number,
         "symbol": instrument.symbol,
-        "riskLimitValue": "2000000",
+        "riskLimitValue": plain(RISK_LIMIT),
         "maintenanceMargin": "0.005",
         "initialMargin": plain((1 / instrument.max_leverage).quantize(_PERCENT)),
         "isLowestRisk": 1,

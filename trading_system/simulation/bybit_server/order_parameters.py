@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from trading_system.domain.orders import OrderType, Side, TimeInForce
-from trading_system.simulation.bybit_server.parameters import Fields, bad
+from trading_system.simulation.bybit_server.parameters import Fields, bad, stop_limit
 from trading_system.simulation.bybit_server.spot_parameters import spot_request
 from trading_system.simulation.conditions import (
     Amendment,
     BookPrice,
+    GuardChange,
     GuardRequest,
     Slippage,
     SlippageUnit,
@@ -39,7 +40,6 @@ _DIRECTIONS: dict[str, bool | None] = {"0": None, "1": True, "2": False}
 _SLIPPAGE_UNITS = {value.value: value for value in SlippageUnit}
 _BOOK_SIDES = {"Queue": True, "Counterparty": False}
 _FILTERS = {name: name for name in ("Order", "OpenOrder", "StopOrder")}
-_IS_LIMIT = {"Market": False, "Limit": True}
 _LEVELS = 5
 _POSITION_ONLY = ("trailingStop", "activePrice")
 
@@ -126,8 +126,8 @@ def order_change(fields: Fields) -> OrderChange:
         quantity=fields.amount("qty"),
         trigger_price=fields.amount("triggerPrice") if fields.is_set("triggerPrice") else None,
         trigger_by=fields.choice("triggerBy", TRIGGERS) if fields.text("triggerBy") else None,
-        take_profit=_guard(fields, "tp", "takeProfit", keeps_zero=True),
-        stop_loss=_guard(fields, "sl", "stopLoss", keeps_zero=True),
+        take_profit=_guard_change(fields, "tp", "takeProfit"),
+        stop_loss=_guard_change(fields, "sl", "stopLoss"),
     )
     if amendment == Amendment():
         raise bad("params error: nothing to amend")
@@ -164,14 +164,10 @@ def _check_filter(fields: Fields, *, is_conditional: bool) -> None:
         raise bad(f"orderFilter {name} does not fit: it follows from triggerPrice")
 
 
-def _guard(
-    fields: Fields, prefix: str, name: str, *, keeps_zero: bool = False
-) -> GuardRequest | None:
-    price = fields.amount(name)
-    if price is None or (price == 0 and not keeps_zero):
+def _guard(fields: Fields, prefix: str, name: str) -> GuardRequest | None:
+    price = _guard_price(fields, name)
+    if not price:
         return None
-    if price < 0:
-        raise bad(f"params error: {name} must not be negative")
     return GuardRequest(
         price=price,
         by=fields.choice(f"{prefix}TriggerBy", TRIGGERS, default=TriggerBy.LAST),
@@ -179,13 +175,21 @@ def _guard(
     )
 
 
-def stop_limit(fields: Fields, prefix: str) -> Decimal | None:
-    """Return the limit price of a take profit (``tp``) or stop loss (``sl``), None at market."""
-    name = f"{prefix}LimitPrice"
-    price = fields.amount(name) if fields.is_set(name) else None
-    is_limit = fields.choice(f"{prefix}OrderType", _IS_LIMIT, default=False)
-    if is_limit != (price is not None):
-        raise bad(f"params error: {name} and {prefix}OrderType Limit need each other")
+# An amendment has no ``tpOrderType``: a take profit that was to be a limit order stays one.
+def _guard_change(fields: Fields, prefix: str, name: str) -> GuardChange | None:
+    by, limit = f"{prefix}TriggerBy", f"{prefix}LimitPrice"
+    change = GuardChange(
+        price=_guard_price(fields, name),
+        by=fields.choice(by, TRIGGERS) if fields.text(by) else None,
+        limit_price=fields.amount(limit) if fields.is_set(limit) else None,
+    )
+    return None if change == GuardChange() else change
+
+
+def _guard_price(fields: Fields, name: str) -> Decimal | None:
+    price = fields.amount(name)
+    if price is not None and price < 0:
+        raise bad(f"params error: {name} must not be negative")
     return price
 
 

@@ -21,6 +21,7 @@ _MAX_QUERY_FIELDS = 100
 _MAX_EXPONENT = 30
 _MAX_INTEGER = 10**15
 _FLAGS = {"true": True, "false": False}
+_IS_LIMIT = {"Market": False, "Limit": True}
 _CATEGORIES = ("linear", "spot", "inverse", "option")
 LISTED = {"linear": Category.LINEAR, "spot": Category.SPOT}
 """Categories that this venue can list, by Bybit's names."""
@@ -209,6 +210,16 @@ class Fields:
         if not 1 <= len(value) <= highest:
             raise bad(f"params error: {name} must hold 1 to {highest} items")
         return value
+
+
+def stop_limit(fields: Fields, prefix: str) -> Decimal | None:
+    """Return the limit price of a take profit (``tp``) or stop loss (``sl``), None at market."""
+    name = f"{prefix}LimitPrice"
+    price = fields.amount(name) if fields.is_set(name) else None
+    is_limit = fields.choice(f"{prefix}OrderType", _IS_LIMIT, default=False)
+    if is_limit != (price is not None):
+        raise bad(f"params error: {name} and {prefix}OrderType Limit need each other")
+    return price
 
 
 def _from_scientific(text: str) -> Decimal:

@@ -50,7 +50,11 @@ _SILENT = frozenset(
         "spread.execution",
     }
 )
-_DCP_TOPICS = {DcpProduct.DERIVATIVES: "dcp.future", DcpProduct.SPOT: "dcp.spot"}
+_DCP_TOPICS = {
+    DcpProduct.OPTIONS: "dcp.option",
+    DcpProduct.DERIVATIVES: "dcp.future",
+    DcpProduct.SPOT: "dcp.spot",
+}
 _MS_PER_S = 1000
 TOPICS = _SILENT | {
     text for kinds in _TOPIC_TEXTS.values() for texts in kinds.values() for text in texts

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from trading_system.domain.orders import OrderType, Side, TimeInForce
-from trading_system.simulation.bybit_server.parameters import Fields, bad
+from trading_system.simulation.bybit_server.parameters import Fields, bad, stop_limit
 from trading_system.simulation.conditions import GuardRequest, StopKind, TriggerRequest
 from trading_system.simulation.records import OrderRequest, SelfMatch, VenueReject
 
@@ -76,19 +76,17 @@ def spot_request(fields: Fields) -> OrderRequest:
         self_match=_choice(fields, "smpType", _SELF_MATCHES, code=170130, default=SelfMatch.NONE),
         in_quote=in_quote,
         trigger=_trigger(fields),
-        take_profit=_guard(fields, "takeProfit", "tpLimitPrice"),
-        stop_loss=_guard(fields, "stopLoss", "slLimitPrice"),
+        take_profit=_guard(fields, "tp", "takeProfit"),
+        stop_loss=_guard(fields, "sl", "stopLoss"),
     )
 
 
-def _guard(fields: Fields, name: str, limit_name: str) -> GuardRequest | None:
+def _guard(fields: Fields, prefix: str, name: str) -> GuardRequest | None:
     if not fields.is_set(name):
         return None
     price = fields.amount(name)
     assert price is not None
-    return GuardRequest(
-        price=price, limit_price=fields.amount(limit_name) if fields.is_set(limit_name) else None
-    )
+    return GuardRequest(price=price, limit_price=stop_limit(fields, prefix))
 
 
 def _trigger(fields: Fields) -> TriggerRequest | None:

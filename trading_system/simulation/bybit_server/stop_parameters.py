@@ -7,9 +7,8 @@ from decimal import Decimal
 from trading_system.simulation.bybit_server.order_parameters import (
     SCOPES,
     TRIGGERS,
-    stop_limit,
 )
-from trading_system.simulation.bybit_server.parameters import Fields, bad
+from trading_system.simulation.bybit_server.parameters import Fields, bad, stop_limit
 from trading_system.simulation.conditions import StopChange, StopKind, StopScope, TriggerBy
 from trading_system.simulation.records import VenueReject
 

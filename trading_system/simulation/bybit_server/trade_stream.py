@@ -109,7 +109,7 @@ class TradeChannel:
         except VenueReject as e:
             frame = _plain(e.code, e.message, operation)
             if operation != "auth":
-                quota = self._quota(operation)
+                quota = self._quota(operation, request)
                 frame |= {"data": {}, "retExtInfo": {}, "header": self._header(quota)}
         return _named(request, frame)
 
@@ -127,7 +127,8 @@ class TradeChannel:
         elif rule.fault is Fault.REJECT_AFTER_ACCEPT:
             self._reply(frame)
         else:
-            outcome = injected(rule, now_ms=self._market_ms(), admission=self._quota(operation))
+            quota = self._quota(operation, request)
+            outcome = injected(rule, now_ms=self._market_ms(), admission=quota)
             self._reply(_named(request, self._frame(outcome, operation)))
 
     # Replies may overtake each other; a held one follows the next, or comes late.
@@ -202,10 +203,12 @@ class TradeChannel:
         frame["connId"] = self._session.connection_id
         return _named(request, frame)
 
-    def _quota(self, operation: str) -> Admission:
+    def _quota(self, operation: str, request: Mapping[str, object]) -> Admission:
         if self._account is None or operation not in STREAM_OPERATIONS:
             return _NO_QUOTA
-        return self._desk.quota(operation, self._account, now_ms=self._market_ms())
+        return self._desk.quota(
+            operation, self._account, now_ms=self._market_ms(), read=lambda: _body(request)
+        )
 
     def _header(self, admission: Admission) -> dict[str, str]:
         now_ms = self._now_ms()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from trading_system.simulation.accounts.account import Account
+from trading_system.simulation.conditions import StopKind, Trigger
 from trading_system.simulation.exchange import Exchange
 from trading_system.simulation.records import (
     ExecutionRecord,
@@ -73,6 +74,7 @@ class StateJournal:
         self._changes: dict[int, _Changes] = {}
         self._has_trades = False
         self._missed: list[bytes] | None = None
+        self._levels: dict[tuple[int, str, int], Trigger | None] = {}
         self._ledger_counts = {
             key: account.histories.ledger.count
             for key, account in self._exchange.parts.accounts.items()
@@ -131,9 +133,25 @@ class StateJournal:
 
     def on_trades(self, symbol: str, trades: list[PublicTrade]) -> None:
         """Write a step with trades, all accounts at once: this was its last event."""
-        del symbol, trades
+        del trades
         if self._changes:
             self._flush()
+        self._note_trails(symbol)
+
+    # Trailing stops follow the last price without an event of their own.
+    def _note_trails(self, symbol: str) -> None:
+        parts = self._exchange.parts
+        states = []
+        for account in parts.accounts.values():
+            for stake in account.stakes_of(parts.contracts[symbol]):
+                live = stake.stops.get(StopKind.TRAILING_STOP)
+                key = (account.account_id, symbol, stake.position_idx)
+                trigger = None if live is None else live.record.trigger
+                if live is not None and self._levels.get(key) != trigger:
+                    states.append(account_state(account, orders=[live.record]))
+                self._levels[key] = trigger
+        if states:
+            self._append(to_line(Step(accounts=states)))
 
     def _of(self, account_id: int) -> _Changes:
         changes = self._changes.get(account_id)
