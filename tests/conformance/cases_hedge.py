@@ -180,12 +180,11 @@ def pre_check(room: ModesRoom) -> None:
     check_equal(opened, [], "orders after a pre-check")
 
 
-@hedge_case("margin mode: regular", client=HTTP_CLIENT)
-def regular_margin(room: ModesRoom) -> None:
-    answer = room.hedge.http.set_margin_mode(setMarginMode="REGULAR_MARGIN")
-    check_equal(answer["result"]["reasons"], [], "reasons")
+@hedge_case("margin mode: regular", code=110026, client=HTTP_CLIENT)
+def regular_margin(room: ModesRoom) -> int:
     info = room.hedge.http.get_account_info()["result"]
     check_equal(info["marginMode"], "REGULAR_MARGIN", "marginMode")
+    return refused(room.hedge.strict.set_margin_mode, setMarginMode="REGULAR_MARGIN")
 
 
 @hedge_case("margin mode: isolated", code=3400045, client=HTTP_CLIENT)

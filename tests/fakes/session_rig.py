@@ -22,6 +22,7 @@ from trading_system.domain.instruments import Instrument
 from trading_system.domain.orders import (
     BatchOutcome,
     Fill,
+    Funding,
     OrderAck,
     OrderIntent,
     OrderReport,
@@ -65,7 +66,7 @@ class AccountVenue(FakeVenue):
         self.fails: Exception | None = None
         self.cancel_failure: Exception | None = None
         self.offset_ms = 0.0
-        self.past: list[Fill] = []
+        self.past: Sequence[Fill | Funding] = []
         self.ack_s = 0.001
         self.sent_by_stream = self.sent_by_rest = 0
         self.clock_readings = 0
@@ -215,7 +216,7 @@ class AccountVenue(FakeVenue):
             )
         ]
 
-    async def executions_since(self, start_ms: int) -> list[Fill]:
+    async def executions_since(self, start_ms: int) -> Sequence[Fill | Funding]:
         self.check()
         return self.past
 

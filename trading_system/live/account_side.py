@@ -12,10 +12,11 @@ from trading_system.domain.ports import Clock
 from trading_system.execution.engine import ExecutionEngine
 from trading_system.execution.executor import Executor
 from trading_system.execution.journal.store import Journal
-from trading_system.live.account import AccountFeed, Reconciler
+from trading_system.live.account import AccountFeed
 from trading_system.live.connection import Account, VenueConnection
 from trading_system.live.feed import MarketFeed
 from trading_system.live.gated_engine import engine_of
+from trading_system.live.reconciler import Reconciler
 from trading_system.live.venue_time import VenueTime
 from trading_system.risk.portfolio import Portfolio
 

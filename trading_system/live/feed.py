@@ -195,7 +195,7 @@ class MarketFeed:
         return sum(book.gaps + book.crossed for book in books)
 
     def doubts(self) -> dict[str, int]:
-        """Return how often books were suspect, their jumps confirmed, refuted, and level 1 fell silent."""
+        """Return how often books were suspect or refuted, jumps confirmed, and level 1 silent."""
         states = self.symbols.values()
         return {
             "suspect_books": sum(state.book.suspicions for state in states),

@@ -191,9 +191,7 @@ class SpotEntry:
         if trigger.parent_id and moved.on_rise is not trigger.on_rise:
             raise VenueReject(170130, "a take profit or stop loss cannot pass the last price")
         free = live.account.spendable()
-        live.record.trigger = replace(
-            trigger, price_ticks=moved.price_ticks, on_rise=moved.on_rise
-        )
+        live.record.trigger = replace(trigger, price_ticks=moved.price_ticks, on_rise=moved.on_rise)
         if live.account.spendable() < min(free, _ZERO):
             live.record.trigger = trigger
             raise VenueReject(170131, "Insufficient balance.")

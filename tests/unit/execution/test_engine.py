@@ -137,6 +137,10 @@ async def test_a_share_of_the_order_rate_is_above_zero_and_at_most_one(share: fl
     await rig.engine.submit(intent(rig), timeout_s=1)
 
 
+async def test_configured_symbols_are_traded_and_no_other() -> None:
+    assert [Rig().engine.trades(symbol) for symbol in ("BTCUSDT", "ETHUSDT")] == [True, False]
+
+
 async def test_a_link_id_is_never_sent_twice() -> None:
     rig = Rig()
     order = intent(rig)

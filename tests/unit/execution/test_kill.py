@@ -303,6 +303,14 @@ async def test_a_violation_found_while_own_orders_are_cancelled_does_not_stop_th
     assert outcome.open_orders == 0
 
 
+async def test_an_order_that_is_gone_when_it_is_cancelled_by_name_is_no_failure() -> None:
+    rig = Rig()
+    obey(rig)
+    await resting(rig)
+    rig.venue.failures.append(rejected(110001))
+    assert (await rig.engine.kill("test", flatten=False, deadline_s=0.05)).is_confirmed
+
+
 async def test_an_overfilled_order_is_still_an_order() -> None:
     order = TrackedOrder(intent=intent(Rig()), sent_ns=0)
     with pytest.raises(InvariantViolated):

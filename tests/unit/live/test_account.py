@@ -18,7 +18,8 @@ from trading_system.domain.orders import (
     Side,
 )
 from trading_system.execution.tracking import TrackedStatus
-from trading_system.live.account import AccountFeed, Reconciler
+from trading_system.live.account import AccountFeed
+from trading_system.live.reconciler import Reconciler
 from trading_system.risk.limits import TradingState
 
 

@@ -15,8 +15,8 @@ from trading_system.config.settings import load_settings
 from trading_system.domain.errors import ConfigurationError
 from trading_system.domain.orders import Fill, OrderReport, PositionReport
 from trading_system.live.access import Access
-from trading_system.live.account import Reconciler
 from trading_system.live.connection import VenueConnection
+from trading_system.live.reconciler import Reconciler
 from trading_system.risk.limits import TradingState
 from trading_system.runtime.clock import ManualClock
 from trading_system.venues.bybit.hosts import Endpoints

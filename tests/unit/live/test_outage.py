@@ -18,6 +18,7 @@ class Watched:
         self.work: list[Coroutine[Any, Any, None]] = []
         self.interrupt: str | None = None
         self.clock = ManualClock()
+        self.offset_ns = 0
         self.watch = OutageWatch(
             self.holds,
             recover=self.recover,
@@ -30,7 +31,7 @@ class Watched:
         self.polls_until_up = 0
 
     def venue_ns(self) -> int:
-        return self.clock.utc_ns()
+        return self.clock.utc_ns() + self.offset_ns
 
     async def pause(self, _seconds: float) -> None:
         self.pauses += 1
@@ -143,3 +144,14 @@ async def test_what_was_missed_begins_with_the_last_frame_not_with_the_detection
     assert watched.watch.since_ns == now_ns - 20_000_000_000
     watched.watch.down(PRIVATE, "again", silent_s=1.0)
     assert watched.watch.since_ns == now_ns - 20_000_000_000
+
+
+async def test_a_clock_that_is_set_during_an_outage_does_not_shift_its_beginning() -> None:
+    watched = Watched()
+    began_ns, step_ns = watched.clock.utc_ns(), 20_000_000_000
+    watched.watch.down(PUBLIC, "reset")
+    watched.clock.set_utc_ns(began_ns - step_ns)
+    watched.offset_ns = step_ns
+    watched.clock.advance(1)
+    watched.watch.down(PUBLIC, "again")
+    assert watched.watch.since_ns == began_ns

@@ -19,7 +19,7 @@ from trading_system.domain.errors import (
     ValidationError,
     VenueUnavailable,
 )
-from trading_system.domain.orders import Fill, OrderStatus, Side
+from trading_system.domain.orders import Fill, Funding, OrderStatus, Side
 from trading_system.execution.journal.store import Journal
 from trading_system.execution.tracking import TrackedStatus
 from trading_system.risk.limits import TradingState
@@ -451,6 +451,39 @@ def test_an_execution_told_only_by_the_fast_stream_is_fetched(tmp_path: Path) ->
         await asyncio.sleep(2.5)
         assert session.portfolio.position(SYMBOL).quantity == Decimal("0.1")
         assert session.reports.fast.overdue_ns(rig.loop.monotonic_ns()) is None
+
+    in_session(work, tmp_path)
+
+
+def test_what_happened_before_the_private_stream_was_there_is_caught_up(tmp_path: Path) -> None:
+    def prepare(rig: SessionRig) -> None:
+        rig.venue.past = [Funding(symbol=SYMBOL, amount=Decimal(-5), exec_id="f1")]
+
+    async def work(rig: SessionRig) -> None:
+        assert rig.session.portfolio.funding == -5
+
+    in_session(work, tmp_path, prepare=prepare)
+
+
+def test_a_fast_execution_is_asked_for_from_its_own_time_and_given_up_after_a_minute(
+    tmp_path: Path,
+) -> None:
+    async def work(rig: SessionRig) -> None:
+        asked: list[int] = []
+
+        async def executions_since(start_ms: int) -> list[Fill]:
+            asked.append(start_ms)
+            return []
+
+        rig.venue.executions_since = executions_since  # type: ignore[method-assign]  # a seam
+        told_ms = rig.loop.utc_ns() // 1_000_000
+        rig.session.reports.fast.on_fast(
+            "f1", PRICE, Decimal("0.1"), now_ns=rig.loop.monotonic_ns()
+        )
+        await asyncio.sleep(70.0)
+        assert len(asked) in {58, 59, 60}
+        assert max(asked) <= told_ms
+        assert rig.session.reports.fast.overdue_ns(rig.loop.monotonic_ns()) is None
 
     in_session(work, tmp_path)
 

@@ -134,6 +134,24 @@ def test_nothing_trades_before_the_first_mark_price():
     assert code_of(lambda: place(exchange, BUY, 1, 10)) == 110074
 
 
+def test_a_position_with_its_orders_stays_within_the_risk_limit():
+    exchange = build(balance=D(1_000_000))
+    for _ in range(100):
+        house(exchange, SELL, 1000, 1000)
+    for _ in range(39):
+        place(exchange, BUY, 5000, 10)
+    assert exchange.position(1, X).lots == 100_000
+    resting = place(exchange, BUY, 4000, 10)
+    assert code_of(lambda: place(exchange, BUY, 1001, 10)) == 110090
+    assert code_of(lambda: place(exchange, BUY, 1000, "10.01")) == 110090
+    change = {"quantity": D(5000), "price": D("10.01")}
+    ids = {"order_id": resting.order_id, "now_ms": 101}
+    assert code_of(lambda: exchange.amend(1, X, **ids, **change)) == 110090
+    assert (resting.price_ticks, resting.lots) == (1000, 40_000)
+    place(exchange, SELL, 5000, 10)
+    place(exchange, BUY, 1000, 10)
+
+
 def test_link_id_is_unique_even_after_the_order_is_closed(exchange):
     order = place(exchange, BUY, 1, 9, link_id="once")
     assert code_of(lambda: place(exchange, BUY, 1, 9, link_id="once")) == 110072

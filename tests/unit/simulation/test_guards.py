@@ -6,6 +6,7 @@ from venue_rig import BUY, SELL, D, X, fresh_exchange, order, print_at, stop
 from trading_system.domain.orders import OrderType
 from trading_system.simulation.conditions import (
     Amendment,
+    GuardChange,
     GuardRequest,
     StopKind,
     StopScope,
@@ -26,6 +27,10 @@ def exchange():
 def guard(price, limit_price=None, by=TriggerBy.LAST):
     limit = None if limit_price is None else D(limit_price)
     return GuardRequest(price=D(price), limit_price=limit, by=by)
+
+
+def moved(price=None, **changes):
+    return GuardChange(price=None if price is None else D(price), **changes)
 
 
 def place(exchange, side, quantity, **changes):
@@ -160,19 +165,40 @@ def test_reduce_only_order_brings_no_guards(exchange):
 
 def test_guards_of_a_resting_order_are_set_moved_and_removed(exchange):
     record = place(exchange, BUY, "3", price="9.9")
-    amend(exchange, record, take_profit=guard("11"), stop_loss=guard("9.5"))
-    amend(exchange, record, stop_loss=guard("9.6"))
+    amend(exchange, record, take_profit=moved("11"), stop_loss=moved("9.5"))
+    amend(exchange, record, stop_loss=moved("9.6"))
     assert (record.take_profit.price_ticks, record.stop_loss.price_ticks) == (1100, 960)
-    amend(exchange, record, take_profit=guard("0"))
+    amend(exchange, record, take_profit=moved("0"))
     assert (record.take_profit, record.stop_loss.price_ticks) == (None, 960)
-    assert code_of(lambda: amend(exchange, record, take_profit=guard("0"))) == 10001
-    assert code_of(lambda: amend(exchange, record, stop_loss=guard("9.95"))) == 10001
+    assert code_of(lambda: amend(exchange, record, take_profit=moved("0"))) == 10001
+    assert code_of(lambda: amend(exchange, record, stop_loss=moved("9.95"))) == 10001
+
+
+def test_a_moved_take_profit_keeps_its_limit_price_and_what_it_watches(exchange):
+    wish = {"take_profit": guard("11", "10.9", TriggerBy.MARK), "scope": StopScope.PARTIAL}
+    record = place(exchange, BUY, "3", price="9.9", **wish)
+    amend(exchange, record, take_profit=moved("12"))
+    amend(exchange, record, take_profit=moved(limit_price=D("11.5")))
+    kept = record.take_profit
+    assert (kept.price_ticks, kept.limit_ticks, kept.by) == (1200, 1150, TriggerBy.MARK)
+    amend(exchange, record, take_profit=moved(by=TriggerBy.LAST))
+    assert (record.take_profit.limit_ticks, record.take_profit.by) == (1150, TriggerBy.LAST)
+    nothing = moved(limit_price=D(9))
+    assert code_of(lambda: amend(exchange, record, stop_loss=nothing)) == 10001
+
+
+@pytest.mark.parametrize("price", ["9.5", "9.4"])
+def test_an_amended_price_cannot_pass_the_orders_own_stop_loss(exchange, price):
+    record = place(exchange, BUY, "3", price="9.9", stop_loss=guard("9.5"))
+    assert code_of(lambda: amend(exchange, record, price=D(price))) == 10001
+    amend(exchange, record, price=D(price), stop_loss=moved("9"))
+    assert (record.price_ticks, record.stop_loss.price_ticks) == (int(D(price) * 100), 900)
 
 
 def test_amending_guards_keeps_the_place_in_the_queue(exchange):
     record = place(exchange, BUY, "3", price="9.96")
     exchange.house_limit(X, BUY, 996, 10, now_ms=NOW)
-    amend(exchange, record, stop_loss=guard("9.5"))
+    amend(exchange, record, stop_loss=moved("9.5"))
     exchange.house_limit(X, SELL, 996, 30, now_ms=NOW)
     assert record.state is OrderState.FILLED
 
@@ -180,9 +206,9 @@ def test_amending_guards_keeps_the_place_in_the_queue(exchange):
 def test_guards_of_a_partly_filled_or_reducing_order_are_fixed(exchange):
     record = place(exchange, BUY, "3", price="9.96")
     exchange.house_limit(X, SELL, 996, 10, now_ms=NOW)
-    assert code_of(lambda: amend(exchange, record, stop_loss=guard("9.5"))) == 110059
+    assert code_of(lambda: amend(exchange, record, stop_loss=moved("9.5"))) == 110059
     reducing = place(exchange, SELL, "1", price="11", reduce_only=True)
-    assert code_of(lambda: amend(exchange, reducing, stop_loss=guard("12"))) == 10001
+    assert code_of(lambda: amend(exchange, reducing, stop_loss=moved("12"))) == 10001
 
 
 def test_partial_stops_add_up_and_shrink_with_the_position(exchange):
@@ -251,6 +277,26 @@ def test_trailing_stop_follows_the_best_price_and_fires(exchange):
     print_at(exchange, 1010)
     assert record.state is OrderState.FILLED
     assert exchange.position(1, X).lots == 0
+
+
+def test_a_trailing_stop_that_follows_is_not_announced(exchange):
+    place(exchange, BUY, "3")
+    set_stops(exchange, stop("0.3", kind=TS))
+    told = len(exchange.listener.orders)
+    print_at(exchange, 1030)
+    (record,) = exchange.stop_orders(1)
+    assert record.trigger.price_ticks == 1000
+    assert len(exchange.listener.orders) == told
+
+
+def test_twenty_partial_take_profits_leave_room_for_stop_losses(exchange):
+    place(exchange, BUY, "5")
+    for _ in range(20):
+        set_stops(exchange, stop("12", kind=PTP, quantity="0.1"))
+    set_stops(exchange, stop("9", kind=PSL, quantity="0.1"))
+    place(exchange, BUY, "1", stop_loss=guard("9"), scope=StopScope.PARTIAL)
+    more = stop("12", kind=PTP, quantity="0.1")
+    assert code_of(lambda: set_stops(exchange, more)) == 110061
 
 
 def test_trailing_stop_of_a_short_sleeps_until_its_active_price(exchange):

@@ -21,7 +21,13 @@ from spot_rig import (
 
 from trading_system.domain.instruments import Category, category_of
 from trading_system.domain.orders import OrderType, Side, TimeInForce
-from trading_system.simulation.conditions import Amendment, GuardRequest, StopKind, TriggerRequest
+from trading_system.simulation.conditions import (
+    Amendment,
+    GuardChange,
+    GuardRequest,
+    StopKind,
+    TriggerRequest,
+)
 from trading_system.simulation.instruments import SPOT_INSTRUMENTS
 from trading_system.simulation.records import OrderRequest, OrderState, SelfMatch, VenueReject
 
@@ -355,6 +361,95 @@ def test_of_a_take_profit_and_a_stop_loss_one_fires_and_clears_the_other(exchang
     assert states[fired] is not OrderState.DEACTIVATED
     books = Books(exchange)
     assert books.btc_locked <= books.btc
+
+
+def guarded(exchange):
+    guards = {
+        "take_profit": GuardRequest(price=D(50_010)),
+        "stop_loss": GuardRequest(price=D(49_990)),
+    }
+    exchange.place(1, limit(BUY, "0.01", "50000.01", **guards), now_ms=NOW)
+    waiting = {order.trigger.on_rise: order for order in exchange.stop_orders(1)}
+    return waiting[True], waiting[False]
+
+
+def move_trigger(exchange, order, price):
+    change = Amendment(trigger_price=D(price))
+    exchange.amend(1, PAIR, order_id=order.order_id, change=change, now_ms=NOW)
+
+
+def test_a_moved_take_profit_stays_the_twin_of_its_stop_loss(exchange):
+    profit, loss = guarded(exchange)
+    locked = Books(exchange).btc_locked
+    move_trigger(exchange, profit, 50_005)
+    assert Books(exchange).btc_locked == locked
+    assert (profit.trigger.price_ticks, profit.trigger.parent_id) == (
+        5_000_500,
+        loss.trigger.parent_id,
+    )
+    exchange.house_limit(PAIR, SELL, 5_000_500, 100_000, now_ms=NOW)
+    exchange.house_market(PAIR, BUY, 400_000, now_ms=NOW)
+    assert profit.state is OrderState.FILLED
+    assert loss.state is OrderState.DEACTIVATED
+
+
+def test_a_take_profit_or_stop_loss_cannot_pass_the_last_price(exchange):
+    profit, loss = guarded(exchange)
+    for order, price in ((profit, 49_995), (loss, 50_005)):
+        before = order.trigger
+        with pytest.raises(VenueReject) as caught:
+            move_trigger(exchange, order, price)
+        assert caught.value.code == 170130
+        assert order.trigger == before
+
+
+def test_a_moved_trigger_price_must_be_paid_for(exchange):
+    request = market(BUY, "0.1", in_quote=False, trigger=waits_for(51_000, StopKind.TPSL))
+    order = exchange.place(1, request, now_ms=NOW)
+    move_trigger(exchange, order, 90_000)
+    with pytest.raises(VenueReject) as caught:
+        move_trigger(exchange, order, 110_000)
+    assert caught.value.code == 170131
+    assert Books(exchange).usdt_locked == 9_000
+
+
+def test_the_guards_of_a_sale_lock_no_more_than_there_is(exchange):
+    exchange.place(1, market(BUY, "0.1", in_quote=False), now_ms=NOW)
+    exchange.place(1, market(BUY, 4_990, in_quote=True), now_ms=NOW)
+    guards = {
+        "take_profit": GuardRequest(price=D(49_000)),
+        "stop_loss": GuardRequest(price=D(52_000)),
+    }
+    exchange.place(1, limit(SELL, "0.09", "49999.99", **guards), now_ms=NOW)
+    books = Books(exchange)
+    assert len(exchange.stop_orders(1)) == 2
+    assert D(4_400) < books.usdt_locked <= books.usdt
+    assert books.available >= 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Amendment(take_profit=GuardChange(price=D(60_000))),
+        Amendment(price=D(48_000), stop_loss=GuardChange(price=D(40_000))),
+        Amendment(price=D(48_000), trigger_price=D(47_000)),
+    ],
+)
+def test_of_a_resting_order_only_price_and_quantity_change(exchange, change):
+    order = exchange.place(1, limit(BUY, "0.01", 49_000), now_ms=NOW)
+    with pytest.raises(VenueReject) as caught:
+        exchange.amend(1, PAIR, order_id=order.order_id, change=change, now_ms=NOW)
+    assert (caught.value.code, order.price_ticks) == (170312, 4_900_000)
+
+
+def test_an_amended_price_cannot_pass_the_orders_own_stop_loss(exchange):
+    stop_loss = GuardRequest(price=D(48_500))
+    order = exchange.place(1, limit(BUY, "0.01", 49_000, stop_loss=stop_loss), now_ms=NOW)
+    with pytest.raises(VenueReject) as caught:
+        exchange.amend(1, PAIR, order_id=order.order_id, price=D(48_400), now_ms=NOW)
+    assert (caught.value.code, order.price_ticks) == (170130, 4_900_000)
+    exchange.amend(1, PAIR, order_id=order.order_id, price=D(48_600), now_ms=NOW)
+    assert order.price_ticks == 4_860_000
 
 
 def test_a_filled_sale_waits_to_buy_back_and_locks_the_larger_need(exchange):

@@ -9,7 +9,7 @@ from trading_system.domain.orders import OrderType, Side
 from trading_system.simulation.bybit_server.account_queries import AccountQueries
 from trading_system.simulation.bybit_server.parameters import DetailedReject, Fields
 from trading_system.simulation.exchange import Exchange
-from trading_system.simulation.records import AccountSpec, OrderRequest, VenueReject
+from trading_system.simulation.records import AccountSpec, DcpProduct, OrderRequest, VenueReject
 
 D = Decimal
 X, Y = "ABCUSDT", "XYZUSDT"
@@ -179,7 +179,19 @@ def test_disconnect_protection_is_set_and_told(queries):
     assert settings.dcp_info(FUND, Fields({}), 1_000) == {"dcpInfos": [info]}
     assert code_of(settings.protect_disconnected, wish, account=RETAIL) == 10005
     assert code_of(settings.protect_disconnected, {"product": "SPOT"}) == 10001
-    assert code_of(settings.protect_disconnected, {"timeWindow": 40}) == 10001
+
+
+def test_disconnect_protection_is_of_options_where_no_product_is_named(exchange, queries):
+    settings = queries.settings
+    settings.protect_disconnected(FUND, Fields({"timeWindow": 40}), 1_000)
+    (info,) = settings.dcp_info(FUND, Fields({}), 1_000)["dcpInfos"]
+    assert info["product"] == "OPTIONS"
+    bid = OrderRequest(
+        symbol=X, side=Side.BUY, order_type=OrderType.LIMIT, quantity=D(1), price=D(9)
+    )
+    order = exchange.place(1, bid, now_ms=1_000)
+    assert exchange.cancel_disconnected(1, DcpProduct.OPTIONS, now_ms=1_001) == 0
+    assert not order.state.is_final
 
 
 def test_histories_lag_and_open_queries_do_not(exchange, queries):

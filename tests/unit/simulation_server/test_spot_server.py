@@ -1,6 +1,7 @@
 """Spot through the server's parts: parameters, rows, queries, topics, quotas."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from spot_rig import LINEAR, PAIR, START_MS, TRADER, D, limit, market, spot_exchange, waits_for
@@ -146,6 +147,27 @@ def test_a_spot_batch_holds_ten_orders_and_is_charged_to_spot(exchange):
     assert outcome.admission.limit == 20
 
 
+def test_quotas_shown_are_those_of_the_category_that_was_asked(exchange):
+    desk = desk_of(exchange, is_enforced=True)
+    refused = run(desk, "order.create-batch", {"category": "spot", "request": []})
+    assert (refused.code, refused.admission.limit) == (10001, 20)
+    for category, most in (("spot", 20), ("linear", 10)):
+        body = Fields({**BID, "category": category})
+        quota = desk.quota("order.create", TRADER, now_ms=NOW, read=lambda each=body: each)
+        assert quota.limit == most
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [{"tpOrderType": "Limit"}, {"tpLimitPrice": "52000"}, {"tpOrderType": "limit"}],
+)
+def test_a_limit_take_profit_needs_type_and_price(exchange, wish):
+    desk = desk_of(exchange)
+    assert run(desk, "order.create", {**BID, "takeProfit": "51000", **wish}).code == 10001
+    whole = {"takeProfit": "51000", "tpOrderType": "Limit", "tpLimitPrice": "52000"}
+    assert run(desk, "order.create", {**BID, **whole}).code == 0
+
+
 @pytest.mark.parametrize(
     ("fields", "left"),
     [
@@ -199,6 +221,50 @@ def test_the_ledger_has_a_row_per_coin(exchange):
         ("USDT", "spot"),
         ("BTC", "spot"),
     ]
+
+
+def test_ledger_rows_of_both_categories_have_ids_of_their_own(exchange):
+    exchange.house_limit(LINEAR, SELL, 500_000, 1_000, now_ms=NOW)
+    for _ in range(3):
+        exchange.place(1, market(BUY, 100), now_ms=NOW)
+        contract = replace(market(BUY, "0.002"), symbol=LINEAR)
+        exchange.place(1, contract, now_ms=NOW)
+    queries, seen, cursor = AccountQueries(exchange), [], ""
+    while len(seen) < 10:
+        fields = Fields({"limit": 2, "cursor": cursor})
+        page = queries.transaction_log(TRADER, fields, NOW)
+        seen += [row["id"] for row in page["list"]]
+        cursor = page["nextPageCursor"]
+        if not cursor:
+            break
+    assert len(seen) == len(set(seen)) == 9
+
+
+def test_buying_coins_is_no_loss(exchange):
+    exchange.place(1, market(BUY, 1_000), now_ms=NOW)
+    (usdt, _) = account_rows.coin_rows(exchange.wallet(1))
+    assert usdt["cumRealisedPnl"] == "0"
+
+
+def test_recent_closed_orders_are_counted_per_category(exchange):
+    bid = replace(limit(BUY, "0.001", 49_000), symbol=LINEAR)
+    first = exchange.place(1, bid, now_ms=NOW)
+    exchange.cancel(1, LINEAR, order_id=first.order_id, now_ms=NOW)
+    for _ in range(500):
+        order = exchange.place(1, limit(BUY, "0.001", 49_000), now_ms=NOW)
+        exchange.cancel(1, PAIR, order_id=order.order_id, now_ms=NOW)
+    fields = Fields({"category": "linear", "symbol": LINEAR, "openOnly": 1})
+    rows = AccountQueries(exchange).order_realtime(TRADER, fields, NOW)["list"]
+    assert [row["orderId"] for row in rows] == [first.order_id]
+
+
+def test_no_text_names_the_key_of_a_spot_listing(exchange, venue):
+    bad = run(desk_of(exchange), "order.create", {**BID, "category": "linear", "symbol": "FOO"})
+    assert bad.message.endswith(f"lists {LINEAR}")
+    fields = Fields({"category": "spot", "symbol": "FOO", "limit": "1"})
+    with pytest.raises(VenueReject) as refused:
+        MarketQueries(venue, books=PublicFeeds(venue)).orderbook(fields, NOW)
+    assert refused.value.message == "Not supported symbols: spot FOO"
 
 
 def test_the_wallet_lists_coins_held_and_coins_named(exchange):

@@ -395,9 +395,13 @@ async def test_a_log_in_that_came_too_late_is_no_word_against_the_key():
             await accept(socket, asked)
 
     venue.on_auth = on_auth
-    async with venue.running() as url, alive(stream(url, ear, signer=signer())):
-        await ear.up.wait()
+    doubts = []
+    async with venue.running() as url:
+        client = stream(url, ear, signer=signer(), on_late=lambda: doubts.append(ear.downs[:]))
+        async with alive(client):
+            await ear.up.wait()
     assert "too late" in ear.downs[0]
+    assert doubts == [[]]
 
 
 async def test_a_key_that_is_always_too_late_ends_the_stream():

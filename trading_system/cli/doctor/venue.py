@@ -95,8 +95,8 @@ def judge_position_mode(symbol: str, result: Mapping[str, Any]) -> Finding:
     if any(int(row["positionIdx"]) != 0 for row in result["list"]):
         return ok(
             name,
-            f"{symbol} is in hedge mode: orders name their side, strategies trade the net position; "
-            "the market maker needs one-way mode",
+            f"{symbol} is in hedge mode: orders name their side and strategies trade the net "
+            "position, but the market maker needs one-way mode",
         )
     return ok(name, f"{symbol} is one-way")
 

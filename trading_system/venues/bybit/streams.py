@@ -269,9 +269,9 @@ class BybitStream(LinkView):
         return None
 
     def _on_auth(self, control: _Control, now_ns: int) -> str | None:
-        if self._link.state is not LinkState.AUTHENTICATING:
-            return None  # the log-in was answered before
         if control.success:
+            if self._link.state is not LinkState.AUTHENTICATING:
+                return None  # said a second time
             self._late_log_ins = 0
             self._link.authenticated()
             return self._subscriptions.begin(now_ns)

@@ -36,6 +36,7 @@ from trading_system.venues.bybit.refusals import (
 from trading_system.venues.bybit.signing import Signer
 from trading_system.venues.bybit.wire import MAX_BATCH, Answer
 from trading_system.venues.link import Link, LinkTiming, LinkView
+from trading_system.venues.link_state import LinkState
 
 _NS_PER_MS = 1_000_000
 _NS_PER_S = 1_000_000_000
@@ -279,6 +280,8 @@ class BybitTradeStream(LinkView):
                 future.set_exception(unknown(text, operation="stream.request"))
 
     def _on_auth(self, reply: _Reply) -> None:
+        if self._link.state is not LinkState.AUTHENTICATING:
+            return  # the log-in was answered before
         if reply.retCode in {0, _ALREADY_IN}:
             self._late_log_ins = 0
             self._link.prepared()
