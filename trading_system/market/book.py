@@ -66,7 +66,7 @@ class OrderBook(BookView):
     rejected : int
         Messages refused as malformed or impossible, gaps and crossings not included.
     ignored : int
-        Deltas passed over while waiting for a snapshot.
+        Deltas passed over while waiting for a snapshot, or because they repeat the newest one.
     suspicions, confirmed_jumps : int
         Times the book became suspect, and times level 1 then showed the same best prices.
     """
@@ -160,8 +160,9 @@ class OrderBook(BookView):
                 raise self._refusal("level 1 is sent as snapshots only")
             self.ignored += 1
             return False
-        if self._ready and message.update_id != 1:
-            self._check_order(message)
+        if self._ready and message.update_id != 1 and not self._is_next(message):
+            self.ignored += 1
+            return False
         mode = _DELTA
         if replaces:
             mode = kernels.SNAPSHOT if message.is_snapshot else kernels.REPLACE
@@ -225,16 +226,21 @@ class OrderBook(BookView):
             self._contiguity.refuted()
         return self._gap(reason)
 
-    def _check_order(self, message: BookMessage) -> None:
+    def _is_next(self, message: BookMessage) -> bool:
+        # False for the newest delta once more, which loses nothing; raises on a loss.
         assert self._update_id is not None
         assert self._sequence is not None
         if not message.is_snapshot:
             if self.depth == 1:
                 raise self._refusal("level 1 is sent as snapshots only")
             if message.update_id != self._update_id + 1:
+                newest = (self._update_id, self._sequence)
+                if (message.update_id, message.sequence) == newest:
+                    return False
                 self._on_jump(message.update_id, self._update_id)
         if message.sequence < self._sequence:
             raise self._gap(f"sequence {message.sequence} came after {self._sequence}")
+        return True
 
     def _on_jump(self, update_id: int, previous: int) -> None:
         contiguity, steps = self._contiguity, previous - self._run_start

@@ -214,6 +214,14 @@ def test_malformed_frame_is_counted_and_changes_nothing(book):
     assert (book.messages, book.rejected) == (2, 1)
 
 
+def test_the_newest_delta_once_more_is_passed_over(book):
+    assert book.apply(delta(101, bids=[(99.9, 7.0)]), 11)
+    assert not book.apply(delta(101, bids=[(99.9, 7.0)]), 12)
+    assert (book.ignored, book.gaps, book.is_ready, book.received_ns) == (1, 0, True, 11)
+    with pytest.raises(SequenceGapError, match="101 came after 101"):
+        book.apply(delta(101, sequence=2_000), 13)
+
+
 def test_level_one_takes_snapshots_whose_update_id_repeats_or_jumps():
     book = OrderBook(INSTRUMENT, depth=1)
     first = snapshot(topic="orderbook.1.ABCUSDT", bids=[(99.9, 5.0)], asks=[(100.1, 3.0)])
