@@ -335,8 +335,10 @@ class Model:
         """Let every message arrive and every doubt be looked up past its life."""
         self.rig.clock.advance(10)
         self.hand_over_all()
-        for order in self.rig.engine.live_orders:
-            await self.rig.engine.look_up(order)
+        for seconds in (61, 0):  # a confirmed order is given up after a minute of absence
+            for order in self.rig.engine.live_orders:
+                await self.rig.engine.look_up(order)
+            self.rig.clock.advance(seconds)
         self.check()
         for truth in self.venue.live():
             found = self.rig.engine.order(truth.intent.link_id)
