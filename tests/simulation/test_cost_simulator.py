@@ -65,10 +65,14 @@ async def test_an_unknown_instrument_is_refused_with_some_that_exist(
 @asynccontextmanager
 async def served(folder: Path, *arguments: str) -> AsyncIterator[tuple[str, subprocess.Popen[str]]]:
     environ = {key: text for key, text in os.environ.items() if not key.startswith("TRADING_")}
+    # Users have no coverage installed, which numba imports where it finds it: 3 MiB.
+    absent = folder / "absent"
+    absent.mkdir()
+    (absent / "coverage.py").write_text("raise ImportError\n")
     process = subprocess.Popen(
         [sys.executable, "-m", "trading_system", "cost", "serve", "--json", *arguments],
         cwd=folder,
-        env={**environ, "PYTHONPATH": str(ROOT)},
+        env={**environ, "PYTHONPATH": f"{absent}{os.pathsep}{ROOT}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
