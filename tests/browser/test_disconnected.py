@@ -63,6 +63,7 @@ def test_a_dead_system_is_told_on_every_page_and_its_successor_found(
             assert violations(watched) == [], path
             watched.shot(f"disconnected-{path.strip('/') or 'overview'}")
         watched.page.goto(watched.base + "/risk")
+        until(lambda: re.search(r"\d", watched.fact("Updated")), what="the age of the old figures")
         updated = watched.fact("Updated")
         assert watched.fact("Updated") == updated
         attached.start()
