@@ -206,3 +206,15 @@ def test_every_module_imports_first_in_a_fresh_process_without_warnings(root, mo
     assert done.returncode == 0, done.stderr
     failures = json.loads(done.stdout)
     assert not failures, "\n\n".join(f"{name}:\n{text}" for name, text in failures.items())
+
+
+def test_the_trading_process_starts_without_what_only_tools_and_few_keys_need(root):
+    code = (
+        "import json, sys, trading_system.cli.main, trading_system.live.desk\n"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    rare = {"cryptography", "lightgbm", "polars", "sklearn", "zstandard"}
+    assert rare.isdisjoint(json.loads(loaded.stdout))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
@@ -13,8 +15,7 @@ from trading_system.config.sections import BybitSettings
 from trading_system.config.settings import Settings
 from trading_system.domain.errors import ConfigurationError
 from trading_system.venues.bybit.hosts import Endpoints, endpoints
-from trading_system.venues.bybit.rsa_keys import rsa_seal
-from trading_system.venues.bybit.signing import Signer
+from trading_system.venues.bybit.signing import Seal, Signer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +51,15 @@ def signer_of(bybit: BybitSettings) -> Signer | None:
     secret = bybit.api_secret
     if secret is None:
         assert bybit.private_key_file is not None, "the settings refuse a key without a secret"
-        seal = rsa_seal(bybit.private_key_file.expanduser())
+        seal = _rsa_seal(bybit.private_key_file.expanduser())
         return Signer(bybit.api_key.get_secret_value(), seal, recv_window_ms=bybit.recv_window_ms)
     return Signer(bybit.api_key.get_secret_value(), secret, recv_window_ms=bybit.recv_window_ms)
+
+
+def _rsa_seal(path: Path) -> Seal:
+    # Not with this module: most accounts have HMAC keys and need no cryptography at start.
+    seal: Seal = import_module("trading_system.venues.bybit.rsa_keys").rsa_seal(path)
+    return seal
 
 
 def access_of(settings: Settings, ready: Mapping[str, Any] | None) -> Access:
